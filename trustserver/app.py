@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -44,16 +43,12 @@ from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
-from trustserver.auth.access_authorizer import AccessAuthorizer
-from trustserver.auth.access_source import AccessSource
+from trustserver.api.whoami import whoami_router
 from trustserver.auth.api_tokens import make_first_admin
-from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
-from trustserver.auth.exchanges import Exchanges
-from trustserver.auth.rights import EVERY_RIGHT, Right
-from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
-from trustserver.auth.token_authorizer import TokenAuthorizer
-from trustserver.auth.token_keys import load_keys
-from trustserver.auth.tokens import TokenVerifier
+from trustserver.auth.authorizer import Authorizer
+from trustserver.auth.client_certificates import ClientCertificates
+from trustserver.auth.open_authorizer import OpenAuthorizer
+from trustserver.auth.opening import open_authorizer, open_client_certificates
 from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
@@ -79,9 +74,8 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.server.listening import listening, url_of
-from trustserver.settings import GivenSettings, Settings, check_for_serving, load
-from trustserver.storage.access_port import AccessStore
-from trustserver.storage.exchange_port import ExchangeStore
+from trustserver.settings import GivenSettings, Settings, load
+from trustserver.settings_check import check_for_serving
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,
@@ -273,10 +267,8 @@ def compose(
         observe=times.observe_read,
     )
     fastapi.include_router(management_router(services, collection_import))
-    fastapi.include_router(collection_list_router(services))
-    fastapi.include_router(event_list_router(services))
-    fastapi.include_router(login_router(services))
-    fastapi.include_router(exchange_router(services))
+    for of_services in (collection_list_router, event_list_router, login_router, exchange_router, whoami_router):
+        fastapi.include_router(of_services(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -317,85 +309,6 @@ def compose(
     )
 
 
-_ANYBODY_READS: Final = Rule(
-    number=0,
-    subjects=frozenset({EVERYBODY}),
-    names=frozenset({EVERY_NAME}),
-    rights=frozenset({Right.PULL}),
-    label="--auth-anonymous-pull",
-)
-
-
-def open_authorizer(
-    settings: Settings,
-    *,
-    store: AccessStore | None = None,
-    exchanged: ExchangeStore | None = None,
-    clock: Callable[[], datetime] = kernel_clock.now,
-    seconds: Callable[[], float] = time.monotonic,
-) -> Authorizer:
-    """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
-
-    `store`: the credentials, which count from the first one on; None: there will be none. `exchanged`: the tokens of
-    workloads. `seconds`: a clock that only goes forward.
-    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
-    """
-    registry = _open_registry_tokens(settings, clock)
-    otherwise: Authorizer = registry or OpenAuthorizer()
-    if settings.access is None and store is None:
-        return otherwise
-    scheme = "https" if settings.tls or settings.is_behind_proxy else "http"
-    extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
-    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings), clock=clock)
-    if settings.insecure_open and source.state.decides:
-        reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
-        raise StartRefused(what="--insecure-open", reason=reason)
-    exchanges = None if exchanged is None else Exchanges(exchanged, source.workloads, clock=clock)
-    return AccessAuthorizer(
-        source,
-        otherwise=otherwise,
-        registry=registry,
-        clock=clock,
-        seconds=seconds,
-        scheme=scheme,
-        exchanges=exchanges,
-    )
-
-
-def _check_rules(settings: Settings, rules: AccessRules) -> None:
-    """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
-    rule = None if settings.listen.is_local else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
-    if rule is not None:
-        raise StartRefused(
-            what=f"{settings.access}: {rule}",
-            reason=f"lets anonymous clients do more than read, and anyone reaches {settings.listen}; "
-            "anonymous may have pull there, and nothing else",
-        )
-
-
-def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> TokenAuthorizer | None:
-    """Return what knows registry tokens; None if no token server is named. Raises: StartRefused."""
-    if settings.tokens is None:
-        return None
-    token_server = settings.tokens
-    keys = load_keys(token_server.certificates, token_server.jwks)
-    if keys.last_until <= clock():
-        _log.warning("every certificate of the token server has expired: no token will be good")
-    if not settings.tls and not settings.listen.is_local:
-        _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
-    _log.info(
-        "tokens are wanted",
-        extra={"realm": token_server.realm, "issuer": token_server.issuer, "service": token_server.service},
-    )
-    return TokenAuthorizer(
-        TokenVerifier(keys, issuer=token_server.issuer, service=token_server.service),
-        realm=token_server.realm,
-        service=token_server.service,
-        anonymous_pull=settings.auth_anonymous_pull,
-        clock=clock,
-    )
-
-
 def open_tls(settings: Settings) -> ServedCertificate | None:
     """Return the certificate and key to serve with; None for plain HTTP.
 
@@ -431,8 +344,17 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
             with open_judge(settings) as helper, open_webhooks(settings, store) as webhooks:
-                authorizer = open_authorizer(settings, store=access, exchanged=exchanged)
-                _serve(settings, store, authorizer, use, helper=helper, webhooks=webhooks)
+                certificates = open_client_certificates(settings)
+                authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)
+                _serve(
+                    settings,
+                    store,
+                    authorizer,
+                    use,
+                    helper=helper,
+                    webhooks=webhooks,
+                    client_certificates=certificates,
+                )
         finally:
             exchanged.close()
             access.close()
@@ -456,6 +378,7 @@ def _serve(
     *,
     helper: Helper,
     webhooks: Webhooks,
+    client_certificates: ClientCertificates | None,
 ) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
@@ -477,6 +400,8 @@ def _serve(
         webhooks=webhooks,
     )
     certificate = open_tls(settings)
+    if certificate is not None and client_certificates is not None:
+        client_certificates.on_change(certificate.ask_clients)
     with listening(settings.listen) as bound:
         url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)

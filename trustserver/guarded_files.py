@@ -32,13 +32,13 @@ def read_guarded(path: Path, *, limit: int) -> str:
         raise StartRefused(what=str(path), reason="is not UTF-8") from error
 
 
-def mark_of(path: Path) -> object:
-    """Return what changes when a file does; None if it cannot be looked at."""
+def mark_of(path: Path | None) -> object:
+    """Return what changes when a file does; None if there is none, or it cannot be looked at."""
     try:
-        status = path.stat()
+        status = None if path is None else path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def read_guarded_toml(path: Path, *, limit: int) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from typing import Final
 
 from tests.benchmarks.table import Row
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_token
-from trustserver.auth.authorizer import Action, Headers
+from trustserver.auth.authorizer import Action, Sender
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.passwords import hash_password
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential
@@ -58,26 +58,26 @@ def rows(folder: Path) -> list[Row]:
     found = [
         Row(
             what=f"read with a known {kind}",
-            ours=_spent(headers, authorizer.may_read_now),
+            ours=_spent(sender, authorizer.may_read_now),
             peer=_BUDGET,
             unit="ms",
             wanted=1.0,
         )
-        for kind, headers in kinds.items()
+        for kind, sender in kinds.items()
     ]
     authorizer.close()
     store.close()
     return found
 
 
-def _header(value: bytes) -> Headers:
-    return [(b"host", b"trust.example.com"), (b"authorization", value)]
+def _header(value: bytes) -> Sender:
+    return Sender(headers=[(b"host", b"trust.example.com"), (b"authorization", value)])
 
 
-def _spent(headers: Headers, may_read: Callable[[Headers, GUN], bool]) -> float:
+def _spent(sender: Sender, may_read: Callable[[Sender, GUN], bool]) -> float:
     """Milliseconds of CPU for one decision."""
     began = time.process_time()
     for _ in range(_READS):
-        if not may_read(headers, _NAME):
+        if not may_read(sender, _NAME):
             raise AssertionError("it may be read")
     return (time.process_time() - began) / _READS * 1e3

@@ -56,5 +56,4 @@ def _explanation(rules: AccessRules, subject: Subject, gun: GUN, own: Rule | Non
     yield f"{subject} on {gun}" + (f", in {' and '.join(groups)}" if groups else "")
     for right in Right:
         decision = rules.decide(subject, right, gun, own=own)
-        bound = "" if decision.roles is None else f", for changes of {' and '.join(sorted(decision.roles))} alone"
-        yield f"{right:<8} {'allowed' if decision.allowed else 'refused'}  {decision.why}{bound}"
+        yield f"{right:<8} {'allowed' if decision.allowed else 'refused'}  {decision.in_words}"

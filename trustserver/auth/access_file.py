@@ -1,4 +1,4 @@
-"""Read the file of access rules. Whoever may change it may do everything, so nobody but its user may."""
+"""Read the files that say who may do what. Whoever may change one of them may do everything, so nobody else may."""
 
 from __future__ import annotations
 

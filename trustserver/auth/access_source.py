@@ -16,6 +16,7 @@ from typing import Final
 
 from trustdata.errors import NotStored, TrustError
 from trustserver.auth.access_file import load_rules
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
@@ -67,19 +68,22 @@ class AccessSource:
         store: AccessStore | None = None,
         *,
         extra: Sequence[Rule] = (),
+        certificates: ClientCertificates | None = None,
         check: Callable[[AccessRules], None] = lambda _: None,
         clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
 
-        `extra`: rules that settings make, where there is no file. `clock`: of a server, which has the store record the
-        rules that it takes; None for whoever only looks. Raises: StartRefused, FileNewer, NotStored.
+        `extra`: rules that settings make, where there is no file. `certificates`: are kept up to date, too. `clock`: of
+        a server, which has the store record the rules that it takes; None for whoever only looks.
+        Raises: StartRefused, FileNewer, NotStored.
         """
         self._file = file
         self._store = store
         self._check = check
+        self._certificates = certificates
         self._clock = clock
-        self._seen = None if file is None else mark_of(file)
+        self._seen = mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
@@ -126,6 +130,8 @@ class AccessSource:
         with self._looking:
             self._refresh_rules(unchanged_too=unchanged_too)
             self._record_rules()
+            if self._certificates is not None:
+                self._certificates.refresh(unchanged_too=unchanged_too)
             try:
                 self._refresh_credentials()
                 self._store_failure = ""
@@ -144,7 +150,8 @@ class AccessSource:
 
     def failures(self) -> list[str]:
         """Return why what is known is not the newest, or not in the record; nothing if it is."""
-        return [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
+        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
+        return own if self._certificates is None else [*own, *self._certificates.failures()]
 
     def _refresh_credentials(self) -> None:
         if self._store is None:

@@ -1,18 +1,18 @@
-"""Decide who sent a request and whether they may do what it asks.
+"""Decide who sent a request and whether they may do what it asks: the port, and the words that it uses.
 
-The authorizer in this file lets everybody do everything; the one that checks tokens is in token_authorizer.py.
+Its implementations: open_authorizer.py, token_authorizer.py, access_authorizer.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.errors import NotThere, TokenRefused
 from trustserver.storage.exchange_port import ExchangedToken
 
 
@@ -81,15 +81,48 @@ class Action(StrEnum):
     LIST = "list"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RightHeld:
+    """Whether somebody has a right. `why`: in words."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Who sent a request, and what they may do. `expires`: when their credential ends; None: at no set time.
+
+    `rights`: every right that there is, by its name.
+    """
+
+    subject: Subject
+    expires: datetime | None = None
+    rights: Mapping[str, RightHeld]
+
+
 NO_ISSUERS: Final = "this server has no file of access rules, which would name its issuer"
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
-class Authorizer(Protocol):
-    """Decides from the headers of a request whether it is allowed. Its methods must not block the event loop.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """What is known of whoever sent a request before it is judged.
 
-    `address`: the client's address, if it is known; no address may keep the others waiting. What is awaited raises
-    Overloaded if too many requests wait for their decision.
+    `address`: what they are counted under; None if it is not known. `certificate`: the client certificate of their
+    connection (DER), whose private key they have shown to have; None: they have shown none.
+    """
+
+    headers: Headers = ()
+    address: str | None = None
+    certificate: bytes | None = None
+
+
+class Authorizer(Protocol):
+    """Decides from what a request shows whether it is allowed. Its methods must not block the event loop.
+
+    No address may keep the others waiting. What is awaited raises Overloaded if too many requests wait for their
+    decision.
     """
 
     @property
@@ -108,10 +141,10 @@ class Authorizer(Protocol):
     def look_again(self) -> None:
         """Look at once whether anything has changed, as at SIGHUP. Returns before that is known."""
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
         """Return whether it is known already that this request may read the collection. If not, ask `authorize`."""
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
 
     def check_change(
@@ -123,24 +156,28 @@ class Authorizer(Protocol):
         the roles that change. `begins`: the name has no collection. Raises: Forbidden.
         """
 
-    async def authorize_catalog(
-        self, headers: Headers, *, only: GUN | None = None, address: str | None = None
-    ) -> Subject:
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
         """Return who sent the request, if they may learn the names of all collections, and what becomes of them.
 
         `only`: what becomes of this one is all that is asked. Raises: Forbidden, Overloaded.
         """
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+    async def authorize_ping(self, sender: Sender) -> Subject:
         """Return who sent a `GET /v2/`, with which clients find out whether they need a token.
 
         Raises: Forbidden if they need one; its challenge says where to get it. Overloaded.
         """
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+    async def log_in(self, sender: Sender) -> str:
         """Return a token for who sent the request, which says who they are for some minutes.
 
         Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
+        """
+
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
+        """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
+
+        Raises: Forbidden if the credential is no good; Overloaded.
         """
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
@@ -148,54 +185,3 @@ class Authorizer(Protocol):
 
         Raises: TokenRefused; Overloaded, TooMany, NotStored.
         """
-
-
-class OpenAuthorizer:
-    """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
-
-    @property
-    def reads_are_open(self) -> bool:
-        return True
-
-    def start(self) -> None:
-        """There is nothing that changes."""
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-    def warnings(self) -> list[str]:
-        return []
-
-    def look_again(self) -> None:
-        """There is nothing that could have changed."""
-
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
-        del headers, gun
-        return True
-
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
-        del headers, action, gun, address
-        return ANONYMOUS
-
-    def check_change(
-        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
-    ) -> None:
-        """Everybody may do everything."""
-
-    async def authorize_catalog(
-        self, headers: Headers, *, only: GUN | None = None, address: str | None = None
-    ) -> Subject:
-        del headers, only, address
-        return ANONYMOUS
-
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
-        return ANONYMOUS
-
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
-        del headers, address
-        raise NotThere(what="login at this server")
-
-    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
-        del token, address
-        raise TokenRefused(reason=NO_ISSUERS)

@@ -17,7 +17,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from trustserver.errors import BadRequest
 from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.process.proxy_certificate import ProxyCertificate
+from trustserver.process.tls import CERTIFICATE
+from trustserver.responses.tuf import problem, problem_response
 from trustserver.settings import LONGEST_SOCKET_PATH, Network
 
 
@@ -33,6 +37,10 @@ class NamedConnection(Protocol):
     @property
     def peer(self) -> tuple[str, int]:
         """Address and port of the client."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the client has shown (DER), and whose private key it has; None if it has shown none."""
 
     def request_begins(self) -> None:
         """Note that the head of a request has arrived whole."""
@@ -89,9 +97,10 @@ def _bind(unix_socket: socket.socket, path: str) -> None:
 class ClientAddresses:
     """An ASGI application in front of another: it puts the client's address and port into the scope, under `client`.
 
-    None stands there for a client that is not known. `names`: of the tunnels; None if the HTTP server has the clients'
-    connections itself. `trusted`: the proxies whose word about the address of their clients is taken. `over_unix`:
-    connections come over a Unix socket, each from a proxy: they have no address, and its word is taken.
+    Its certificate, if it has shown one, goes there under CERTIFICATE. None stands under `client` for one that is
+    not known. `names`: of the tunnels; None if the HTTP server has the clients' connections itself. `trusted`: the
+    proxies whose word about the address of their clients is taken. `over_unix`: connections come over a Unix socket,
+    each from a proxy: they have no address, and its word is taken.
     """
 
     def __init__(
@@ -116,6 +125,8 @@ class ClientAddresses:
             await self._app(scope, receive, send)
             return
         scope["client"] = self._client(connection.peer, scope) if self._asks_proxies else connection.peer
+        if connection.certificate is not None:
+            scope[CERTIFICATE] = connection.certificate
         connection.request_begins()
         try:
             await self._app(scope, receive, send)
@@ -129,3 +140,29 @@ class ClientAddresses:
         if forwarded is not None:
             return (forwarded, 0)
         return None if self._over_unix else peer
+
+
+class CertificateOfProxy:
+    """An ASGI application in front of another: what the proxy says of its client's certificate takes the place of ours.
+
+    `reader`: of the proxy's header.
+    """
+
+    def __init__(self, app: AsgiApp, reader: ProxyCertificate) -> None:
+        self._app = app
+        self._reader = reader
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            headers, certificate, is_proxy = self._reader.take(scope["headers"])
+        except BadRequest as error:
+            answer = problem_response(400, problem(error, status=400, title="Bad request"))
+            await send(answer.start)
+            await send(answer.body)
+            return
+        scope["headers"] = headers
+        if is_proxy:
+            scope.pop(CERTIFICATE, None)  # the proxy's own
+        if certificate is not None:
+            scope[CERTIFICATE] = certificate
+        await self._app(scope, receive, send)

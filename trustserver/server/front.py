@@ -299,6 +299,11 @@ class Connection(asyncio.Protocol):
         if not self._name:  # nobody will tell when a request begins
             self._front.silent.pop(self, None)
 
+    @property
+    def certificate(self) -> bytes | None:
+        """The client certificate that the connection was made with (DER); None if there is none."""
+        return None if self._tls is None else self._tls.certificate
+
     def request_begins(self) -> None:
         """Note that the application answers a request of this connection."""
         self._requests += 1

@@ -18,8 +18,8 @@ from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName
 from trustserver.api.notary_routes import Operation
-from trustserver.app import open_authorizer
-from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.rules import parse_rules
 from trustserver.errors import StartRefused
@@ -296,9 +296,9 @@ def test_what_followed_from_older_rules_is_not_remembered_for_newer_ones(store: 
     """Between the moment in which rules are there and the one in which what followed from others is forgotten."""
     site = RuledSite(file, rules_text((*EVERYWHERE, "pull"), ("user:a", "*", "deny", "pull")), store)
     authorizer = site.app.authorizer
-    assert authorizer.may_read_now([], GUN_A)
+    assert authorizer.may_read_now(Sender(), GUN_A)
     site.source.state = replace(site.source.state, rules=parse_rules(rules_text(("*", "*", "deny", "pull")), path=""))
-    assert not authorizer.may_read_now([], GUN_A)
+    assert not authorizer.may_read_now(Sender(), GUN_A)
 
 
 def test_the_thread_that_looks_is_woken_by_a_signal_and_ends(store: MemoryStore, file: Path) -> None:

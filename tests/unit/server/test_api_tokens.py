@@ -18,13 +18,14 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from trustdata.errors import InvalidName, NotStored
 from trustserver.__main__ import app
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_first_admin, make_token, new_token, token_digest
-from trustserver.auth.authorizer import Action, Subject, SubjectKind
+from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import Right
 from trustserver.errors import Forbidden, StartRefused
 from trustserver.process import kernel_clock
-from trustserver.settings import Settings, check_for_serving, load
+from trustserver.settings import Settings, load
+from trustserver.settings_check import check_for_serving
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
@@ -171,11 +172,11 @@ def test_a_token_seen_before_costs_less_than_a_third_of_a_millisecond(site: Rule
         given(store, f"other-{number}", "pull")
     token = given(store, "ci", "pull")
     site.source.refresh()
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    unknown = [(b"authorization", f"Bearer {new_token()}".encode())]
+    known = Sender(headers=[(b"authorization", f"Bearer {token}".encode())])
+    unknown = Sender(headers=[(b"authorization", f"Bearer {new_token()}".encode())])
     began = time.process_time()
     for _ in range(1000):
-        assert site.app.authorizer.may_read_now(headers, GUN_A)
+        assert site.app.authorizer.may_read_now(known, GUN_A)
         assert not site.app.authorizer.may_read_now(unknown, GUN_A)
     assert (time.process_time() - began) / 2000 < 0.0003
 

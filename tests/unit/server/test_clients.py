@@ -31,6 +31,7 @@ class Peer:
 
     def __init__(self, address: str) -> None:
         self.peer = (address, 1234)
+        self.certificate: bytes | None = None
         self.counts: list[int] = []
 
     def request_begins(self) -> None:

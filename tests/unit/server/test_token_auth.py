@@ -18,8 +18,9 @@ from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED, Guarded, _Counting, bearer, challenge
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
-from trustserver.auth.authorizer import ANONYMOUS, Action, OpenAuthorizer, Subject, SubjectKind
+from trustserver.auth.authorizer import ANONYMOUS, Action, Sender, Subject, SubjectKind
+from trustserver.auth.open_authorizer import OpenAuthorizer
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
@@ -32,8 +33,8 @@ TIMESTAMP = f"/tuf/{GUN_A}/metadata/timestamp.json"
 API = f"/api/v1/collections/{GUN_A}"
 
 
-def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+def raw(headers: dict[str, str]) -> Sender:
+    return Sender(headers=[(name.lower().encode(), value.encode()) for name, value in headers.items()])
 
 
 def decided(decision: Coroutine[Any, Any, Subject]) -> Subject:
@@ -91,7 +92,8 @@ def test_what_each_route_needs(store: MemoryStore, method: str, path: str, neede
         assert site.request(method, path, headers=headers).status_code not in {401, 403}
 
 
-EXCHANGE = "/api/v1/access/exchange"
+FOR_STRANGERS = {"/api/v1/access/exchange": 400, "/api/v1/access/whoami": 200}
+"""The routes on which strangers show or ask who they are, with the status of a request that shows nothing."""
 
 
 def test_no_route_forgets_to_ask(store: MemoryStore) -> None:
@@ -103,7 +105,7 @@ def test_no_route_forgets_to_ask(store: MemoryStore) -> None:
         for method in methods:
             if path.startswith("/api/"):
                 asked += 1
-                wanted = 400 if path == EXCHANGE else 401  # there strangers show who they are
+                wanted = FOR_STRANGERS.get(path, 401)
                 assert site.request(method.upper(), path).status_code == wanted, f"{method} {template}"
     assert asked >= 5
 
@@ -298,7 +300,7 @@ def test_a_challenge_is_a_header_whatever_it_quotes() -> None:
         clock=lambda: NOW,
     )
     with pytest.raises(Forbidden) as refused:
-        decided(tokens.authorize([], Action.READ, GUN_A))
+        decided(tokens.authorize(Sender(), Action.READ, GUN_A))
     said = 'Bearer realm="https://auth.example.com/\\"token\\"\\\\",service="tru%0D%0Ast %C3%A9"'
     assert refused.value.challenge == f'{said},scope="repository:{GUN_A}:pull"'
 
@@ -348,4 +350,8 @@ def test_open_servers_ask_nobody(store: MemoryStore) -> None:
     answer: httpx.Response = Site(store).get(TIMESTAMP, headers={"Authorization": "Bearer nonsense"})
     assert answer.status_code == 200
 
-    assert decided(OpenAuthorizer().authorize_ping([])) == decided(OpenAuthorizer().authorize_catalog([])) == ANONYMOUS
+    assert (
+        decided(OpenAuthorizer().authorize_ping(Sender()))
+        == decided(OpenAuthorizer().authorize_catalog(Sender()))
+        == ANONYMOUS
+    )
