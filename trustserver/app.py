@@ -44,11 +44,13 @@ from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
+from trustserver.api.whoami import whoami_router
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
 from trustserver.auth.api_tokens import make_first_admin
-from trustserver.auth.authorizer import Authorizer, OpenAuthorizer
+from trustserver.auth.authorizer import Authorizer
 from trustserver.auth.exchanges import Exchanges
+from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.rights import EVERY_RIGHT, Right
 from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
 from trustserver.auth.token_authorizer import TokenAuthorizer
@@ -271,10 +273,8 @@ def compose(
         observe=times.observe_read,
     )
     fastapi.include_router(management_router(services, collection_import))
-    fastapi.include_router(collection_list_router(services))
-    fastapi.include_router(event_list_router(services))
-    fastapi.include_router(login_router(services))
-    fastapi.include_router(exchange_router(services))
+    for of_services in (collection_list_router, event_list_router, login_router, exchange_router, whoami_router):
+        fastapi.include_router(of_services(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()

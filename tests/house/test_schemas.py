@@ -42,6 +42,7 @@ OTHERS: Final = {
     "api-collection",
     "api-collections",
     "api-events",
+    "api-whoami",
     "policy",
     "problem",
     "server-check",

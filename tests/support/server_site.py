@@ -41,6 +41,8 @@ def _check_answer(method: str, path: str, answer: httpx.Response) -> None:
         assert faults(answer.json(), "api-collections" if whole else "api-collection") == []
     elif path.startswith("/api/v1/events") and answer.status_code == 200:
         assert faults(answer.json(), "api-events") == []
+    elif path.startswith("/api/v1/access/whoami") and answer.status_code == 200:
+        assert faults(answer.json(), "api-whoami") == []
 
 
 class Site:

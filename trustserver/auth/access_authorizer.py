@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from keys.rfc3339 import to_rfc3339
@@ -21,18 +21,29 @@ from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.auth.access_source import AccessSource, AccessState, KnownCredential
 from trustserver.auth.api_tokens import token_digest
-from trustserver.auth.authorizer import ANONYMOUS, BASIC_CHALLENGE, Action, Authorizer, Headers, Subject, SubjectKind
+from trustserver.auth.authorizer import (
+    ANONYMOUS,
+    BASIC_CHALLENGE,
+    Action,
+    Authorizer,
+    Headers,
+    RightHeld,
+    Standing,
+    Subject,
+    SubjectKind,
+)
 from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.password_checks import PasswordChecks
-from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, Right
-from trustserver.auth.rules import EVERY_NAME, Decision, Rule
+from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, ON_EVERY_NAME, Right
+from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision, Rule
 from trustserver.auth.sessions import Session, Sessions, read_session
 from trustserver.auth.token_authorizer import (
     CATALOG,
     PING,
     RequiredAccess,
     TokenAuthorizer,
+    expiry_of,
     required_access,
     subject_of,
 )
@@ -52,11 +63,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says."""
+    """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says.
+
+    `expires`: when the credential ends; None: at no set time.
+    """
 
     subject: Subject
     own: Rule | None = None
     grant: Grant | None = None
+    expires: datetime | None = None
 
     def own_for(self, name: str) -> Rule | None:
         """Return the rights that the credential brings along for one name, or for `*`."""
@@ -232,6 +247,18 @@ class AccessAuthorizer:
         bound_to = "" if known is None else known.stored.secret
         return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
 
+    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+        """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
+
+        Raises: Forbidden if the credential is no good; Overloaded.
+        """
+        state = self._source.state
+        if not state.decides:
+            return await self._otherwise.who_is(headers, name, address=address)
+        caller = await self._caller(headers, PING, address)
+        rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
+        return Standing(subject=caller.subject, expires=caller.expires, rights=rights)
+
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
         """Return a token of this server for one of a CI job or service account, and what is known of it.
 
@@ -279,7 +306,7 @@ class AccessAuthorizer:
             known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
             return _caller_of(user) if user and known_good else None
         grant = None if self._registry is None else self._registry.known_grant(headers)
-        return None if grant is None else Caller(subject=subject_of(grant), grant=grant)
+        return None if grant is None else _caller_with(grant)
 
     async def _caller(self, headers: Headers, required: RequiredAccess, address: str | None) -> Caller:
         """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded."""
@@ -303,7 +330,7 @@ class AccessAuthorizer:
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(headers, required, address)
             if grant is not None:
-                return Caller(subject=subject_of(grant), grant=grant)
+                return _caller_with(grant)
         reason = "its session is over" if credential.session else "this server does not know such a credential"
         raise self._challenge(required, reason, headers)
 
@@ -320,7 +347,7 @@ class AccessAuthorizer:
         known = self._source.state.tokens.get(digest)
         given = None if self._exchanges is None or credential.user else self._exchanges.find(digest)
         if given is not None:
-            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD))
+            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD), expires=given.expires)
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
         return _ended(known, self._clock()) or _caller_of(known)
@@ -398,7 +425,14 @@ class AccessAuthorizer:
         if known is None or not known.stored.is_valid(at):
             return None
         genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
-        return _caller_of(known) if genuine else None
+        return _caller_of(known, session) if genuine else None
+
+
+def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) -> RightHeld:
+    own = caller.own_for(EVERY_NAME if name is None or right in ON_EVERY_NAME else name)
+    only_own = caller.grant is not None
+    decision = rules.decide_where_it_counts(caller.subject, right, name, own=own, only_own=only_own)
+    return RightHeld(allowed=decision.allowed, why=decision.in_words)
 
 
 def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:
@@ -421,6 +455,15 @@ def _ended(known: KnownCredential, at: datetime) -> str:
     return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
 
 
-def _caller_of(known: KnownCredential) -> Caller:
+def _caller_of(known: KnownCredential, session: Session | None = None) -> Caller:
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own)
+    ends = [known.stored.expires, None if session is None else datetime.fromtimestamp(session.until, UTC)]
+    return Caller(
+        subject=Subject(name=known.stored.name, kind=kind),
+        own=known.own,
+        expires=min((end for end in ends if end is not None), default=None),
+    )
+
+
+def _caller_with(grant: Grant) -> Caller:
+    return Caller(subject=subject_of(grant), grant=grant, expires=expiry_of(grant))

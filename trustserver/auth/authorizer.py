@@ -1,18 +1,18 @@
-"""Decide who sent a request and whether they may do what it asks.
+"""Decide who sent a request and whether they may do what it asks: the port, and the words that it uses.
 
-The authorizer in this file lets everybody do everything; the one that checks tokens is in token_authorizer.py.
+Its implementations: open_authorizer.py, token_authorizer.py, access_authorizer.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.errors import NotThere, TokenRefused
 from trustserver.storage.exchange_port import ExchangedToken
 
 
@@ -81,6 +81,26 @@ class Action(StrEnum):
     LIST = "list"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RightHeld:
+    """Whether somebody has a right. `why`: in words."""
+
+    allowed: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Who sent a request, and what they may do. `expires`: when their credential ends; None: at no set time.
+
+    `rights`: every right that there is, by its name.
+    """
+
+    subject: Subject
+    expires: datetime | None = None
+    rights: Mapping[str, RightHeld]
+
+
 NO_ISSUERS: Final = "this server has no file of access rules, which would name its issuer"
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
@@ -141,57 +161,14 @@ class Authorizer(Protocol):
         Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
         """
 
+    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+        """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
+
+        Raises: Forbidden if the credential is no good; Overloaded.
+        """
+
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
         """Return a token of this server for one of a CI job or service account, and what is known of it.
 
         Raises: TokenRefused; Overloaded, TooMany, NotStored.
         """
-
-
-class OpenAuthorizer:
-    """Lets everybody do everything. Used on loopback addresses, or with --insecure-open."""
-
-    @property
-    def reads_are_open(self) -> bool:
-        return True
-
-    def start(self) -> None:
-        """There is nothing that changes."""
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-    def warnings(self) -> list[str]:
-        return []
-
-    def look_again(self) -> None:
-        """There is nothing that could have changed."""
-
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
-        del headers, gun
-        return True
-
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
-        del headers, action, gun, address
-        return ANONYMOUS
-
-    def check_change(
-        self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
-    ) -> None:
-        """Everybody may do everything."""
-
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
-        return ANONYMOUS
-
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
-        return ANONYMOUS
-
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
-        del headers, address
-        raise NotThere(what="login at this server")
-
-    async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
-        del token, address
-        raise TokenRefused(reason=NO_ISSUERS)

@@ -32,7 +32,7 @@ from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName, parse_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
-from trustserver.auth.rights import EVERY_RIGHT, Right
+from trustserver.auth.rights import EVERY_RIGHT, ON_EVERY_NAME, Right
 from trustserver.auth.workloads import Workloads, read_workloads
 from trustserver.errors import StartRefused
 
@@ -83,6 +83,13 @@ class Decision:
     why: str
     roles: frozenset[RoleName] | None = None
 
+    @property
+    def in_words(self) -> str:
+        """Why it is so, and for which roles alone."""
+        return (
+            self.why if self.roles is None else f"{self.why}, for changes of {' and '.join(sorted(self.roles))} alone"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRules:
@@ -112,6 +119,17 @@ class AccessRules:
     ) -> Decision:
         """Return whether a subject has a right on every name, whatever names there are."""
         return self._decide(subject, right, _EVERYWHERE, own, only_own=only_own)
+
+    def decide_where_it_counts(
+        self, subject: Subject, right: Right, name: GUN | None, *, own: Rule | None = None, only_own: bool = False
+    ) -> Decision:
+        """Return whether a subject has a right on a name, or on every name if the right counts there only.
+
+        `name`: None: every name.
+        """
+        if name is None or right in ON_EVERY_NAME:
+            return self.decide_everywhere(subject, right, own=own, only_own=only_own)
+        return self.decide(subject, right, name, own=own, only_own=only_own)
 
     @property
     def everybody_reads(self) -> bool:

@@ -10,13 +10,23 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.auth.authorizer import ANONYMOUS, NO_ISSUERS, Action, Headers, Subject, SubjectKind
+from trustserver.auth.authorizer import (
+    ANONYMOUS,
+    NO_ISSUERS,
+    Action,
+    Headers,
+    RightHeld,
+    Standing,
+    Subject,
+    SubjectKind,
+)
+from trustserver.auth.rights import ON_EVERY_NAME, Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, NotThere, TokenRefused
@@ -35,6 +45,13 @@ _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.DELETE: (EVERYTHING,),
     Action.LIST: (EVERYTHING,),
 }
+
+_BY_RIGHT: Final[Mapping[Right, tuple[str, ...]]] = {
+    Right.PULL: _ACTIONS[Action.READ],
+    Right.PUSH: _ACTIONS[Action.PUBLISH],
+    Right.INIT: _ACTIONS[Action.PUBLISH],
+}
+"""Of which actions a token must have all to give a right, where tokens alone decide; for others: `*`."""
 
 _log = logging.getLogger(__name__)
 
@@ -160,6 +177,26 @@ class TokenAuthorizer:
         del token, address
         raise TokenRefused(reason=NO_ISSUERS)
 
+    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+        """Return who sent the request, and what its token allows. Raises: Forbidden if it is a bad one; Overloaded."""
+        grant = await self.grant(headers, PING, address)
+        rights = {str(right): self._held(grant, right, name) for right in Right}
+        if grant is None:
+            return Standing(subject=ANONYMOUS, rights=rights)
+        return Standing(subject=subject_of(grant), expires=expiry_of(grant), rights=rights)
+
+    def _held(self, grant: Grant | None, right: Right, name: GUN | None) -> RightHeld:
+        if self._anonymous_pull and right is Right.PULL:
+            return RightHeld(allowed=True, why="--auth-anonymous-pull allows it")
+        if grant is None:
+            return RightHeld(allowed=False, why="it wants a token")
+        if right in ON_EVERY_NAME:
+            allowed = grant.allows(CATALOG.kind, CATALOG.name, CATALOG.actions)
+        else:
+            actions = _BY_RIGHT.get(right, (EVERYTHING,))
+            allowed = name is not None and grant.allows("repository", name, actions)
+        return RightHeld(allowed=allowed, why="the token allows it" if allowed else f"the token does not allow {right}")
+
     def _allowed(self, grant: Grant | None, required: RequiredAccess) -> Subject:
         if grant is None:
             raise self.forbidden(required, reason="it wants a token")
@@ -227,6 +264,11 @@ class TokenAuthorizer:
             challenge=f'{challenge},error="{error}"' if error else challenge,
             reason=reason,
         )
+
+
+def expiry_of(grant: Grant) -> datetime:
+    """Return when a token ends, in whole seconds."""
+    return datetime.fromtimestamp(int(grant.until), UTC)
 
 
 def subject_of(grant: Grant) -> Subject:

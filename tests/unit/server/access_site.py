@@ -12,7 +12,7 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
-from trustserver.auth.authorizer import OpenAuthorizer
+from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.auth.tokens import TokenVerifier

@@ -354,6 +354,7 @@ def test_the_operators_pages() -> None:
         "/api/v1/collections/{gun}/take-over",
         "/api/v1/events",
         "/api/v1/access/exchange",
+        "/api/v1/access/whoami",
     }
 
 

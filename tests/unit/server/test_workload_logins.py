@@ -14,9 +14,9 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import rules_text
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
-from trustserver.auth.authorizer import OpenAuthorizer
 from trustserver.auth.exchanges import LIFETIME, Exchanges
 from trustserver.auth.issuer_keys import IssuerKeys
+from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.settings import Settings
 from trustserver.storage.opening import open_exchanges, open_store
 
