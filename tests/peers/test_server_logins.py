@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,10 +125,25 @@ def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Pa
         return user
 
     ci, alice, bob = person("ci"), person("alice"), person("bob")
-    ci.run("init", gun, "--no-recovery-key", "--format", format_, expect=7).said("token:ci", "init")
+    explained = f"(trust-server access explain token:ci {gun} says there why)"
+    refused = ci.run("init", gun, "--no-recovery-key", "--format", format_, expect=7)
+    refused.said("as token:ci: no rule allows init", f"for the right init {explained}", f"trust whoami {gun} says")
+    nobody = TrustUser(tmp_path / "nobody", server.process.url)
+    nobody.environ["TRUST_CACERT"] = str(server.process.ca)
+    netloc = server.process.url.removeprefix("https://")
+    refused = nobody.run("init", gun, "--no-recovery-key", "--format", format_, expect=7)
+    refused.said(
+        "anonymous", f"next: trust login {netloc}, with an account that has the right pull; trust whoami {gun}"
+    )
     alice.run("init", gun, "--no-recovery-key", "--format", format_)
     bob.knows(gun, alice.pin_of(gun))
     bob.run("inspect", gun)
+    nobody.run("pin", gun, alice.pin_of(gun), "--format", format_)
+    refused = nobody.run("inspect", gun, expect=7)
+    found = nobody.run("--json", "doctor", gun, expect=1).document()["findings"]
+    (collection,) = [row for row in found if row["severity"] == "wrong" and row["check"] != "registry"]
+    assert collection["text"] in refused.stderr
+    assert f"next: {collection['remedy']}" in refused.stderr
     alice.run("delete", gun, "--yes", expect=7).said("user:alice", "delete")
     job = TrustUser(tmp_path / "job", server.process.url)
     job.environ |= {"TRUST_CACERT": str(server.process.ca), "TRUST_TOKEN": server.token}
@@ -135,3 +151,32 @@ def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Pa
     job.run("inspect", gun)
     job.environ["TRUST_TOKEN"] = f"{server.token[:-1]}{'0' if server.token[-1] != '0' else '1'}"
     job.run("inspect", gun, expect=7).said("is mistyped or cut off" if format_ == "tuf" else "authentication required")
+
+
+def test_each_login_is_told_who_it_is_and_what_it_may_do(server: LoginServer, tmp_path: Path) -> None:
+    gun = "localhost:5000/team/whoami"
+    person = TrustUser(tmp_path / "person", server.process.url)
+    person.environ["TRUST_CACERT"] = str(server.process.ca)
+    place = f"at {server.process.url}"
+    nobody = person.run("whoami", gun)
+    assert nobody.stdout.splitlines()[:2] == [
+        f"anonymous {place}, on {gun}:",
+        "pull     refused  no rule allows pull",
+    ]
+    nobody.said("no login is stored for")
+    login = ("login", server.process.url, "--username", "bob", "--password-stdin")
+    netloc = server.process.url.removeprefix("https://")
+    command = [sys.executable, "-m", "trustcli", *login]
+    subprocess.run(command, env={**os.environ, **person.environ}, input=PASSWORD, text=True, check=True)
+    assert netloc in (person.folder / "docker" / "config.json").read_text()
+    bob = person.run("whoami", gun).stdout.splitlines()
+    assert bob[0] == f"user:bob {place}, on {gun}:"
+    assert [line for line in bob if "allowed" in line] == ["pull     allowed  what the user brings along allows it"]
+    ci = person.run("--json", "whoami", TRUST_TOKEN=server.token).document()
+    assert (ci["subject"], ci["authenticated"], ci["name"]) == ("token:ci", "token", None)
+    assert ci["expires"].endswith("Z")
+    assert not any(held["allowed"] for held in ci["rights"].values())
+    wrong = person.run(
+        "whoami", gun, expect=7, TRUST_TOKEN=f"{server.token[:-1]}{'0' if server.token[-1] != '0' else '1'}"
+    )
+    wrong.said("the API token is mistyped or cut off")

@@ -42,6 +42,8 @@ def whoami_router(services: Services) -> APIRouter:
         headers, address = request.scope["headers"], services.address_of(request.scope)
         standing = await services.authorizer.who_is(headers, gun, address=address)
         response.headers["cache-control"] = cache_control.NOTHING.decode()
+        if standing.challenge:  # nobody is refused here, so how to log in stands beside the answer: RFC 9110, 11.6.1
+            response.headers["www-authenticate"] = standing.challenge
         return WhoamiView(
             subject=str(standing.subject),
             authenticated=str(standing.subject.kind) if standing.subject.authenticated else None,

@@ -13,7 +13,7 @@ import logging
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from keys.rfc3339 import to_rfc3339
@@ -43,6 +43,7 @@ from trustserver.auth.token_authorizer import (
     PING,
     RequiredAccess,
     TokenAuthorizer,
+    everything_on,
     expiry_of,
     required_access,
     subject_of,
@@ -257,7 +258,9 @@ class AccessAuthorizer:
             return await self._otherwise.who_is(headers, name, address=address)
         caller = await self._caller(headers, PING, address)
         rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
-        return Standing(subject=caller.subject, expires=caller.expires, rights=rights)
+        known = caller.subject.authenticated
+        challenge = "" if known else self._challenge(everything_on(name), "", headers).challenge
+        return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
         """Return a token of this server for one of a CI job or service account, and what is known of it.
@@ -425,7 +428,7 @@ class AccessAuthorizer:
         if known is None or not known.stored.is_valid(at):
             return None
         genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
-        return _caller_of(known, session) if genuine else None
+        return _caller_of(known) if genuine else None
 
 
 def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) -> RightHeld:
@@ -455,14 +458,10 @@ def _ended(known: KnownCredential, at: datetime) -> str:
     return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
 
 
-def _caller_of(known: KnownCredential, session: Session | None = None) -> Caller:
+def _caller_of(known: KnownCredential) -> Caller:
+    """Return whom a stored credential names. A session of it ends earlier, but whoever has the login gets another."""
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    ends = [known.stored.expires, None if session is None else datetime.fromtimestamp(session.until, UTC)]
-    return Caller(
-        subject=Subject(name=known.stored.name, kind=kind),
-        own=known.own,
-        expires=min((end for end in ends if end is not None), default=None),
-    )
+    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own, expires=known.stored.expires)
 
 
 def _caller_with(grant: Grant) -> Caller:
