@@ -22,6 +22,7 @@ def _machine(folder: Path, story: Story) -> Machine:
     machine = Machine(folder / "machine", there=story.there)
     machine.environ |= story.environ
     machine.program("late-server", "tests.journeys.late_server")
+    machine.program("ci-platforms", "tests.journeys.ci_platforms")
     return machine
 
 
