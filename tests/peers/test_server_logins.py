@@ -9,13 +9,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from tests.support.docker_client import DockerCli, DockerUser
 from tests.support.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
 from tests.support.programs import program
 from tests.support.server_process import ServerProcess, server_command
 from tests.support.trust_program import TrustUser
+from tests.support.trust_servers import PeerServer
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -109,6 +113,28 @@ def test_docker_logs_in_and_finds_a_wrong_password(server: LoginServer, tmp_path
         )
         assert (done.returncode == 0) is good, done.stderr
     assert netloc in json.loads((tmp_path / "config.json").read_text())["auths"]
+
+
+def test_docker_publishes_with_a_password_and_with_a_token(
+    server: LoginServer, docker_cli: DockerCli, tmp_path: Path
+) -> None:
+    """It sends the trust server what is stored for the registry of the image."""
+    gun, netloc = "localhost:5000/team/docker", server.process.url.removeprefix("https://")
+    place = SimpleNamespace(url=server.process.url, netloc=netloc, ca=server.process.ca)
+    owner = DockerUser(tmp_path / "owner", docker_cli, cast("PeerServer", place))
+
+    def logged_in(who: str) -> None:
+        login = base64.b64encode(f"{who}:{server.secret_of(who)}".encode()).decode()
+        (owner.config / "config.json").write_text(json.dumps({"auths": {"localhost:5000": {"auth": login}}}))
+
+    for signer, who in (("first", "alice"), ("second", "ci")):
+        logged_in(who)
+        owner.run("trust", "signer", "add", "--key", str(owner.new_signer_key(signer)), signer, gun)
+    logged_in("bob")
+    assert sorted(owner.signers(gun)) == ["first", "second"]
+    third = owner.new_signer_key("third")
+    assert UNAUTHORISED in owner.refused("trust", "signer", "add", "--key", str(third), "third", gun)
+    assert sorted(owner.signers(gun)) == ["first", "second"]
 
 
 @pytest.mark.parametrize("format_", ["tuf", "notary"])
