@@ -119,8 +119,8 @@ def test_docker_publishes_with_a_password_and_with_a_token(
     server: LoginServer, docker_cli: DockerCli, tmp_path: Path
 ) -> None:
     """It sends the trust server what is stored for the registry of the image."""
-    gun, netloc = "localhost:5000/team/docker", server.process.url.removeprefix("https://")
-    place = SimpleNamespace(url=server.process.url, netloc=netloc, ca=server.process.ca)
+    gun, netloc = f"localhost:5000/team/docker-{docker_cli.version[0]}", server.process.url.removeprefix("https://")
+    place = SimpleNamespace(url=server.process.url, netloc=netloc, ca=Path(server.process.ca or ""))
     owner = DockerUser(tmp_path / "owner", docker_cli, cast("PeerServer", place))
 
     def logged_in(who: str) -> None:
