@@ -99,7 +99,7 @@ Witness = Annotated[
 
 @app.command()
 def serve(  # noqa: PLR0917 - Typer makes options of the parameters
-    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT. [127.0.0.1:4443]")] = None,
+    listen: Annotated[str | None, typer.Option("--listen", help="HOST:PORT, or unix:/FILE. [127.0.0.1:4443]")] = None,
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
@@ -112,6 +112,12 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate chain, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its private key, PEM.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option("--tls-client-ca", help="Who issues certificates of clients, PEM; none is demanded.")
+    ] = None,
+    tls_client_crl: Annotated[
+        Path | None, typer.Option("--tls-client-crl", help="Those that were revoked, PEM: a list of each issuer.")
+    ] = None,
     self_signed: Annotated[
         bool | None, typer.Option("--self-signed", help="Make a CA and a certificate under DATA/tls/.")
     ] = None,
@@ -206,6 +212,8 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         webhooks=webhooks,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        tls_client_ca=tls_client_ca,
+        tls_client_crl=tls_client_crl,
         self_signed=self_signed,
         workers=workers,
         insecure_open=insecure_open,

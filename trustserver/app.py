@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
 
 from trustdata.errors import NotStored
+from trustserver.admin.operator import operator
 from trustserver.api.client_address import client_address
 from trustserver.api.collection_list import collection_list_router
 from trustserver.api.event_list import event_list_router
@@ -45,17 +45,11 @@ from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
 from trustserver.api.whoami import whoami_router
-from trustserver.auth.access_authorizer import AccessAuthorizer
-from trustserver.auth.access_source import AccessSource
 from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer
-from trustserver.auth.exchanges import Exchanges
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.open_authorizer import OpenAuthorizer
-from trustserver.auth.rights import EVERY_RIGHT, Right
-from trustserver.auth.rules import EVERY_NAME, EVERYBODY, AccessRules, Rule
-from trustserver.auth.token_authorizer import TokenAuthorizer
-from trustserver.auth.token_keys import load_keys
-from trustserver.auth.tokens import TokenVerifier
+from trustserver.auth.opening import open_authorizer, open_client_certificates
 from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
@@ -79,9 +73,8 @@ from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
-from trustserver.settings import GivenSettings, Listen, Settings, check_for_serving, load
-from trustserver.storage.access_port import AccessStore
-from trustserver.storage.exchange_port import ExchangeStore
+from trustserver.server.listening import listening, url_of
+from trustserver.settings import GivenSettings, Settings, check_for_serving, load
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,
@@ -314,85 +307,6 @@ def compose(
     )
 
 
-_ANYBODY_READS: Final = Rule(
-    number=0,
-    subjects=frozenset({EVERYBODY}),
-    names=frozenset({EVERY_NAME}),
-    rights=frozenset({Right.PULL}),
-    label="--auth-anonymous-pull",
-)
-
-
-def open_authorizer(
-    settings: Settings,
-    *,
-    store: AccessStore | None = None,
-    exchanged: ExchangeStore | None = None,
-    clock: Callable[[], datetime] = kernel_clock.now,
-    seconds: Callable[[], float] = time.monotonic,
-) -> Authorizer:
-    """Make the authorizer that the settings ask for: by rules, by registry tokens, or one that lets everybody in.
-
-    `store`: the credentials, which count from the first one on; None: there will be none. `exchanged`: the tokens of
-    workloads. `seconds`: a clock that only goes forward.
-    Raises: StartRefused if the token server's keys or the rules cannot be read; FileNewer, NotStored.
-    """
-    registry = _open_registry_tokens(settings, clock)
-    otherwise: Authorizer = registry or OpenAuthorizer()
-    if settings.access is None and store is None:
-        return otherwise
-    scheme = "https" if settings.tls or settings.trusted_proxy else "http"
-    extra = [_ANYBODY_READS] if settings.auth_anonymous_pull else []
-    source = AccessSource(settings.access, store, extra=extra, check=partial(_check_rules, settings))
-    if settings.insecure_open and source.state.decides:
-        reason = "lets everybody in, and there are tokens or users (trust-server access token list): leave it out"
-        raise StartRefused(what="--insecure-open", reason=reason)
-    exchanges = None if exchanged is None else Exchanges(exchanged, source.workloads, clock=clock)
-    return AccessAuthorizer(
-        source,
-        otherwise=otherwise,
-        registry=registry,
-        clock=clock,
-        seconds=seconds,
-        scheme=scheme,
-        exchanges=exchanges,
-    )
-
-
-def _check_rules(settings: Settings, rules: AccessRules) -> None:
-    """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
-    rule = None if settings.listen.is_loopback else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
-    if rule is not None:
-        raise StartRefused(
-            what=f"{settings.access}: {rule}",
-            reason=f"lets anonymous clients do more than read, and anyone reaches {settings.listen}; "
-            "anonymous may have pull there, and nothing else",
-        )
-
-
-def _open_registry_tokens(settings: Settings, clock: Callable[[], datetime]) -> TokenAuthorizer | None:
-    """Return what knows registry tokens; None if no token server is named. Raises: StartRefused."""
-    if settings.tokens is None:
-        return None
-    token_server = settings.tokens
-    keys = load_keys(token_server.certificates, token_server.jwks)
-    if keys.last_until <= clock():
-        _log.warning("every certificate of the token server has expired: no token will be good")
-    if not settings.tls and not settings.listen.is_loopback:
-        _log.warning("tokens come in over plain http: TLS must end in front of this server, on this machine or its net")
-    _log.info(
-        "tokens are wanted",
-        extra={"realm": token_server.realm, "issuer": token_server.issuer, "service": token_server.service},
-    )
-    return TokenAuthorizer(
-        TokenVerifier(keys, issuer=token_server.issuer, service=token_server.service),
-        realm=token_server.realm,
-        service=token_server.service,
-        anonymous_pull=settings.auth_anonymous_pull,
-        clock=clock,
-    )
-
-
 def open_tls(settings: Settings) -> ServedCertificate | None:
     """Return the certificate and key to serve with; None for plain HTTP.
 
@@ -413,7 +327,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
     DatabaseOlder (the database is older than what was published).
     """
     settings = load(given, environ, config).settings
-    known = init_admin or (not settings.listen.is_loopback and has_credentials(settings))
+    known = init_admin or (not settings.listen.is_local and has_credentials(settings))
     check_for_serving(settings, has_credentials=known)
     if init_admin and settings.insecure_open:
         raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
@@ -423,13 +337,14 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
         store = open_store(settings)
         access, exchanged = open_access(settings), open_exchanges(settings)
         try:
-            token = make_first_admin(access, kernel_clock.now()) if init_admin else None
+            token = make_first_admin(access, kernel_clock.now(), by=operator()) if init_admin else None
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
             with open_judge(settings) as helper, running(open_outboxes(settings, store)):
-                authorizer = open_authorizer(settings, store=access, exchanged=exchanged)
-                _serve(settings, store, authorizer, use, helper)
+                certificates = open_client_certificates(settings)
+                authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)
+                _serve(settings, store, authorizer, use, helper, client_certificates=certificates)
         finally:
             exchanged.close()
             access.close()
@@ -457,7 +372,15 @@ def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: in
     return Helper(command, what="judging a large upload", seconds=seconds)
 
 
-def _serve(settings: Settings, store: MetadataStore, authorizer: Authorizer, use: ExclusiveUse, helper: Helper) -> None:
+def _serve(
+    settings: Settings,
+    store: MetadataStore,
+    authorizer: Authorizer,
+    use: ExclusiveUse,
+    helper: Helper,
+    *,
+    client_certificates: ClientCertificates | None,
+) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
         _log.warning(
@@ -477,9 +400,10 @@ def _serve(settings: Settings, store: MetadataStore, authorizer: Authorizer, use
         helper=helper,
     )
     certificate = open_tls(settings)
-    with serving.bind(settings.listen) as bound:
-        port = bound.getsockname()[1]
-        url = f"{'https' if certificate else 'http'}://{Listen(host=settings.listen.host, port=port)}"
+    if certificate is not None and client_certificates is not None:
+        client_certificates.on_change(certificate.ask_clients)
+    with listening(settings.listen) as bound:
+        url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)
 
         application.authorizer.start()

@@ -284,6 +284,21 @@ class TokenRefused(TrustError):
 
 
 @dataclass(eq=False, kw_only=True)
+class ClientCertificateRefused(TrustError):
+    """A client certificate is not accepted. `reason` says why; `known`: it is genuine, but that of nobody here.
+
+    The authorizer turns this error into `Forbidden`, which is what the caller gets.
+    """
+
+    code: ClassVar[str] = "client-certificate-refused"
+    reason: str
+    known: bool = False
+
+    def __str__(self) -> str:
+        return f"the client certificate {shown(self.reason, 300)}"
+
+
+@dataclass(eq=False, kw_only=True)
 class OriginRefused(TrustError):
     """A web page sent a request that could change something.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,15 +16,19 @@ from typing import Any, Final, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
-from keys.file_access import unguarded
 from trustdata.document_version import refuse_newer
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded_toml
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
 KIND: Final = DocumentKind(what="a file of settings")
+MAX_FILE: Final = 1024 * 1024  # bytes
 _PORTS: Final = range(65536)
+_UNIX: Final = "unix:"
+LONGEST_SOCKET_PATH: Final = 107
+"""Bytes that the path of a Unix socket may have: sun_path of unix(7) without its NUL."""
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 
@@ -38,7 +41,7 @@ class Listen:
     port: int
 
     @property
-    def is_loopback(self) -> bool:
+    def is_local(self) -> bool:
         """Whether only programs on this machine can connect."""
         if self.host == "localhost":
             return True
@@ -49,6 +52,21 @@ class Listen:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnixSocket:
+    """The Unix socket to listen on, for a proxy on this machine. `path` is absolute."""
+
+    path: Path
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs on this machine can connect, as it is with every Unix socket."""
+        return True
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +92,7 @@ class Settings:
     `database` empty: a file in `data`. `connections`, `connections_per_address` 0: derived from what the system allows.
     """
 
-    listen: Listen = Listen(host="127.0.0.1", port=4443)
+    listen: Listen | UnixSocket = Listen(host="127.0.0.1", port=4443)
     data: Path = Path("trust-server-data")
     database: str = ""
     seal_key: Path | None = None
@@ -83,6 +101,8 @@ class Settings:
     webhooks: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    tls_client_crl: Path | None = None
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
@@ -126,6 +146,11 @@ class Settings:
         return self.self_signed or self.tls_cert is not None
 
     @property
+    def is_behind_proxy(self) -> bool:
+        """Whether a proxy is named, or is all that can connect."""
+        return bool(self.trusted_proxy) or isinstance(self.listen, UnixSocket)
+
+    @property
     def tokens(self) -> Tokens | None:
         """The token server whose tokens are accepted; None if no tokens are used.
 
@@ -154,6 +179,8 @@ class GivenSettings(TypedDict, total=False):
     webhooks: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    tls_client_ca: Path | None
+    tls_client_crl: Path | None
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
@@ -231,16 +258,39 @@ def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> N
         raise StartRefused(what="--tls-cert and --tls-key", reason="must be given together")
     if settings.self_signed and settings.tls_cert is not None:
         raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
+    if settings.tls and isinstance(settings.listen, UnixSocket):
+        raise StartRefused(
+            what="--self-signed" if settings.self_signed else "--tls-cert",
+            reason=f"is not for --listen {settings.listen}: TLS ends in the proxy that connects there",
+        )
     _check_tokens(settings)
     _check_access(settings)
+    _check_client_certificates(settings)
     is_closed = has_credentials or settings.tokens is not None or settings.access is not None
-    if not settings.listen.is_loopback and not settings.insecure_open and not is_closed:
+    if not settings.listen.is_local and not settings.insecure_open and not is_closed:
         raise StartRefused(
             what=f"--listen {settings.listen}",
             reason="anyone who reaches this address could publish and delete, since there is no authentication; "
             "make an API token (--init-admin makes the first), write rules (--access), name a token server "
             "(--auth-token-realm and the options beside it), listen on a loopback address, or accept the risk "
             "with --insecure-open",
+        )
+
+
+def _check_client_certificates(settings: Settings) -> None:
+    if settings.tls_client_ca is None:
+        if settings.tls_client_crl is not None:
+            raise StartRefused(
+                what="--tls-client-crl", reason="is about certificates of --tls-client-ca: give that too"
+            )
+        return
+    if not settings.tls:
+        raise StartRefused(
+            what="--tls-client-ca", reason="needs TLS that ends here: --tls-cert and --tls-key, or --self-signed"
+        )
+    if settings.access is None:
+        raise StartRefused(
+            what="--tls-client-ca", reason="needs --access, where [[certificate]] says whose which certificate is"
         )
 
 
@@ -291,16 +341,7 @@ def as_toml(value: object) -> str:
 
 
 def _read_file(path: Path) -> Mapping[str, object]:
-    try:
-        with path.open("rb") as file:
-            exposed = unguarded(path, os.fstat(file.fileno()))
-            content = tomllib.load(file)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
+    content = read_guarded_toml(path, limit=MAX_FILE)
     refuse_newer(KIND, content, path=str(path))
     if not KIND.is_known(content):
         raise StartRefused(what=str(path), reason="version must be a whole number from 1 on")
@@ -311,17 +352,31 @@ def _read_file(path: Path) -> Mapping[str, object]:
     return values
 
 
-def _listen(value: object, source: str) -> Listen:
+def _listen(value: object, source: str) -> Listen | UnixSocket:
+    if str(value).startswith(_UNIX):
+        return _unix_socket(str(value).removeprefix(_UNIX), source)
     host, colon, port = str(value).rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
-        raise StartRefused(what=source, reason="must be HOST:PORT, such as 127.0.0.1:4443 or [::1]:4443")
+        raise StartRefused(what=source, reason="must be HOST:PORT, such as 127.0.0.1:4443 or [::1]:4443, or unix:/PATH")
     if host == "localhost":
         return Listen(host="127.0.0.1", port=int(port))
     try:
         return Listen(host=str(ipaddress.ip_address(host)), port=int(port))
     except ValueError as error:
         raise StartRefused(what=source, reason="HOST must be an IP address or localhost") from error
+
+
+def _unix_socket(path: str, source: str) -> UnixSocket:
+    if not path.startswith("/") or not path.isprintable():
+        raise StartRefused(what=source, reason="must be unix: and an absolute path, such as unix:/run/trust/trust.sock")
+    size = len(os.fsencode(path))
+    if size > LONGEST_SOCKET_PATH:
+        raise StartRefused(
+            what=source,
+            reason=f"{path} has {size} bytes, and the path of a Unix socket has at most {LONGEST_SOCKET_PATH}",
+        )
+    return UnixSocket(path=Path(path))
 
 
 def _path(value: object, source: str) -> Path:
@@ -347,7 +402,7 @@ def _realm(value: object, source: str) -> str:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        loopback = Listen(host=host, port=parts.port or 0).is_loopback
+        loopback = Listen(host=host, port=parts.port or 0).is_local
     except ValueError:
         parts, host, loopback = urlsplit(""), "", False
     if not text:
@@ -420,6 +475,8 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "webhooks": _path,
     "tls_cert": _path,
     "tls_key": _path,
+    "tls_client_ca": _path,
+    "tls_client_crl": _path,
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,

@@ -12,12 +12,13 @@ from typing import Final
 
 from tests.benchmarks.table import Row
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_token
-from trustserver.auth.authorizer import Action, Headers
+from trustserver.auth.authorizer import Action, Sender
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.passwords import hash_password
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential
+from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
 
 _BUDGET: Final = 0.3
@@ -41,13 +42,13 @@ def rows(folder: Path) -> list[Row]:
     open_store(settings).close()
     store, at = open_access(settings), datetime.now(UTC)
     for number in range(_TOKENS):
-        make_token(store, f"other-{number}", at=at, expires=None, rights=["pull"], names=["*"])
-    token = make_token(store, "ci", at=at, expires=None, rights=["pull"], names=["*"])
+        make_token(store, f"other-{number}", at=at, expires=None, rights=["pull"], names=["*"], by=NOBODY)
+    token = make_token(store, "ci", at=at, expires=None, rights=["pull"], names=["*"], by=NOBODY)
     secret = hash_password(_PASSWORD)
     user = StoredCredential(
         kind=CredentialKind.USER, name="alice", secret=secret, created=at, rights=("pull",), names=("*",)
     )
-    store.put([user])
+    store.put([user], by=NOBODY)
     authorizer = open_authorizer(settings, store=store)
     login = _header(b"Basic " + base64.b64encode(b"alice:" + _PASSWORD))
     asyncio.run(authorizer.authorize(login, Action.READ, _NAME))
@@ -57,26 +58,26 @@ def rows(folder: Path) -> list[Row]:
     found = [
         Row(
             what=f"read with a known {kind}",
-            ours=_spent(headers, authorizer.may_read_now),
+            ours=_spent(sender, authorizer.may_read_now),
             peer=_BUDGET,
             unit="ms",
             wanted=1.0,
         )
-        for kind, headers in kinds.items()
+        for kind, sender in kinds.items()
     ]
     authorizer.close()
     store.close()
     return found
 
 
-def _header(value: bytes) -> Headers:
-    return [(b"host", b"trust.example.com"), (b"authorization", value)]
+def _header(value: bytes) -> Sender:
+    return Sender(headers=[(b"host", b"trust.example.com"), (b"authorization", value)])
 
 
-def _spent(headers: Headers, may_read: Callable[[Headers, GUN], bool]) -> float:
+def _spent(sender: Sender, may_read: Callable[[Sender, GUN], bool]) -> float:
     """Milliseconds of CPU for one decision."""
     began = time.process_time()
     for _ in range(_READS):
-        if not may_read(headers, _NAME):
+        if not may_read(sender, _NAME):
             raise AssertionError("it may be read")
     return (time.process_time() - began) / _READS * 1e3

@@ -17,6 +17,7 @@ from tests.support.attackers.guessers import GUESSED, LOGIN, basic, passwords
 from trustserver.auth.passwords import hash_password
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential
+from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
 
 _PASSWORD: Final = "correct-horse-battery"
@@ -54,7 +55,8 @@ def _add_users(data: Path) -> None:
                 kind=CredentialKind.USER, name=name, secret=secret, created=at, rights=("pull",), names=("*",)
             )
             for name in names
-        ]
+        ],
+        by=NOBODY,
     )
     store.close()
 

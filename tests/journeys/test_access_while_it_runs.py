@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import signal
 import socket
 import urllib.request
@@ -60,6 +61,9 @@ def test_rules_and_tokens_count_while_it_runs_and_a_broken_file_does_not(tmp_pat
         assert until(lambda: status(token) == 401)
         assert token not in server.log()
         assert server.stop() == 0
+        recorded = server_command("events", "--json", "--data", str(server.data)).stdout.splitlines()
+        changes = [json.loads(line)["event"]["access"]["change"] for line in recorded]
+        assert changes == ["rules", "rules", "added", "ended"]
     finally:
         server.kill()
 

@@ -106,6 +106,8 @@ def test_a_server_that_is_none_and_one_that_is_not_there(
     registry = the(rows(owner, "--server", f"http://{shared_registry.netloc}", gun), "trust-server")
     assert "but not as a trust server does" in str(registry["text"])
     assert "(--server)" in str(registry["place"])
+    with_path = rows(owner, "--server", f"{owner.environ['TRUST_SERVER']}/tuf", f"{gun}-unknown")
+    assert "see whether the path belongs to the address" in str(the(with_path, "trust-server", "note")["text"])
     nobody = rows(owner, "--server", "http://127.0.0.1:1", gun)
     assert "cannot be reached: Connection refused" in str(the(nobody, "trust-server")["text"])
     assert of(nobody, "registry", "ok"), "one that fails never stops the others"

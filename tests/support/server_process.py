@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -37,10 +40,10 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | LoadedProcess | None = None
         self._printed: IO[str] | None = None
 
-    def start(self, *options: str, environ: dict[str, str] | None = None) -> None:
+    def start(self, *options: str, environ: dict[str, str] | None = None, listen: str = "127.0.0.1:0") -> None:
         """Returns when /readyz gives 200."""
         module, *command = self.program
-        command += ["--listen", "127.0.0.1:0", "--data", str(self.data), *options]
+        command += ["--listen", listen, "--data", str(self.data), *options]
         whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
         reads, writes = os.pipe()
         self._printed = os.fdopen(reads)
@@ -61,6 +64,11 @@ class ServerProcess:
 
     def get(self, path: str, *, method: str = "GET", data: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
         headers = {"Content-Type": kind} if kind else {}
+        if self.url.startswith("unix:"):
+            with contextlib.closing(_UnixConnection(self.url.removeprefix("unix:"))) as connection:
+                connection.request(method, path, body=data, headers=headers)
+                found = connection.getresponse()
+                return found.status, found.read()
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         context = ssl.create_default_context(cafile=self.ca) if self.ca else None
         try:
@@ -109,6 +117,19 @@ class ServerProcess:
 
     def log(self) -> str:
         return (self.data.parent / "server.log").read_text()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """To a server that listens on a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=START_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def server_command(*arguments: str, expect: int = 0) -> subprocess.CompletedProcess[str]:

@@ -14,13 +14,13 @@ from __future__ import annotations
 from keys.errors import KeysError
 from trustcli.api.errors import NotAllSigned
 from trustcli.api.trust import Trust
-from trustcli.api.values import ExpiredRole, Founded, Inspected, KeyHolder, Signed, SignedTag, Verdict
+from trustcli.api.values import ExpiredRole, Initialised, Inspected, KeyHolder, Signed, SignedTag, Verdict
 from trustcli.errors import UsageError
 from trustdata.errors import TrustError
 
 __all__ = [
     "ExpiredRole",
-    "Founded",
+    "Initialised",
     "Inspected",
     "KeyHolder",
     "KeysError",

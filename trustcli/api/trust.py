@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from trustcli.api.values import Founded, Inspected, Signed, Verdict
+from trustcli.api.values import Initialised, Inspected, Signed, Verdict
 from trustcli.config.global_options import GlobalOptions
 from trustcli.console.caller_passphrases import AskCaller
 from trustcli.errors import UsageError
@@ -137,7 +137,7 @@ class Trust:
         root_keys: Iterable[str] = (),
         threshold: int = 1,
         signers: Mapping[str, PathText] = MappingProxyType({}),
-    ) -> Founded:
+    ) -> Initialised:
         """Make a collection, record its pin here and return it; of one that is there, make what is missing.
 
         A collection that is as it is asked for has nothing to do. One that differs is left alone.
@@ -150,7 +150,7 @@ class Trust:
         Raises: UsageError (a parameter that cannot be meant), InvalidName, CollectionExists (it is there and differs),
         KeysError, and every TrustError of `sign`.
         """
-        from trustcli.api.founding import init
+        from trustcli.api.initialising import init
 
         file = _value("recovery_key", recovery_key)
         keys, chosen = _several("root_keys", root_keys), _value("format", format)

@@ -53,7 +53,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Founded:
+class Initialised:
     """A collection that was made, or was there as it was asked for.
 
     `repository`: its name. `pin`: `sha256:HEX`, what others pin. `format`: `tuf-1.0` or `notary-v1`. `signers`: those

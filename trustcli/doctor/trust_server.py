@@ -23,6 +23,7 @@ from trustdata.errors import NoTrustData, TrustError
 from trustdata.gun import GUN
 
 _CHECK: Final = "trust-server"
+_HIDDEN_BY_PROXY: Final = "the proxy before it hides /readyz"
 _LIMIT: Final = 256 * 1024  # bytes of an answer
 _UNKNOWN: Final = "/tuf/unknown.invalid/doctor/metadata/1.root.json"
 """A file of a collection that nobody has: a trust server says so in words of its own."""
@@ -39,7 +40,7 @@ def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool
         ready = _ask(link, "/readyz")
         notary = _ask(link, "/_notary_server/health") if isinstance(ready, Response) and ready.absent else None
         silent = isinstance(ready, Response) and not isinstance(_object(ready).get("status"), str)
-        hidden = silent and not verified and _serves(_ask(link, _UNKNOWN))
+        hidden = _hider(link) if silent and not verified and _serves(_ask(link, _UNKNOWN)) else ""
     asked = _most_telling(record, link.origin)
     if isinstance(notary, Response) and notary.ok and _object(notary) == {}:
         yield Finding(check=_CHECK, severity="ok", text=f"{link.name} is a Notary server, and healthy", place=place)
@@ -47,7 +48,7 @@ def check_trust_server(session: Session, choice: ServerChoice, *, verified: bool
         yield _judged(ready, link.name, asked, place, works=_works(verified=verified, hidden=hidden))
     else:
         finding = failed(_CHECK, ready, place=place, remedy=_remedy(asked))
-        yield _all_the_same(finding, _works(verified=True, hidden=False)) if verified else finding
+        yield _all_the_same(finding, _works(verified=True, hidden="")) if verified else finding
     if asked is not None:
         yield from check_certificate(session, asked)
         yield from check_clock(asked, session.at)
@@ -58,11 +59,17 @@ def _serves(answer: Response | TrustError) -> bool:
     return isinstance(answer, Response) and answer.absent and _object(answer).get("code") == NoTrustData.code
 
 
-def _works(*, verified: bool, hidden: bool) -> str:
+def _hider(link: ServerLink) -> str:
+    """Return what keeps /readyz of a trust server from who asks for it at this address."""
+    has_path = link.name != str(link.origin)
+    return "its /readyz is elsewhere: see whether the path belongs to the address" if has_path else _HIDDEN_BY_PROXY
+
+
+def _works(*, verified: bool, hidden: str) -> str:
     """Return how it is known that a trust server is there, although it does not say so at /readyz; or ""."""
     if verified:
         return "trust data can be read from it"
-    return "there is a trust server, and the proxy before it hides /readyz" if hidden else ""
+    return f"there is a trust server, and {hidden}" if hidden else ""
 
 
 def _ask(link: ServerLink, target: str) -> Response | TrustError:

@@ -55,5 +55,5 @@ def _explanation(rules: AccessRules, subject: Subject, gun: GUN, own: Rule | Non
     groups = rules.groups_of(subject)
     yield f"{subject} on {gun}" + (f", in {' and '.join(groups)}" if groups else "")
     for right in Right:
-        decision = rules.decide_where_it_counts(subject, right, gun, own=own)
+        decision = rules.decide(subject, right, gun, own=own)
         yield f"{right:<8} {'allowed' if decision.allowed else 'refused'}  {decision.in_words}"

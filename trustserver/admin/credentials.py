@@ -15,6 +15,7 @@ import typer
 from keys.rfc3339 import to_rfc3339
 from trustdata.duration import parse_duration
 from trustdata.errors import InvalidName
+from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import make_token
 from trustserver.auth.rules import own_rule
 from trustserver.errors import StartRefused
@@ -64,7 +65,7 @@ def add_token(
     check_name("token", name)
     until, lists = _until(expires, at), rights.lists()
     with opened(given, environ, config) as store:
-        token = make_token(store, name, at=at, expires=until, **lists)
+        token = make_token(store, name, at=at, expires=until, by=operator(), **lists)
         if token is None:
             reason = "there is or was a token of this name, and records may name it: take another one"
             raise StartRefused(what=f"token {name}", reason=reason)
@@ -94,7 +95,7 @@ def end_credential(
 ) -> bool:
     """Revoke a token, or remove a user. Return whether there was one. Raises: StartRefused, NotStored."""
     with opened(given, environ, config) as store:
-        done = store.end(kind, name, at)
+        done = store.end(kind, name, at, by=operator())
     if done:
         typer.echo(f"{kind}:{name} counts no more; a running server knows it within two seconds")
     else:

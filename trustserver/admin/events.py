@@ -12,7 +12,7 @@ from keys.rfc3339 import from_rfc3339, to_rfc3339
 from trustdata.counting import counted
 from trustdata.gun import GUN
 from trustserver.errors import StartRefused
-from trustserver.storage.events import EventKind, Part, StoredEvent
+from trustserver.storage.events import AccessChange, EventKind, Part, StoredEvent
 from trustserver.storage.ports import MetadataStore
 
 _BATCH: Final = 200
@@ -75,9 +75,25 @@ def _details(document: Mapping[str, Any]) -> Iterator[str]:
     if "keys" in document:
         roles = [row["role"] for row in document["keys"]["listed"]]
         yield f"keys: {', '.join(roles)}{', ...' if document['keys']['cut'] else ''}"
+    if (access := document.get("access")) is not None:
+        yield _access(access)
     if document["kind"] == EventKind.KEY_MADE:
         yield f"{document['role']} key {document['keyid']}"
     if document["kind"] == EventKind.EXPIRING:
         yield f"{document['role']} version {document['role_version']} expires {document['expires']}"
     if document["kind"] == EventKind.ERASED:
         yield f"from {counted(document['events'], 'event')}"
+
+
+def _access(access: Mapping[str, Any]) -> str:
+    """Return what an event says of somebody's access, or of the rules that count."""
+    change = str(access["change"])
+    if change == AccessChange.RULES:
+        file = access["sha256"]
+        return "rules: no file" if file is None else f"rules: {counted(access['rules'], 'rule')}, file sha256 {file}"
+    if change == AccessChange.ENDED:
+        return change
+    rights = f"{','.join(access['rights'])} on {','.join(access['names'])}" if access["rights"] else "what rules allow"
+    roles = f" for {','.join(access['roles'])}" if access["roles"] else ""
+    expires = f" until {access['expires']}" if access["expires"] is not None else ""
+    return f"{change}: {rights}{roles}{expires}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,12 +10,13 @@ from typing import Final
 
 import typer
 
-from keys.file_access import unguarded
 from trustdata.counting import counted
 from trustserver.admin.credentials import GivenRights, check_name, opened
+from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import PREFIX
 from trustserver.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, hash_password, is_bcrypt, require_bcrypt
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded
 from trustserver.settings import GivenSettings
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 
@@ -43,7 +43,7 @@ def add_user(
         password = _password(password_file)
         before = _living(store)
         secret = hash_password(password)
-        store.put([_user(name, secret, at, lists)])
+        store.put([_user(name, secret, at, lists)], by=operator())
     what = "has another password" if name in before else "is added"
     typer.echo(f"user:{name} {what}; a running server knows it within two seconds")
 
@@ -65,7 +65,7 @@ def import_users(
         if known:
             reason = f"there are users of these names already: {', '.join(known[:10])}; remove them first, or there"
             raise StartRefused(what=str(file), reason=reason)
-        store.put([_user(name, secret, at, lists) for name, secret in found.items()])
+        store.put([_user(name, secret, at, lists) for name, secret in found.items()], by=operator())
     typer.echo(f"{counted(len(found), 'user')} added; a running server knows them within two seconds")
 
 
@@ -87,7 +87,7 @@ def _living(store: AccessStore) -> set[str]:
 
 def _htpasswd(file: Path) -> dict[str, str]:
     """Return the hashes of an htpasswd file by user. Raises: InvalidName, StartRefused."""
-    text = _text(file)
+    text = read_guarded(file, limit=_MAX_FILE)
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -109,7 +109,7 @@ def _htpasswd(file: Path) -> dict[str, str]:
 def _password(file: Path | None) -> bytes:
     """Return a password from a file, a pipe, or a prompt. Raises: StartRefused if it is too short or too long."""
     if file is not None:
-        text = _text(file).partition("\n")[0]
+        text = read_guarded(file, limit=_MAX_FILE).partition("\n")[0]
     elif sys.stdin.isatty():
         text = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
@@ -121,19 +121,3 @@ def _password(file: Path | None) -> bytes:
     if password.encode().startswith(PREFIX):
         raise StartRefused(what="the password", reason="begins as API tokens do, and would be taken for one")
     return password.encode()
-
-
-def _text(file: Path) -> str:
-    """Read a file that nobody else may change. Raises: StartRefused."""
-    try:
-        with file.open("rb") as stream:
-            exposed = unguarded(file, os.fstat(stream.fileno()))
-            content = stream.read(_MAX_FILE)
-    except OSError as error:
-        raise StartRefused(what=str(file), reason=f"cannot be read: {error.strerror}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise StartRefused(what=str(file), reason="is not UTF-8") from error

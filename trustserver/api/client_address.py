@@ -1,9 +1,16 @@
-"""Say which client a request is from, for limits that each client has of its own."""
+"""Say which client a request is from: for limits that each client has of its own, and for who may do what."""
 
 from __future__ import annotations
 
 from trustserver.api.gun_path import Scope
+from trustserver.auth.authorizer import Sender
 from trustserver.process.addresses import address_group
+from trustserver.process.tls import CERTIFICATE
+
+
+def sender_of(scope: Scope) -> Sender:
+    """Return what is known of who sent a request."""
+    return Sender(headers=scope["headers"], address=client_address(scope), certificate=scope.get(CERTIFICATE))
 
 
 def client_address(scope: Scope) -> str | None:

@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from trustserver.api.client_address import sender_of
 from trustserver.api.services import Services
 from trustserver.errors import BadRequest
 from trustserver.responses.overview import overview_row
@@ -62,8 +63,7 @@ def collection_list_router(services: Services) -> APIRouter:
     @router.get("/api/v1/collections")
     async def collections(request: Request, after: str = "", limit: str = str(DEFAULT_PAGE)) -> CollectionsView:
         """List the collections and deleted names that come after a name, sorted; `next` is the last of a full page."""
-        headers, address = request.scope["headers"], services.address_of(request.scope)
-        await services.authorizer.authorize_catalog(headers, address=address)
+        await services.authorizer.authorize_catalog(sender_of(request.scope))
         size = _page_size(limit)
         found = await asyncio.to_thread(services.store.overviews, after=after, limit=size)
         last = found[-1].summary.gun if len(found) == size else None

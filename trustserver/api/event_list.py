@@ -1,4 +1,4 @@
-"""The route GET /api/v1/events: the record of changes, in pages, for those who may know all names."""
+"""The route GET /api/v1/events: the record in pages, of all names, or of one for those who may audit that one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from trustdata.gun import parse_gun
+from trustserver.api.client_address import sender_of
 from trustserver.api.services import Services
 from trustserver.errors import BadRequest
 from trustserver.responses.recorded import event_row
@@ -54,9 +55,8 @@ def event_list_router(services: Services) -> APIRouter:
         request: Request, name: str | None = None, after: str = "0", limit: str = str(MAX_PAGE)
     ) -> EventsView:
         """List the events after a number, of one name or of all, in order; `next` is the last of a full page."""
-        headers, address = request.scope["headers"], services.address_of(request.scope)
-        await services.authorizer.authorize_catalog(headers, address=address)
         gun = None if name is None else parse_gun(name)
+        await services.authorizer.authorize_catalog(sender_of(request.scope), only=gun)
         size, number = _page_size(limit), _number(after)
         found = await asyncio.to_thread(services.store.events, gun, after=number, limit=size)
         last = found[-1].number if len(found) == size else None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
+from trustserver.api.client_address import sender_of
 from trustserver.api.gun_path import App, Receive, Scope, Send
 from trustserver.api.sending import PIECE, for_one_reader, send_body
 from trustserver.auth.authorizer import Authorizer
@@ -118,7 +119,7 @@ class FastRead:
     def _may_read(self, scope: Scope) -> bool:
         gun = self._cache.gun(scope["raw_path"])
         # None: dropped by another thread since
-        return gun is not None and self._authorizer.may_read_now(scope["headers"], gun)
+        return gun is not None and self._authorizer.may_read_now(sender_of(scope), gun)
 
 
 def _first_segment(path: bytes) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from trustserver.api.client_address import sender_of
 from trustserver.api.services import Services
 from trustserver.auth.sessions import SESSION_SECONDS
 from trustserver.responses import cache_control
@@ -25,8 +26,7 @@ def login_router(services: Services) -> APIRouter:
     @router.get("/api/v1/token", include_in_schema=False)
     async def token(request: Request, response: Response) -> TokenView:
         """Exchange a user's name and password, or nothing, for a token. Scopes are ignored: rules decide later."""
-        headers, address = request.scope["headers"], services.address_of(request.scope)
-        made = await services.authorizer.log_in(headers, address=address)
+        made = await services.authorizer.log_in(sender_of(request.scope))
         response.headers["cache-control"] = cache_control.NOTHING.decode()
         return TokenView(token=made, access_token=made, expires_in=SESSION_SECONDS)
 

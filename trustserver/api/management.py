@@ -17,6 +17,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.formats import wire_named
 from trustserver.api.actors import actor_of
+from trustserver.api.client_address import sender_of
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.permits import permit_for
 from trustserver.api.services import Services
@@ -124,8 +125,7 @@ def management_router(services: Services, collection_import: CollectionImport) -
     parts = TufParts()
 
     async def allowed(request: Request, action: Action, gun: GUN) -> Subject:
-        headers, address = request.scope["headers"], address_of(request.scope)
-        return await services.authorizer.authorize(headers, action, gun, address=address)
+        return await services.authorizer.authorize(sender_of(request.scope), action, gun)
 
     @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
     async def publish(request: Request, gun: Gun) -> CollectionView:

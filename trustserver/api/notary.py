@@ -19,6 +19,7 @@ from trustdata.gun import GUN
 from trustdata.wire.notary import NOTARY
 from trustserver.api.actors import actor_of
 from trustserver.api.changefeed import parse_feed_query
+from trustserver.api.client_address import sender_of
 from trustserver.api.fair_queue import FairQueue
 from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.notary_errors import Access, send_notary_error
@@ -107,16 +108,15 @@ class NotaryApi:
 
     async def _authorized(self, scope: Scope, route: Route) -> Subject:
         """Return who sent the request, if they may do what it asks. Raises: Forbidden."""
-        headers, address = scope["headers"], self._services.address_of(scope)
         match route.operation:
             case Operation.HEALTH:
                 return ANONYMOUS
             case Operation.PING:
-                return await self._authorizer.authorize_ping(headers, address=address)
+                return await self._authorizer.authorize_ping(sender_of(scope))
             case Operation.ALL_CHANGES:
-                return await self._authorizer.authorize_catalog(headers, address=address)
+                return await self._authorizer.authorize_catalog(sender_of(scope))
             case _:
-                return await self._authorizer.authorize(headers, _ACTIONS[route.operation], route.gun, address=address)
+                return await self._authorizer.authorize(sender_of(scope), _ACTIONS[route.operation], route.gun)
 
     async def _answer(self, route: Route, subject: Subject, scope: Scope, receive: Receive) -> ReadyResponse:
         answer = _DONE

@@ -10,6 +10,7 @@ from typing import Any
 
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
+from trustserver.api.client_address import sender_of
 from trustserver.api.gun_path import TUF_PREFIX, App, Receive, Scope, Send, raw_path, split_metadata_path
 from trustserver.api.problems import send_problem
 from trustserver.api.renewal_on_read import RenewalOnRead
@@ -77,7 +78,7 @@ class TufReads:
         if scope["method"] not in {"GET", "HEAD"}:
             raise BadRequest(place=f"method {scope['method']}", reason="trust data is read with GET and HEAD only")
         gun, filename = split_metadata_path(path)
-        await self._authorizer.authorize(scope["headers"], Action.READ, gun, address=self._address_of(scope))
+        await self._authorizer.authorize(sender_of(scope), Action.READ, gun)
         name = parse_filename(filename)
         answer = await self._found(gun, name)
         place = path_of(gun, name)

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.gun import parse_notary_gun
+from trustserver.api.client_address import sender_of
 from trustserver.api.services import Services
 from trustserver.responses import cache_control
 
@@ -39,8 +40,7 @@ def whoami_router(services: Services) -> APIRouter:
     async def whoami(request: Request, response: Response, name: str | None = None) -> WhoamiView:
         """Say who sent this request, and which rights they have on a name, or without one on every name."""
         gun = None if name is None else parse_notary_gun(name)
-        headers, address = request.scope["headers"], services.address_of(request.scope)
-        standing = await services.authorizer.who_is(headers, gun, address=address)
+        standing = await services.authorizer.who_is(sender_of(request.scope), gun)
         response.headers["cache-control"] = cache_control.NOTHING.decode()
         if standing.challenge:  # nobody is refused here, so how to log in stands beside the answer: RFC 9110, 11.6.1
             response.headers["www-authenticate"] = standing.challenge

@@ -12,11 +12,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from keys.rfc3339 import to_rfc3339
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.auth.access_source import AccessSource, AccessState, KnownCredential
@@ -28,15 +26,27 @@ from trustserver.auth.authorizer import (
     Authorizer,
     Headers,
     RightHeld,
+    Sender,
     Standing,
     Subject,
     SubjectKind,
 )
+from trustserver.auth.callers import (
+    NOBODY,
+    STORED,
+    WITH_SESSION,
+    Caller,
+    caller_of,
+    caller_with,
+    ended_words,
+    of_registry_token,
+)
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.password_checks import PasswordChecks
-from trustserver.auth.rights import BY_TOKEN_ACTION, EVERY_RIGHT, NEEDED, ON_EVERY_NAME, Right
-from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision, Rule
+from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
+from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision
 from trustserver.auth.sessions import Session, Sessions, read_session
 from trustserver.auth.token_authorizer import (
     CATALOG,
@@ -44,12 +54,9 @@ from trustserver.auth.token_authorizer import (
     RequiredAccess,
     TokenAuthorizer,
     everything_on,
-    expiry_of,
     required_access,
-    subject_of,
 )
-from trustserver.auth.tokens import EVERYTHING, Grant
-from trustserver.errors import Forbidden
+from trustserver.errors import ClientCertificateRefused, Forbidden
 from trustserver.storage.access_port import CredentialKind
 from trustserver.storage.exchange_port import ExchangedToken
 
@@ -60,40 +67,6 @@ LOGIN_PATH: Final = "/api/v1/token"
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says.
-
-    `expires`: when the credential ends; None: at no set time.
-    """
-
-    subject: Subject
-    own: Rule | None = None
-    grant: Grant | None = None
-    expires: datetime | None = None
-
-    def own_for(self, name: str) -> Rule | None:
-        """Return the rights that the credential brings along for one name, or for `*`."""
-        if self.grant is None:
-            return self.own
-        if name == EVERY_NAME:
-            catalog = self.grant.allows("registry", "catalog", (EVERYTHING,))
-            rights = frozenset({Right.AUDIT}) if catalog else frozenset()
-        else:
-            actions = self.grant.actions.get(("repository", name), frozenset())
-            rights = frozenset().union(*(BY_TOKEN_ACTION.get(action, frozenset()) for action in actions))
-        return _of_registry_token(name, rights)
-
-
-def _of_registry_token(name: str, rights: frozenset[Right]) -> Rule:
-    return Rule(number=0, subjects=frozenset(), names=frozenset({name}), rights=rights, label="the token itself")
-
-
-NOBODY: Final = Caller(subject=ANONYMOUS)
-_WITH_SESSION: Final = Caller(subject=ANONYMOUS)
-"""Nobody, who has come with a session: `GET /v2/` lets them in."""
 
 
 class AccessAuthorizer:
@@ -109,10 +82,12 @@ class AccessAuthorizer:
         seconds: Callable[[], float],
         scheme: str = "https",
         exchanges: Exchanges | None = None,
+        certificates: ClientCertificates | None = None,
     ) -> None:
         """Make an authorizer. `otherwise`: decides where no rules do. `registry`: knows registry tokens.
 
         `scheme`: with which clients reach this server. `exchanges`: knows the tokens of CI jobs and service accounts.
+        `certificates`: judges client certificates.
         """
         self._source = source
         self._otherwise = otherwise
@@ -121,6 +96,7 @@ class AccessAuthorizer:
         self._scheme = scheme
         self._sessions = Sessions()
         self._exchanges = exchanges
+        self._certificates = certificates
         self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
@@ -153,30 +129,33 @@ class AccessAuthorizer:
         """Look for new rules at once."""
         self._source.look_now()
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
         """Return whether the request is known already to come from somebody who may read the collection."""
         if self._reads_are_open:
             return True
         state = self._source.state
         if not state.decides:
-            return self._otherwise.may_read_now(headers, gun)
-        caller = self._known_caller(headers)
+            return self._otherwise.may_read_now(sender, gun)
+        try:
+            caller = self._known_caller(sender)
+        except ClientCertificateRefused:
+            return False
         return caller is not None and self._may_read(state, caller, gun)
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize(headers, action, gun, address=address)
+            return await self._otherwise.authorize(sender, action, gun)
         if self._reads_are_open and action is Action.READ:
             return ANONYMOUS  # a bad credential is not refused here, as in TokenAuthorizer
         required = required_access(action, gun)
-        caller = await self._caller(headers, required, address)
+        caller = await self._caller(sender, required)
         for right in sorted(NEEDED[action]):
             decision = state.rules.decide(
                 caller.subject, right, gun, own=caller.own_for(gun), only_own=caller.grant is not None
             )
-            self._demand(decision, right, caller, required, headers)
+            self._demand(decision, right, caller, required, sender.headers)
         return caller.subject
 
     def check_change(
@@ -203,63 +182,65 @@ class AccessAuthorizer:
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
                 raise self._refusal(caller, right, required, reason)
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name, or what becomes of one of them.
+
+        Raises: Forbidden, Overloaded.
+        """
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.authorize_catalog(headers, address=address)
-        caller = await self._caller(headers, CATALOG, address)
-        decision = state.rules.decide_everywhere(
-            caller.subject, Right.AUDIT, own=caller.own_for(EVERY_NAME), only_own=caller.grant is not None
-        )
-        self._demand(decision, Right.AUDIT, caller, CATALOG, headers)
+            return await self._otherwise.authorize_catalog(sender, only=only)
+        caller = await self._caller(sender, CATALOG)
+        own, only_own = caller.own_for(EVERY_NAME), caller.grant is not None
+        decision = state.rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
+        self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
         return caller.subject
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+    async def authorize_ping(self, sender: Sender) -> Subject:
         """Return who sent the request, if they are known, whatever they may do.
 
         Others are refused even if everybody may read: Docker's client takes no login to a server that lets it in here.
         Raises: Forbidden, Overloaded.
         """
         if not self._source.state.decides:
-            return await self._otherwise.authorize_ping(headers, address=address)
-        caller = await self._caller(headers, PING, address)
+            return await self._otherwise.authorize_ping(sender)
+        caller = await self._caller(sender, PING)
         if caller is NOBODY:
-            raise self._challenge(PING, "it wants a login", headers)
+            raise self._challenge(PING, "it wants a login", sender.headers)
         return caller.subject
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+    async def log_in(self, sender: Sender) -> str:
         """Return a session token for who sent the request; anonymous clients get one, too.
 
         Raises: Forbidden if the login is no good; NotThere if there is a token server, or nobody to be told apart.
         """
         if self._registry is not None or not self._source.state.decides:
-            return await self._otherwise.log_in(headers, address=address)
-        if any(read_credential(value).session for value in authorizations(headers)):
+            return await self._otherwise.log_in(sender)
+        if any(read_credential(value).session for value in authorizations(sender.headers)):
             raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
         try:
-            caller = await self._caller(headers, PING, address)
+            caller = await self._caller(sender, PING)
         except Forbidden as error:
             raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
         subject = caller.subject
-        if subject.kind is SubjectKind.WORKLOAD:
-            raise _unknown(PING, "the token of a job is used as it is, and for no session", BASIC_CHALLENGE)
-        known = self._source.state.named.get((_STORED[subject.kind], subject.name)) if subject.authenticated else None
+        if subject.kind in _NO_SESSIONS:
+            raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
+        known = self._source.state.named.get((STORED[subject.kind], subject.name)) if subject.authenticated else None
         bound_to = "" if known is None else known.stored.secret
         return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
 
-    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
 
         Raises: Forbidden if the credential is no good; Overloaded.
         """
         state = self._source.state
         if not state.decides:
-            return await self._otherwise.who_is(headers, name, address=address)
-        caller = await self._caller(headers, PING, address)
+            return await self._otherwise.who_is(sender, name)
+        caller = await self._caller(sender, PING)
         rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
         known = caller.subject.authenticated
-        challenge = "" if known else self._challenge(everything_on(name), "", headers).challenge
+        challenge = "" if known else self._challenge(everything_on(name), "", sender.headers).challenge
         return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
@@ -291,11 +272,14 @@ class AccessAuthorizer:
                 reads[caller.subject, gun] = allowed
         return allowed
 
-    def _known_caller(self, headers: Headers) -> Caller | None:
-        """Return who sent a request if that is known without checking anything anew; None if it must be found out."""
-        found = authorizations(headers)
+    def _known_caller(self, sender: Sender) -> Caller | None:
+        """Return who sent a request if that is known without checking anything anew; None if it must be found out.
+
+        A header counts before a certificate, which programs send by themselves. Raises: ClientCertificateRefused.
+        """
+        found = authorizations(sender.headers)
         if not found:
-            return NOBODY
+            return NOBODY if sender.certificate is None else self._certified(sender.certificate)
         if len(found) > 1:
             return None
         credential = read_credential(found[0])
@@ -307,35 +291,57 @@ class AccessAuthorizer:
         if credential.user:
             user = self._user(credential)
             known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
-            return _caller_of(user) if user and known_good else None
-        grant = None if self._registry is None else self._registry.known_grant(headers)
-        return None if grant is None else _caller_with(grant)
+            return caller_of(user) if user and known_good else None
+        grant = None if self._registry is None else self._registry.known_grant(sender.headers)
+        return None if grant is None else caller_with(grant)
 
-    async def _caller(self, headers: Headers, required: RequiredAccess, address: str | None) -> Caller:
+    async def _caller(self, sender: Sender, required: RequiredAccess) -> Caller:
         """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded."""
-        known = self._known_caller(headers)
+        try:
+            known = self._known_caller(sender)
+        except ClientCertificateRefused as error:
+            raise self._certificate_refusal(error, required, sender) from error
         if known is not None:
             return known
-        found = authorizations(headers)
+        found = authorizations(sender.headers)
         if len(found) > 1:
-            raise self._challenge(required, "there is more than one Authorization header", headers)
+            raise self._challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
         if credential.api_token:
             refused = self._token(credential)
-            _log.info("API token refused", extra={"reason": refused, "client": address})
-            raise self._challenge(required, f"the API token {refused}", headers)
+            _log.info("API token refused", extra={"reason": refused, "client": sender.address})
+            raise self._challenge(required, f"the API token {refused}", sender.headers)
         if credential.user:
             user = self._user(credential)
             stored = None if user is None else user.stored.secret
-            if await self._passwords.check(credential.user, credential.password, stored, address=address) and user:
-                return _caller_of(user)
-            raise self._challenge(required, "the name or the password is wrong", headers)
+            if (
+                await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
+                and user
+            ):
+                return caller_of(user)
+            raise self._challenge(required, "the name or the password is wrong", sender.headers)
         if credential.scheme == "bearer" and self._registry is not None:
-            grant = await self._registry.grant(headers, required, address)
+            grant = await self._registry.grant(sender, required)
             if grant is not None:
-                return _caller_with(grant)
+                return caller_with(grant)
         reason = "its session is over" if credential.session else "this server does not know such a credential"
-        raise self._challenge(required, reason, headers)
+        raise self._challenge(required, reason, sender.headers)
+
+    def _certified(self, certificate: bytes) -> Caller:
+        """Return whom a client certificate names. Raises: ClientCertificateRefused."""
+        if self._certificates is None:
+            raise ClientCertificateRefused(reason="is not looked at here")
+        good = self._certificates.check(certificate)
+        name = self._source.state.rules.certificates.of(good)
+        return Caller(subject=Subject(name=name, kind=SubjectKind.CERTIFICATE), expires=good.not_valid_after_utc)
+
+    def _certificate_refusal(
+        self, error: ClientCertificateRefused, required: RequiredAccess, sender: Sender
+    ) -> Forbidden:
+        _log.info("client certificate refused", extra={"reason": error.reason, "client": sender.address})
+        if error.known:
+            return Forbidden(action=required.action, gun=required.what, authenticated=True, reason=str(error))
+        return self._challenge(required, str(error), sender.headers)
 
     def _user(self, credential: Credential) -> KnownCredential | None:
         """Return the user whom a credential names, if there is one who counts."""
@@ -353,7 +359,7 @@ class AccessAuthorizer:
             return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD), expires=given.expires)
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
-        return _ended(known, self._clock()) or _caller_of(known)
+        return ended_words(known, self._clock()) or caller_of(known)
 
     def _demand(
         self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess, headers: Headers = ()
@@ -367,17 +373,21 @@ class AccessAuthorizer:
         Raises: Forbidden if it does not count any more.
         """
         if subject.kind is SubjectKind.REGISTRY_TOKEN:
-            return Caller(subject=subject, own=_of_registry_token(required.name, EVERY_RIGHT))
-        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
-            raise self._challenge(required, f"{subject} is no workload of this server any more")
-        kind = _STORED.get(subject.kind)
+            return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
+        tables = {
+            SubjectKind.WORKLOAD: state.rules.workloads.workloads,
+            SubjectKind.CERTIFICATE: state.rules.certificates.named,
+        }
+        if subject.kind in tables and subject.name not in tables[subject.kind]:
+            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        kind = STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)
         known = state.named.get((kind, subject.name))
-        ended = "is not known here" if known is None else _ended(known, self._clock())
+        ended = "is not known here" if known is None else ended_words(known, self._clock())
         if known is None or ended:
             raise self._challenge(required, f"{subject} {ended}")
-        return _caller_of(known)
+        return caller_of(known)
 
     def _refusal(
         self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
@@ -421,20 +431,20 @@ class AccessAuthorizer:
         if session is None:
             return None
         if session.kind == SubjectKind.ANONYMOUS:
-            return _WITH_SESSION if self._sessions.is_genuine(session, "", at=at.timestamp()) else None
+            return WITH_SESSION if self._sessions.is_genuine(session, "", at=at.timestamp()) else None
         known = (
             self._source.state.named.get((CredentialKind(session.kind), session.name)) if _is_stored(session) else None
         )
         if known is None or not known.stored.is_valid(at):
             return None
         genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
-        return _caller_of(known) if genuine else None
+        return caller_of(known) if genuine else None
 
 
 def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) -> RightHeld:
-    own = caller.own_for(EVERY_NAME if name is None or right in ON_EVERY_NAME else name)
+    own = caller.own_for(EVERY_NAME if name is None or right is Right.AUDIT else name)
     only_own = caller.grant is not None
-    decision = rules.decide_where_it_counts(caller.subject, right, name, own=own, only_own=only_own)
+    decision = rules.decide_on(name, caller.subject, right, own=own, only_own=only_own)
     return RightHeld(allowed=decision.allowed, why=decision.in_words)
 
 
@@ -446,23 +456,4 @@ def _is_stored(session: Session) -> bool:
     return session.kind in set(CredentialKind)
 
 
-_STORED: Final = {SubjectKind.API_TOKEN: CredentialKind.TOKEN, SubjectKind.PASSWORD: CredentialKind.USER}
-"""The kinds of subjects whose credentials this server has given out."""
-
-
-def _ended(known: KnownCredential, at: datetime) -> str:
-    """Return why a credential does not count any more, as words that follow it; empty if it does."""
-    stored = known.stored
-    if stored.ended is not None:
-        return f"was revoked on {to_rfc3339(stored.ended)}"
-    return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
-
-
-def _caller_of(known: KnownCredential) -> Caller:
-    """Return whom a stored credential names. A session of it ends earlier, but whoever has the login gets another."""
-    kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own, expires=known.stored.expires)
-
-
-def _caller_with(grant: Grant) -> Caller:
-    return Caller(subject=subject_of(grant), grant=grant, expires=expiry_of(grant))
+_NO_SESSIONS: Final = frozenset({SubjectKind.WORKLOAD, SubjectKind.CERTIFICATE})

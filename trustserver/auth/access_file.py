@@ -1,14 +1,13 @@
-"""Read the file of access rules. Whoever may change it may do everything, so nobody but its user may."""
+"""Read the files that say who may do what. Whoever may change one of them may do everything, so nobody else may."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
-from keys.file_access import unguarded
 from trustserver.auth.rules import AccessRules, parse_rules
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded
 
 MAX_BYTES: Final = 1024 * 1024
 """The largest file of rules, in bytes: a thousand rules take a fifth of it."""
@@ -16,20 +15,15 @@ MAX_BYTES: Final = 1024 * 1024
 
 def load_rules(path: Path) -> AccessRules:
     """Read rules from a file that nobody else may change. Raises: StartRefused, FileNewer."""
+    if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
+        raise StartRefused(what=str(path), reason="is no plain file" if path.exists() else "is not there")
+    return parse_rules(read_guarded(path, limit=MAX_BYTES), path=str(path))
+
+
+def mark_of(file: Path | None) -> object:
+    """Return what changes when a file does; None if it cannot be looked at."""
     try:
-        if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
-            raise StartRefused(what=str(path), reason="is not there" if not path.exists() else "is no plain file")
-        with path.open("rb") as file:
-            exposed = unguarded(path, os.fstat(file.fileno()))
-            content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
-    if len(content) > MAX_BYTES:
-        raise StartRefused(what=str(path), reason=f"has more than {MAX_BYTES} bytes")
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise StartRefused(what=str(path), reason="is not UTF-8") from error
-    return parse_rules(text, path=str(path))
+        status = None if file is None else file.stat()
+    except OSError:
+        return None
+    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

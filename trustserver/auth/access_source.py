@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Final
 
 from trustdata.errors import NotStored, TrustError
-from trustserver.auth.access_file import load_rules
+from trustserver.auth.access_file import load_rules, mark_of
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
-from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.access_port import AccessStore, CountingRules, CredentialKind, StoredCredential
+from trustserver.storage.events import SERVER
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks: for so long, and for the time that reading takes, a right that is taken away counts on."""
@@ -64,23 +67,33 @@ class AccessSource:
         store: AccessStore | None = None,
         *,
         extra: Sequence[Rule] = (),
+        certificates: ClientCertificates | None = None,
         check: Callable[[AccessRules], None] = lambda _: None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
         """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
 
-        `extra`: rules that settings make, where there is no file. Raises: StartRefused, FileNewer, NotStored.
+        `extra`: rules that settings make, where there is no file. `certificates`: are kept up to date, too. `clock`: of
+        a server, which has the store record the rules that it takes; None for whoever only looks.
+        Raises: StartRefused, FileNewer, NotStored.
         """
         self._file = file
         self._store = store
         self._check = check
-        self._seen = _mark(file)
+        self._certificates = certificates
+        self._clock = clock
+        self._seen = mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
         self._rules_failure = ""
         self._store_failure = ""
+        self._record_failure = ""
+        self._recorded: str | None = None
+        """The hash of the rules that the record names; None if that is not known."""
         self._changed: list[Callable[[], None]] = []
         self._refresh_credentials()
+        self._record_rules()
         self._looking = Lock()
         self._wake = Event()
         self._closed = False
@@ -115,6 +128,9 @@ class AccessSource:
         """Look whether anything has changed, and take it. `unchanged_too`: read what looks as before, too."""
         with self._looking:
             self._refresh_rules(unchanged_too=unchanged_too)
+            self._record_rules()
+            if self._certificates is not None:
+                self._certificates.refresh(unchanged_too=unchanged_too)
             try:
                 self._refresh_credentials()
                 self._store_failure = ""
@@ -132,8 +148,9 @@ class AccessSource:
                 _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
 
     def failures(self) -> list[str]:
-        """Return why what is known is not the newest; nothing if it is."""
-        return [failure for failure in (self._rules_failure, self._store_failure) if failure]
+        """Return why what is known is not the newest, or not in the record; nothing if it is."""
+        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
+        return own if self._certificates is None else [*own, *self._certificates.failures()]
 
     def _refresh_credentials(self) -> None:
         if self._store is None:
@@ -150,7 +167,7 @@ class AccessSource:
     def _refresh_rules(self, *, unchanged_too: bool) -> None:
         if self._file is None:
             return
-        mark = _mark(self._file)
+        mark = mark_of(self._file)
         if mark == self._seen and not unchanged_too:
             return
         self._seen = mark
@@ -165,6 +182,21 @@ class AccessSource:
             self._take(replace(self.state, rules=rules))
             self._warn(rules)
             _log.warning("new rules on who may do what", extra={"file": str(self._file), "rules": len(rules.rules)})
+
+    def _record_rules(self) -> None:
+        """Record which rules count, if that is not recorded. They count meanwhile: no right waits for a database."""
+        rules = self.state.rules
+        if self._store is None or self._clock is None or rules.sha256 == self._recorded:
+            return
+        counting = CountingRules(sha256=rules.sha256, count=len(rules.rules) if self.state.has_rules else 0)
+        try:
+            self._store.note_rules(counting, self._clock(), by=SERVER)
+        except NotStored as error:
+            if not self._record_failure:
+                _log.error("it is not recorded yet which rules count", extra={"reason": str(error)})
+            self._record_failure = f"it is not recorded which rules count: {error}"
+            return
+        self._recorded, self._record_failure = rules.sha256, ""
 
     def _load(self, file: Path) -> AccessRules:
         rules = load_rules(file)
@@ -208,12 +240,3 @@ def _known(stored: StoredCredential) -> KnownCredential:
                 "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}
             )
     return KnownCredential(stored=stored, own=own)
-
-
-def _mark(file: Path | None) -> object:
-    """Return what changes when a file does; None if it cannot be looked at."""
-    try:
-        status = None if file is None else file.stat()
-    except OSError:
-        return None
-    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

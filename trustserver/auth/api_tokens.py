@@ -20,6 +20,7 @@ from typing import Final
 from trustserver.auth.rights import Right
 from trustserver.auth.rules import EVERY_NAME
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.events import Actor
 
 PREFIX: Final = b"ct_"
 FIRST_ADMIN: Final = "admin"
@@ -49,6 +50,7 @@ def make_token(
     rights: Sequence[str],
     names: Sequence[str],
     roles: Sequence[str] = (),
+    by: Actor,
 ) -> str | None:
     """Make and store a token, and return it; None if the name is or was in use. Raises: NotStored."""
     token = new_token()
@@ -62,17 +64,17 @@ def make_token(
         names=tuple(names),
         roles=tuple(roles),
     )
-    return token if store.add(stored) else None
+    return token if store.add(stored, by=by) else None
 
 
-def make_first_admin(store: AccessStore, at: datetime) -> str | None:
+def make_first_admin(store: AccessStore, at: datetime, *, by: Actor) -> str | None:
     """Make a token with all rights on all names; return it, or None if somebody has those. Raises: NotStored."""
     known = store.credentials()
     if any(each.is_valid(at) and Right.ADMIN in each.rights and EVERY_NAME in each.names for each in known):
         return None
     taken = {each.name for each in known if each.kind is CredentialKind.TOKEN}
     name = next(name for name in _numbered(FIRST_ADMIN) if name not in taken)
-    return make_token(store, name, at=at, expires=None, rights=[Right.ADMIN], names=[EVERY_NAME])
+    return make_token(store, name, at=at, expires=None, rights=[Right.ADMIN], names=[EVERY_NAME], by=by)
 
 
 def _numbered(name: str) -> Iterator[str]:

@@ -107,11 +107,24 @@ NO_ISSUERS: Final = "this server has no file of access rules, which would name i
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 
-class Authorizer(Protocol):
-    """Decides from the headers of a request whether it is allowed. Its methods must not block the event loop.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """What is known of whoever sent a request before it is judged.
 
-    `address`: the client's address, if it is known; no address may keep the others waiting. What is awaited raises
-    Overloaded if too many requests wait for their decision.
+    `address`: what they are counted under; None if it is not known. `certificate`: the client certificate of their
+    connection (DER), whose private key they have shown to have; None: they have shown none.
+    """
+
+    headers: Headers = ()
+    address: str | None = None
+    certificate: bytes | None = None
+
+
+class Authorizer(Protocol):
+    """Decides from what a request shows whether it is allowed. Its methods must not block the event loop.
+
+    No address may keep the others waiting. What is awaited raises Overloaded if too many requests wait for their
+    decision.
     """
 
     @property
@@ -130,10 +143,10 @@ class Authorizer(Protocol):
     def look_again(self) -> None:
         """Look at once whether anything has changed, as at SIGHUP. Returns before that is known."""
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
         """Return whether it is known already that this request may read the collection. If not, ask `authorize`."""
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
 
     def check_change(
@@ -145,25 +158,25 @@ class Authorizer(Protocol):
         the roles that change. `begins`: the name has no collection. Raises: Forbidden.
         """
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        """Return who sent the request, if they may learn the names of all collections. Raises: Forbidden, Overloaded.
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn the names of all collections, and what becomes of them.
 
-        For `GET /v2/_trust/changefeed`.
+        `only`: what becomes of this one is all that is asked. Raises: Forbidden, Overloaded.
         """
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+    async def authorize_ping(self, sender: Sender) -> Subject:
         """Return who sent a `GET /v2/`, with which clients find out whether they need a token.
 
         Raises: Forbidden if they need one; its challenge says where to get it. Overloaded.
         """
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+    async def log_in(self, sender: Sender) -> str:
         """Return a token for who sent the request, which says who they are for some minutes.
 
         Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
         """
 
-    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
 
         Raises: Forbidden if the credential is no good; Overloaded.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.auth.authorizer import ANONYMOUS, NO_ISSUERS, Action, Headers, RightHeld, Standing, Subject
+from trustserver.auth.authorizer import ANONYMOUS, NO_ISSUERS, Action, RightHeld, Sender, Standing, Subject
 from trustserver.auth.rights import Right
 from trustserver.errors import NotThere, TokenRefused
 from trustserver.storage.exchange_port import ExchangedToken
@@ -31,12 +31,12 @@ class OpenAuthorizer:
     def look_again(self) -> None:
         """There is nothing that could have changed."""
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
-        del headers, gun
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
+        del sender, gun
         return True
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
-        del headers, action, gun, address
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
+        del sender, action, gun
         return ANONYMOUS
 
     def check_change(
@@ -44,20 +44,20 @@ class OpenAuthorizer:
     ) -> None:
         """Everybody may do everything."""
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        del sender, only
         return ANONYMOUS
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
-        del headers, address
+    async def authorize_ping(self, sender: Sender) -> Subject:
+        del sender
         return ANONYMOUS
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
-        del headers, address
+    async def log_in(self, sender: Sender) -> str:
+        del sender
         raise NotThere(what="login at this server")
 
-    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
-        del headers, name, address
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
+        del sender, name
         held = RightHeld(allowed=True, why="this server lets everybody do everything")
         return Standing(subject=ANONYMOUS, rights={str(right): held for right in Right})
 

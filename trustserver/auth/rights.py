@@ -28,9 +28,6 @@ class Right(StrEnum):
 
 EVERY_RIGHT: Final = frozenset(Right)
 
-ON_EVERY_NAME: Final = frozenset({Right.AUDIT})
-"""The rights that count only where they are had on every name."""
-
 NEEDED: Final[Mapping[Action, frozenset[Right]]] = {
     Action.READ: frozenset({Right.PULL}),
     Action.PUBLISH: frozenset({Right.PUSH}),

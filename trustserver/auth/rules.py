@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,7 +33,8 @@ from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RoleName, parse_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
-from trustserver.auth.rights import EVERY_RIGHT, ON_EVERY_NAME, Right
+from trustserver.auth.certificates import Certificates, read_certificates
+from trustserver.auth.rights import EVERY_RIGHT, Right
 from trustserver.auth.workloads import Workloads, read_workloads
 from trustserver.errors import StartRefused
 
@@ -95,13 +97,16 @@ class Decision:
 class AccessRules:
     """All rules of a server. `warnings`: what is no mistake for certain, but looks like one.
 
-    `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`.
+    `workloads`: which CI jobs and service accounts are the subjects `ci:NAME`. `certificates`: which client
+    certificates are the subjects `certificate:NAME`. `sha256`: of their file, in hex; empty if they are from none.
     """
 
     rules: tuple[Rule, ...] = ()
     groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
     workloads: Workloads = field(default_factory=Workloads)
+    certificates: Certificates = field(default_factory=Certificates)
     warnings: tuple[str, ...] = ()
+    sha256: str = ""
     _by_subject: dict[str, tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def decide(
@@ -120,14 +125,11 @@ class AccessRules:
         """Return whether a subject has a right on every name, whatever names there are."""
         return self._decide(subject, right, _EVERYWHERE, own, only_own=only_own)
 
-    def decide_where_it_counts(
-        self, subject: Subject, right: Right, name: GUN | None, *, own: Rule | None = None, only_own: bool = False
+    def decide_on(
+        self, name: GUN | None, subject: Subject, right: Right, *, own: Rule | None = None, only_own: bool = False
     ) -> Decision:
-        """Return whether a subject has a right on a name, or on every name if the right counts there only.
-
-        `name`: None: every name.
-        """
-        if name is None or right in ON_EVERY_NAME:
+        """Return whether a subject has a right on a name, or, if it is None, on every name."""
+        if name is None:
             return self.decide_everywhere(subject, right, own=own, only_own=only_own)
         return self.decide(subject, right, name, own=own, only_own=only_own)
 
@@ -239,7 +241,7 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     reader = _Reader(path)
     if "version" not in document or not KIND.is_known(document):
         raise reader.wrong("", "must begin with version = 1")
-    reader.only(document, {"version", "groups", "rule", "issuer", "workload"}, "")
+    reader.only(document, {"version", "groups", "rule", "issuer", "workload", "certificate"}, "")
     groups = reader.groups(document.get("groups", {}))
     tables = document.get("rule", [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -250,8 +252,16 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
     used = {text for table in tables for text in table["subjects"]}
     unused = [f"no rule is about the group {name}" for name in groups if f"{_GROUP}{name}" not in used]
     workloads = read_workloads(document, file=Path(path))
-    warnings = (*_repeated(rules), *unused, *_nobodies(rules, workloads))
-    return AccessRules(rules=rules, groups=groups, workloads=workloads, warnings=warnings)
+    certificates = read_certificates(document, file=Path(path))
+    known = {SubjectKind.WORKLOAD: set(workloads.workloads), SubjectKind.CERTIFICATE: set(certificates.named)}
+    return AccessRules(
+        rules=rules,
+        groups=groups,
+        workloads=workloads,
+        certificates=certificates,
+        warnings=(*_repeated(rules), *unused, *_nobodies(rules, known)),
+        sha256=sha256(text.encode()).hexdigest(),
+    )
 
 
 def own_rule(rights: Iterable[str], names: Iterable[str], roles: Iterable[str] = (), *, what: str) -> Rule:
@@ -285,13 +295,17 @@ def _repeated(rules: Sequence[Rule]) -> Iterator[str]:
         before.setdefault(content, rule.number)
 
 
-def _nobodies(rules: Sequence[Rule], workloads: Workloads) -> Iterator[str]:
-    """Yield a warning for each subject `ci:NAME` of a rule that no workload is."""
-    meant = {text for rule in rules for text in rule.subjects}
-    known = {f"{SubjectKind.WORKLOAD}:{name}" for name in ("*", *workloads.workloads)}
-    for text in sorted(meant - known):
-        if text.startswith(f"{SubjectKind.WORKLOAD}:"):
-            yield f"no [[workload]] is {text}"
+_TABLES: Final = {SubjectKind.WORKLOAD: "workload", SubjectKind.CERTIFICATE: "certificate"}
+"""The kinds of subjects whose names are given by tables of the file."""
+
+
+def _nobodies(rules: Sequence[Rule], known: Mapping[SubjectKind, set[str]]) -> Iterator[str]:
+    """Yield a warning for each subject of a rule that a table of the file should name, and does not."""
+    for text in sorted({text for rule in rules for text in rule.subjects}):
+        kind, _, name = text.partition(":")
+        table = _TABLES.get(SubjectKind(kind)) if kind in set(SubjectKind) else None
+        if table is not None and name not in {"*", *known[SubjectKind(kind)]}:
+            yield f"no [[{table}]] is {text}"
 
 
 class _Reader:

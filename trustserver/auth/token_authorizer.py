@@ -22,11 +22,12 @@ from trustserver.auth.authorizer import (
     Action,
     Headers,
     RightHeld,
+    Sender,
     Standing,
     Subject,
     SubjectKind,
 )
-from trustserver.auth.rights import ON_EVERY_NAME, Right
+from trustserver.auth.rights import Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.errors import Forbidden, NotThere, TokenRefused
@@ -129,11 +130,11 @@ class TokenAuthorizer:
     def look_again(self) -> None:
         """There is nothing that could have changed."""
 
-    def may_read_now(self, headers: Headers, gun: GUN) -> bool:
+    def may_read_now(self, sender: Sender, gun: GUN) -> bool:
         """Return whether the request has a token that was verified before and allows to read the collection."""
         if self.reads_are_open:
             return True
-        grant = self.known_grant(headers)
+        grant = self.known_grant(sender.headers)
         return grant is not None and grant.allows("repository", gun, _ACTIONS[Action.READ])
 
     def known_grant(self, headers: Headers) -> Grant | None:
@@ -144,37 +145,41 @@ class TokenAuthorizer:
             return None
         return None if token is None else self._known(hashlib.sha256(token).digest(), self._clock())
 
-    async def authorize(self, headers: Headers, action: Action, gun: GUN, *, address: str | None = None) -> Subject:
+    async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
         if self.reads_are_open and action is Action.READ:
             # A bad token is not refused here, since the response cache answers most reads without looking at tokens.
             return ANONYMOUS
         required = required_access(action, gun)
-        return self._allowed(await self.grant(headers, required, address), required)
+        return self._allowed(await self.grant(sender, required), required)
 
     def check_change(
         self, subject: Subject, action: Action, gun: GUN, *, changed: Collection[RoleName] = (), begins: bool = False
     ) -> None:
         """Nothing is taken away: a token says what it allows until it expires, and does so for every role."""
 
-    async def authorize_catalog(self, headers: Headers, *, address: str | None = None) -> Subject:
-        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded."""
-        return self._allowed(await self.grant(headers, CATALOG, address), CATALOG)
+    async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
+        """Return who sent the request, if they may learn every collection's name. Raises: Forbidden, Overloaded.
 
-    async def authorize_ping(self, headers: Headers, *, address: str | None = None) -> Subject:
+        A token says so of all names alone, so this is needed for one of them, too.
+        """
+        del only
+        return self._allowed(await self.grant(sender, CATALOG), CATALOG)
+
+    async def authorize_ping(self, sender: Sender) -> Subject:
         """Return who sent the request, if it has a valid token. What the token allows does not matter here.
 
         A request without a token is refused even if everybody may read: a client that gets no challenge here would
         never ask for a token, and so could never publish. Raises: Forbidden, Overloaded.
         """
-        grant = await self.grant(headers, PING, address)
+        grant = await self.grant(sender, PING)
         if grant is None:
             raise self.forbidden(PING, reason="it wants a token")
         return subject_of(grant)
 
-    async def log_in(self, headers: Headers, *, address: str | None = None) -> str:
+    async def log_in(self, sender: Sender) -> str:
         """There is a token server for that. Raises: NotThere."""
-        del headers, address
+        del sender
         raise NotThere(what="login at this server: its tokens come from a token server")
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
@@ -182,9 +187,9 @@ class TokenAuthorizer:
         del token, address
         raise TokenRefused(reason=NO_ISSUERS)
 
-    async def who_is(self, headers: Headers, name: GUN | None, *, address: str | None = None) -> Standing:
+    async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what its token allows. Raises: Forbidden if it is a bad one; Overloaded."""
-        grant = await self.grant(headers, PING, address)
+        grant = await self.grant(sender, PING)
         rights = {str(right): self._held(grant, right, name) for right in Right}
         if grant is None:
             challenge = self.forbidden(everything_on(name), reason="").challenge
@@ -196,7 +201,7 @@ class TokenAuthorizer:
             return RightHeld(allowed=True, why="--auth-anonymous-pull allows it")
         if grant is None:
             return RightHeld(allowed=False, why="it wants a token")
-        if right in ON_EVERY_NAME:
+        if right is Right.AUDIT:
             allowed = grant.allows(CATALOG.kind, CATALOG.name, CATALOG.actions)
         else:
             actions = _BY_RIGHT.get(right, (EVERYTHING,))
@@ -212,14 +217,14 @@ class TokenAuthorizer:
             raise self.forbidden(required, reason=reason, error="insufficient_scope", subject=subject)
         return subject
 
-    async def grant(self, headers: Headers, required: RequiredAccess, address: str | None) -> Grant | None:
+    async def grant(self, sender: Sender, required: RequiredAccess) -> Grant | None:
         """Return what the request's token allows; None if it has no token. `required`: what is asked for.
 
         Raises: Forbidden if it is a bad token; Overloaded.
         """
         try:
-            token = _bearer(headers)
-            return None if token is None else await self._verified(token, address)
+            token = _bearer(sender.headers)
+            return None if token is None else await self._verified(token, sender.address)
         except TokenRefused as error:
             _log.info("token refused", extra={"reason": error.reason})
             raise self.forbidden(required, reason=str(error), error="invalid_token") from error

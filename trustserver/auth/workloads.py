@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from trustdata.errors import shown
+from trustserver.auth.access_tables import Table, tables
 from trustserver.errors import StartRefused, TokenRefused
 from trustserver.process.outgoing import is_fetchable
 
@@ -32,8 +33,6 @@ MAX_ISSUERS: Final = 16
 MAX_WORKLOADS: Final = 10_000
 PATH_SEPARATOR: Final = "/"
 """Between the names of nested claims, as in `kubernetes.io/namespace`; names of claims have dots themselves."""
-_NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
-_LONGEST_NAME: Final = 64
 _ISSUER_KEYS: Final = frozenset({"name", "platform", "url", "audience", "jwks_url", "jwks_file", "ca"})
 _WORKLOAD_KEYS: Final = frozenset({"name", "issuer", "claims"})
 
@@ -122,14 +121,14 @@ def read_workloads(document: Mapping[str, Any], *, file: Path) -> Workloads:
     """Read the tables `issuer` and `workload` of an access file. Raises: StartRefused, which names the table."""
     issuers: dict[str, Issuer] = {}
     urls: set[str] = set()
-    for place, table in _tables(document, "issuer", MAX_ISSUERS, file):
+    for place, table in tables(document, "issuer", MAX_ISSUERS, file):
         issuer = _issuer(_Table(table, place=place, file=file))
         if issuer.name in issuers or issuer.url in urls:
             raise StartRefused(what=str(file), reason=f"{place} has the name or url of an issuer before it")
         issuers[issuer.name] = issuer
         urls.add(issuer.url)
     workloads: dict[str, Workload] = {}
-    for place, table in _tables(document, "workload", MAX_WORKLOADS, file):
+    for place, table in tables(document, "workload", MAX_WORKLOADS, file):
         workload = _workload(_Table(table, place=place, file=file), issuers)
         if workload.name in workloads:
             raise StartRefused(what=str(file), reason=f"{place} has the name of a workload before it")
@@ -144,40 +143,8 @@ def _is_same(one: Workload, other: Workload) -> bool:
     return one.issuer == other.issuer and one.claims == other.claims
 
 
-def _tables(document: Mapping[str, Any], key: str, most: int, file: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    tables = document.get(key, [])
-    if not isinstance(tables, list) or not all(isinstance(each, Mapping) for each in tables):
-        raise StartRefused(what=str(file), reason=f"{key} must be written as [[{key}]]")
-    if len(tables) > most:
-        raise StartRefused(what=str(file), reason=f"has more than {most} [[{key}]]")
-    return [(f"[[{key}]] {number}", table) for number, table in enumerate(tables, start=1)]
-
-
-class _Table:
-    """One table of the file. Its methods raise StartRefused, which names the table."""
-
-    def __init__(self, table: Mapping[str, Any], *, place: str, file: Path) -> None:
-        self._table, self._place, self._file = table, place, file
-
-    def refusal(self, reason: str) -> StartRefused:
-        return StartRefused(what=str(self._file), reason=f"{self._place} {reason}")
-
-    def check_keys(self, known: frozenset[str]) -> None:
-        unknown = sorted(set(self._table) - known)
-        if unknown:
-            raise self.refusal(f"has settings that do not exist: {shown(', '.join(unknown), 200)}")
-
-    def text(self, key: str, *, required: bool = True) -> str:
-        value = self._table.get(key, "")
-        if not isinstance(value, str) or (required and not value):
-            raise self.refusal(f"needs {key}, a text")
-        return value
-
-    def name(self) -> str:
-        name = self.text("name")
-        if not _NAME.issuperset(name) or len(name) > _LONGEST_NAME:
-            raise self.refusal(f"needs a name of at most {_LONGEST_NAME} letters, digits, - _ and .")
-        return name
+class _Table(Table):
+    """A table of an issuer or a workload."""
 
     def url(self, key: str, *, required: bool = True) -> str:
         url = self.text(key, required=required)
@@ -187,10 +154,10 @@ class _Table:
 
     def path(self, key: str) -> Path | None:
         text = self.text(key, required=False)
-        return self._file.parent / text if text else None  # as written, if it is absolute
+        return self.file.parent / text if text else None  # as written, if it is absolute
 
     def claims(self) -> Mapping[str, str]:
-        claims = self._table.get("claims")
+        claims = self.table.get("claims")
         if not isinstance(claims, Mapping) or not claims:
             raise self.refusal("needs claims, a table")
         for claim, value in claims.items():

@@ -12,6 +12,19 @@ _LONGEST_CHAIN: Final = 16
 """How many addresses of a forwarded chain are looked at, from its end."""
 
 
+def unmapped(address: str) -> str:
+    """Return an IPv4 address as itself, also where a socket for both kinds has it as an IPv6 address (::ffff:a.b.c.d).
+
+    Raises nothing: what is no address is returned as it is.
+    """
+    if not address.startswith("::ffff:"):
+        return address
+    try:
+        return str(_parsed(address))
+    except ValueError:
+        return address
+
+
 def address_group(address: str) -> str:
     """Return what an address is counted under: an IPv4 address itself, an IPv6 address as its /64 network.
 

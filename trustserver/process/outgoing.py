@@ -33,7 +33,7 @@ def is_fetchable(url: str) -> bool:
     """Return whether `fetch` would ask at this URL: one with https, or with http on a loopback address."""
     try:
         parts = urlsplit(url)
-        loopback = Listen(host=parts.hostname or "", port=parts.port or 0).is_loopback
+        loopback = Listen(host=parts.hostname or "", port=parts.port or 0).is_local
     except ValueError:
         return False
     plain = url.isascii() and url.isprintable() and " " not in url

@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from keys.errors import KeyFileMalformed
 from keys.pem import MAX_KEY_FILE, PemBlock, lacking, read_pem, write_pem
 from keys.private_blocks import read_private_blocks, the_only_key
 from trustserver.errors import StartRefused
+
+CERTIFICATE: Final = "content_trust.certificate"
+"""The key under which the scope of a request has the client certificate of its connection (DER), if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,16 @@ class ServedCertificate:
         """
         self.files = files
         self.context = _context(files)
+
+    def ask_clients(self, authorities: str) -> None:
+        """Ask clients for a certificate that one of these (PEM) has issued; whoever shows none is served as before.
+
+        Authorities are only added here: whether they, and a certificate of theirs, still count is judged at each
+        request (`auth/client_certificates.py`).
+        """
+        self.context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # those who issue need be no roots
+        self.context.load_verify_locations(cadata=authorities)
+        self.context.verify_mode = ssl.CERT_OPTIONAL
 
 
 def _context(files: TlsFiles) -> ssl.SSLContext:

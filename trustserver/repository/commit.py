@@ -15,13 +15,13 @@ from typing import Protocol
 from keys.rfc3339 import to_rfc3339
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN
-from trustdata.model import Targets
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustserver.repository.changes import Members, described_files
 from trustserver.repository.formats import NewFiles, ServedFormat
 from trustserver.repository.online_roles import Issued, lives_too_long
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
 from trustserver.repository.retention import Retention
+from trustserver.repository.stored_envelope import listed_tags
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.storage.ports import (
@@ -228,7 +228,7 @@ def _as_stored(envelope: Envelope, at: datetime) -> StoredFile:
         sha256=envelope.sha256,
         expires=envelope.expires,
         stored_at=at,
-        tags=len(envelope.targets.targets) if isinstance(envelope.content, Targets) else None,
+        tags=listed_tags(envelope),
     )
 
 

@@ -37,15 +37,15 @@ from trustserver.repository.judging import (
     size_of,
 )
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection
-from trustserver.repository.stored_envelope import StoredEnvelope, known_plain
+from trustserver.repository.stored_envelope import StoredEnvelope, known_plain, listed_tags
 from trustserver.storage.ports import StoredFile
 
 _PUBLISH: Final = "publish"
 _IMPORT: Final = "import"
 _Plain: TypeAlias = tuple[int, int, int, bool]
 """Where the plain targets of a file begin and end, how many they are, and whether all are known to be tags."""
-_Facts: TypeAlias = tuple[int, str, str, _Plain | None]
-"""Version, expiry (ISO 8601) and hash of a file, and its plain targets, if they are plain."""
+_Facts: TypeAlias = tuple[int, str, str, int | None, _Plain | None]
+"""Version, expiry (ISO 8601), hash and number of tags of a file, and its plain targets, if they are plain."""
 
 
 class Asked(Protocol):
@@ -145,8 +145,9 @@ class JudgeApart:
 
 
 def _lazy(role: RoleName, raw: bytes, facts: _Facts, served_format: ServedFormat) -> Envelope:
-    version, expires, sha256, place = facts
-    file = StoredFile(role=role, version=version, raw=raw, sha256=sha256, expires=datetime.fromisoformat(expires))
+    version, expires, sha256, tags, place = facts
+    until = datetime.fromisoformat(expires)
+    file = StoredFile(role=role, version=version, raw=raw, sha256=sha256, expires=until, tags=tags)
     plain = None
     if place is not None:
         start, stop, count, tags_seen = place
@@ -234,4 +235,4 @@ def _verify(question: ImportQuestion) -> dict[str, object]:
 def _facts(envelope: Envelope) -> _Facts:
     plain = known_plain(envelope)
     place = None if plain is None else (plain.start, plain.stop, plain.count, plain.known_tags)
-    return envelope.version, envelope.expires.isoformat(), envelope.sha256, place
+    return envelope.version, envelope.expires.isoformat(), envelope.sha256, listed_tags(envelope), place

@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from trustdata.envelope import Envelope
-from trustdata.model import Content, Signature
+from trustdata.model import Content, Signature, Targets
 from trustdata.wire import WireFormat
 from trustdata.wire.plain_targets import NotPlain, PlainPart, part_of
 from trustserver.storage.ports import StoredFile
@@ -15,6 +15,8 @@ from trustserver.storage.ports import StoredFile
 
 class StoredEnvelope(Envelope):
     """An Envelope of a stored file. Role, bytes, hash, version and expiry are known without parsing it.
+
+    So is the number of tags of one that another process has judged.
 
     What is parsed is kept. Two threads may parse the same file at one time; the result is the same. Reading `payload`,
     `content` or `signatures` raises what `WireFormat.parse` raises.
@@ -41,6 +43,11 @@ class StoredEnvelope(Envelope):
     def plain(self) -> PlainPart | None:
         """The plain targets of the file, as far as they are known without parsing it."""
         return self._plain if self._parsed is None else part_of(self._parsed.content)
+
+    @property
+    def tags(self) -> int | None:
+        """How many tags the file lists, as StoredFile has it."""
+        return self._file.tags
 
     @property
     def version(self) -> int:
@@ -79,3 +86,10 @@ class StoredEnvelope(Envelope):
 def known_plain(envelope: Envelope) -> PlainPart | None:
     """Return the plain targets of a file, as far as they are known without parsing it."""
     return envelope.plain if isinstance(envelope, StoredEnvelope) else part_of(envelope.content)
+
+
+def listed_tags(envelope: Envelope) -> int | None:
+    """Return how many tags a file lists that is to be stored; None for a role that lists none. Nothing is parsed."""
+    if isinstance(envelope, StoredEnvelope):
+        return envelope.tags
+    return len(envelope.targets.targets) if isinstance(envelope.content, Targets) else None

@@ -15,12 +15,11 @@ import socket
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from trustserver.process.addresses import forwarded_address, is_in
-from trustserver.settings import Network
-
-_LONGEST_PATH: Final = 107  # bytes of sun_path without its NUL
+from trustserver.process.tls import CERTIFICATE
+from trustserver.settings import LONGEST_SOCKET_PATH, Network
 
 
 class AsgiApp(Protocol):
@@ -35,6 +34,10 @@ class NamedConnection(Protocol):
     @property
     def peer(self) -> tuple[str, int]:
         """Address and port of the client."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The certificate that the client has shown (DER), and whose private key it has; None if it has shown none."""
 
     def request_begins(self) -> None:
         """Note that the head of a request has arrived whole."""
@@ -60,7 +63,7 @@ class TunnelNames:
     def bind(self, unix_socket: socket.socket, connection: NamedConnection) -> str:
         """Give a socket a name. Return it; empty if no path can be made, as on a full disk."""
         name = f"{self._prefix}{next(self._numbers)}"
-        if not self._prefix or len(name) > _LONGEST_PATH:
+        if not self._prefix or len(name) > LONGEST_SOCKET_PATH:
             return ""
         try:
             _bind(unix_socket, name)
@@ -91,19 +94,25 @@ def _bind(unix_socket: socket.socket, path: str) -> None:
 class ClientAddresses:
     """An ASGI application in front of another: it puts the client's address and port into the scope, under `client`.
 
-    None stands there for a client that is not known. `names`: of the tunnels; None if the HTTP server has the clients'
-    connections itself. `trusted`: the proxies whose word about the address of their clients is taken.
+    Its certificate, if it has shown one, goes there under CERTIFICATE. None stands under `client` for one that is
+    not known. `names`: of the tunnels; None if the HTTP server has the clients' connections itself. `trusted`: the
+    proxies whose word about the address of their clients is taken. `over_unix`: connections come over a Unix socket,
+    each from a proxy: they have no address, and its word is taken.
     """
 
-    def __init__(self, app: AsgiApp, names: TunnelNames | None, trusted: Sequence[Network]) -> None:
+    def __init__(
+        self, app: AsgiApp, names: TunnelNames | None, trusted: Sequence[Network], *, over_unix: bool = False
+    ) -> None:
         self._app = app
         self._names = names
         self._trusted = trusted
+        self._over_unix = over_unix
+        self._asks_proxies = over_unix or bool(trusted)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         found = scope.get("client")
         if self._names is None:
-            if found and self._trusted:
+            if self._over_unix or (found and self._trusted):
                 scope["client"] = self._client(found, scope)
             await self._app(scope, receive, send)
             return
@@ -112,15 +121,19 @@ class ClientAddresses:
             scope["client"] = None
             await self._app(scope, receive, send)
             return
-        scope["client"] = self._client(connection.peer, scope) if self._trusted else connection.peer
+        scope["client"] = self._client(connection.peer, scope) if self._asks_proxies else connection.peer
+        if connection.certificate is not None:
+            scope[CERTIFICATE] = connection.certificate
         connection.request_begins()
         try:
             await self._app(scope, receive, send)
         finally:
             connection.request_ends()
 
-    def _client(self, peer: tuple[str, int], scope: Any) -> tuple[str, int]:
-        if not is_in(peer[0], self._trusted):
+    def _client(self, peer: tuple[str, int], scope: Any) -> tuple[str, int] | None:
+        if not self._over_unix and not is_in(peer[0], self._trusted):
             return peer
         forwarded = forwarded_address(scope["headers"], self._trusted)
-        return peer if forwarded is None else (forwarded, 0)
+        if forwarded is not None:
+            return (forwarded, 0)
+        return None if self._over_unix else peer

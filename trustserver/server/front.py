@@ -19,6 +19,7 @@ import termios
 from functools import partial
 from typing import Final, cast
 
+from trustserver.process.addresses import unmapped
 from trustserver.responses.in_flight import BodiesInFlight, Reading
 from trustserver.responses.ready import ReadyResponse
 from trustserver.server.clients import TunnelNames
@@ -83,7 +84,8 @@ class Front:
     async def start(self, bound: socket.socket) -> None:
         """Take connections on a bound socket."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self), sock=bound, backlog=BACKLOG)
+        create = loop.create_unix_server if bound.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(lambda: Connection(self), sock=bound, backlog=BACKLOG)
 
     def stop(self) -> None:
         """Take no more connections, and end those that are no tunnels; answers that are on their way are sent."""
@@ -166,8 +168,8 @@ class Connection(asyncio.Protocol):
             # Whoever has not taken all of a body makes this side hold it, and is counted for that.
             self._client.set_write_buffer_limits(0)
         peer = transport.get_extra_info("peername")  # None if the client has gone again
-        if peer is not None:
-            self.peer = (peer[0], peer[1])
+        if isinstance(peer, tuple):  # who comes over a Unix socket has no address
+            self.peer = (unmapped(peer[0]), peer[1])
         self._place = self._front.opened(self, self.peer[0], transport.get_extra_info("socket").fileno())
         if self._place is None:
             self._client.abort()
@@ -296,6 +298,11 @@ class Connection(asyncio.Protocol):
         self._name = self._front.names.bind(unix_socket, self)
         if not self._name:  # nobody will tell when a request begins
             self._front.silent.pop(self, None)
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client certificate that the connection was made with (DER); None if there is none."""
+        return None if self._tls is None else self._tls.certificate
 
     def request_begins(self) -> None:
         """Note that the application answers a request of this connection."""

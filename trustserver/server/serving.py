@@ -31,7 +31,7 @@ from trustserver.server.connection_limits import SHARE, ConnectionLimits
 from trustserver.server.fast_path import HotAnswers, HotReads
 from trustserver.server.front import Front
 from trustserver.server.tunnel import BACKLOG, inner_socket
-from trustserver.settings import Listen, Settings
+from trustserver.settings import Settings, UnixSocket
 
 WORKER_THREADS: Final = 8
 """How many uploads are checked, or reads done in the database, at one time."""
@@ -111,19 +111,6 @@ class _BoundServer(Server):
         self._shd = holder(os.dup(self._bound.fileno()), self._bound.family == socket.AF_UNIX, BACKLOG)
 
 
-def bind(listen: Listen) -> socket.socket:
-    """Make a socket that listens on this address. Raises: StartRefused if the address cannot be used."""
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    try:
-        bound = socket.create_server((listen.host, listen.port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise StartRefused(what=f"--listen {listen}", reason=f"cannot be used: {error.strerror}") from error
-    bound.setblocking(False)
-    if sys.platform == "linux":  # accepted connections inherit the option
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeouts.UNREAD_SECONDS * 1000))
-    return bound
-
-
 def allow_open_files() -> None:
     """Raise the limit of open files to the system's maximum, because every connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -141,10 +128,11 @@ def connection_limits(settings: Settings, files: int) -> ConnectionLimits:
         _log.warning(
             "fewer connections than wanted: the system allows too few open files", extra={"connections": total}
         )
+    over_unix = isinstance(settings.listen, UnixSocket)
     return ConnectionLimits(
         total=total,
         share=settings.connections_per_address or -(-total // SHARE),
-        is_trusted=lambda address: is_in(address, settings.trusted_proxy),
+        is_trusted=lambda address: over_unix or is_in(address, settings.trusted_proxy),
     )
 
 
@@ -183,7 +171,9 @@ async def _serve(
     front, inner = (None, bound) if names is None else _front(application, names, settings, tls)
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
-        ClientAddresses(application.asgi, names, settings.trusted_proxy),
+        ClientAddresses(
+            application.asgi, names, settings.trusted_proxy, over_unix=isinstance(settings.listen, UnixSocket)
+        ),
         interface=Interfaces.ASGINL,
         # If HTTP/2 is allowed too, granian waits for the first bytes of a connection without any limit.
         http=HTTPModes.http1,

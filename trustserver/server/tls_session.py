@@ -30,13 +30,15 @@ BYTES_OF_A_RECORD: Final = 16
 class TlsSession:
     """The server's side of a TLS connection. `is_open`: the handshake is done. `has_ended`: the client says no more.
 
-    `is_behind`: whole records wait to be decrypted; `receive(b"")` goes on with them.
+    `is_behind`: whole records wait to be decrypted; `receive(b"")` goes on with them. `certificate`: the client's
+    (DER), whose private key it has shown to have; None if it has shown none, or none was asked for.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.is_open = False
         self.has_ended = False
         self.is_behind = False
+        self.certificate: bytes | None = None
         self._waiting = b""
         self._records = self._empty = self._bytes = 0
         self._incoming = ssl.MemoryBIO()
@@ -76,6 +78,7 @@ class TlsSession:
             else:
                 self._tls.do_handshake()
                 self.is_open = True
+                self.certificate = self._tls.getpeercert(binary_form=True)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from trustserver.storage.events import Actor
+
 
 class CredentialKind(StrEnum):
     """What a credential is. Each kind has names of its own."""
@@ -39,8 +41,19 @@ class StoredCredential:
         return self.ended is None and (self.expires is None or at < self.expires)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountingRules:
+    """The access rules that count: how many. `sha256`: of their file, in hex; empty: there is none."""
+
+    sha256: str = ""
+    count: int = 0
+
+
 class AccessStore(Protocol):
-    """Keeps credentials. What has ended stays, so that a name is never taken for another one's. Raises: NotStored."""
+    """Keeps credentials. What has ended stays, so that a name is never taken for another one's. Raises: NotStored.
+
+    Each change that somebody makes is in the record of changes, in the same transaction. `by`: who makes it.
+    """
 
     def changes(self) -> int:
         """Return a number that every change moves, at little cost."""
@@ -48,17 +61,23 @@ class AccessStore(Protocol):
     def credentials(self) -> list[StoredCredential]:
         """Return every credential, also those that have ended, sorted by kind and name."""
 
-    def add(self, credential: StoredCredential) -> bool:
+    def add(self, credential: StoredCredential, *, by: Actor) -> bool:
         """Store a new credential. Return False, and store nothing, if there is or was one of this kind and name."""
 
-    def put(self, credentials: Sequence[StoredCredential]) -> None:
+    def put(self, credentials: Sequence[StoredCredential], *, by: Actor) -> None:
         """Store credentials, each in the place of one of its kind and name, if there is one: all or none of them."""
 
-    def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:
+    def end(self, kind: CredentialKind, name: str, at: datetime, *, by: Actor) -> bool:
         """End a credential. Return False if there is none that has not ended."""
 
     def change_secret(self, kind: CredentialKind, name: str, *, before: str, after: str) -> None:
-        """Change what the secret of a credential is checked by, if that is still `before`."""
+        """Change what the secret of a credential is checked by, if that is still `before`.
+
+        The secret is the same, so that nobody's access changes: this is not recorded.
+        """
+
+    def note_rules(self, rules: CountingRules, at: datetime, *, by: Actor) -> bool:
+        """Record which rules count. Return False, and record nothing, if these were recorded last."""
 
     def close(self) -> None:
         """Close the connections to the database."""

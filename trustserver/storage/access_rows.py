@@ -13,8 +13,11 @@ from sqlalchemy import Connection, Engine, Row, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
+from keys.rfc3339 import to_rfc3339
 from trustdata.errors import NotStored
-from trustserver.storage.access_port import CredentialKind, StoredCredential
+from trustserver.storage.access_port import CountingRules, CredentialKind, StoredCredential
+from trustserver.storage.event_rows import add_event
+from trustserver.storage.events import AccessChange, Actor, EventKind, NewEvent
 from trustserver.storage.instants import (
     from_optional_seconds,
     from_seconds,
@@ -43,37 +46,53 @@ class SqlAccess:
             rows = connection.execute(select(_CREDENTIAL).order_by(_CREDENTIAL.c.kind, _CREDENTIAL.c.name)).all()
         return [_credential(row) for row in rows]
 
-    def add(self, credential: StoredCredential) -> bool:
+    def add(self, credential: StoredCredential, *, by: Actor) -> bool:
         with self._transaction(writes=True) as connection:
             of_name = select(_CREDENTIAL.c.id).where(*_named(credential.kind, credential.name))
             if connection.execute(of_name).first() is not None:
                 return False
             connection.execute(insert(_CREDENTIAL).values(_row(credential)))
+            add_event(connection, _event(AccessChange.ADDED, credential, credential.created, by))
             _count(connection)
         return True
 
-    def put(self, credentials: Sequence[StoredCredential]) -> None:
+    def put(self, credentials: Sequence[StoredCredential], *, by: Actor) -> None:
         with self._transaction(writes=True) as connection:
             for credential in credentials:
                 row = _row(credential)
+                living = select(_CREDENTIAL.c.id).where(*_living(credential.kind, credential.name))
+                is_there = connection.execute(living).first() is not None
                 others = {name: value for name, value in row.items() if name not in _KEY}
                 stored = upsert(_CREDENTIAL).values(row)
                 connection.execute(stored.on_conflict_do_update(index_elements=_KEY, set_=others))
+                change = AccessChange.CHANGED if is_there else AccessChange.ADDED
+                add_event(connection, _event(change, credential, credential.created, by))
             _count(connection)
 
-    def end(self, kind: CredentialKind, name: str, at: datetime) -> bool:
+    def end(self, kind: CredentialKind, name: str, at: datetime, *, by: Actor) -> bool:
         with self._transaction(writes=True) as connection:
-            living = update(_CREDENTIAL).where(*_named(kind, name), _CREDENTIAL.c.ended.is_(None))
-            found = connection.execute(living.values(ended=to_seconds(at))).rowcount > 0
-            if found:
-                _count(connection)
-        return found
+            row = connection.execute(select(_CREDENTIAL).where(*_living(kind, name))).first()
+            if row is None:
+                return False
+            connection.execute(update(_CREDENTIAL).where(_CREDENTIAL.c.id == row.id).values(ended=to_seconds(at)))
+            add_event(connection, _event(AccessChange.ENDED, _credential(row), at, by))
+            _count(connection)
+        return True
 
     def change_secret(self, kind: CredentialKind, name: str, *, before: str, after: str) -> None:
         with self._transaction(writes=True) as connection:
             same = update(_CREDENTIAL).where(*_named(kind, name), _CREDENTIAL.c.secret == before)
             if connection.execute(same.values(secret=after)).rowcount:
                 _count(connection)
+
+    def note_rules(self, rules: CountingRules, at: datetime, *, by: Actor) -> bool:
+        with self._transaction(writes=True) as connection:
+            others = update(_CHANGES).where(_CHANGES.c.rules != rules.sha256).values(rules=rules.sha256)
+            if not connection.execute(others).rowcount:
+                return False
+            details = {"change": AccessChange.RULES, "sha256": rules.sha256 or None, "rules": rules.count}
+            add_event(connection, NewEvent(kind=EventKind.ACCESS, at=at, by=by, details={"access": details}))
+        return True
 
     def close(self) -> None:
         self._engine.dispose()
@@ -93,6 +112,20 @@ class SqlAccess:
 
 def _named(kind: CredentialKind, name: str) -> tuple[Any, ...]:
     return _CREDENTIAL.c.kind == kind.value, _CREDENTIAL.c.name == name
+
+
+def _living(kind: CredentialKind, name: str) -> tuple[Any, ...]:
+    return *_named(kind, name), _CREDENTIAL.c.ended.is_(None)
+
+
+def _event(change: AccessChange, credential: StoredCredential, at: datetime, by: Actor) -> NewEvent:
+    """Return the event of a change of a credential. Whose it is stands beside the event, where it can be erased."""
+    details: dict[str, object] = {"change": change, "credential": credential.kind}
+    if change is not AccessChange.ENDED:
+        details |= {"rights": credential.rights, "names": credential.names, "roles": credential.roles}
+        details["expires"] = None if credential.expires is None else to_rfc3339(credential.expires)
+    about = Actor(subject=f"{credential.kind}:{credential.name}", kind=credential.kind)
+    return NewEvent(kind=EventKind.ACCESS, at=at, by=by, about=about, details={"access": details})
 
 
 def _count(connection: Connection) -> None:

@@ -38,12 +38,23 @@ class EventKind(StrEnum):
     KEY_MADE = "key-made"
     """A server-held key to rotate to. It is used as soon as a root that names it is published."""
     ACCESS = "access"
+    """Somebody's credential is another, or other rules count (AccessChange)."""
     EXPIRING = "expiring"
     """A file that only owners can sign runs out soon. Nobody did that: it is there for those who are told of events."""
     ERASED = "erased"
     """Personal parts were erased from the record."""
     RESTORED = "restored"
     """A restored database was accepted: changes that were made after the backup are not in the record."""
+
+
+class AccessChange(StrEnum):
+    """What an event of the kind `access` says: what became of a credential, or that other rules count."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    """It has another secret, and the rights that are told."""
+    ENDED = "ended"
+    RULES = "rules"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

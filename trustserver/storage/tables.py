@@ -219,12 +219,16 @@ class CredentialRow(SQLModel, table=True):
 
 
 class CredentialChangesRow(SQLModel, table=True):
-    """How often credentials were changed. The table has one row."""
+    """How often credentials were changed, and which rules count beside them. The table has one row.
+
+    `rules`: SHA-256 of the file of rules that was recorded last, in hexadecimal; empty: that there is none.
+    """
 
     __tablename__ = "credential_changes"
 
     id: int = Field(default=1, primary_key=True)
     count: int = Field(sa_type=BigInteger)
+    rules: str = Field(max_length=64, sa_column_kwargs={"server_default": ""})
 
 
 METADATA: Final = SQLModel.metadata

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import ssl
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +11,12 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
-from keys.file_access import exposed_secret, read_at_most, unguarded
+from keys.file_access import exposed_secret, read_at_most
 from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches
 from trustdata.document_version import refuse_newer
 from trustdata.gun import GUN
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded_toml
 from trustserver.storage.events import EventKind
 
 KIND: Final = DocumentKind(what="a file of webhooks")
@@ -26,6 +25,7 @@ REVOKED: Final = "revoked"
 ROTATED: Final = "rotated"
 """Keys of a collection that was there before are others."""
 TOPICS: Final = frozenset({*map(str, EventKind), REVOKED, ROTATED})
+_MAX_FILE: Final = 1024 * 1024  # bytes
 MAX_HOOKS: Final = 16
 SHORTEST_SECRET: Final = 16
 """Characters of a secret."""
@@ -76,7 +76,7 @@ def topics_of(event: Mapping[str, Any]) -> set[str]:
 
 def read_hooks(path: Path) -> tuple[Hook, ...]:
     """Read a file of webhooks and their secrets. Raises: StartRefused, which names the file and what is wrong."""
-    content = _parsed(path)
+    content = read_guarded_toml(path, limit=_MAX_FILE)
     refuse_newer(KIND, content, path=str(path))
     tables = content.get("webhook", [])
     if not KIND.is_known(content) or set(content) - {KIND.member, "webhook"} or not isinstance(tables, list):
@@ -88,20 +88,6 @@ def read_hooks(path: Path) -> tuple[Hook, ...]:
     if len(set(names)) < len(names):
         raise StartRefused(what=str(path), reason="has two webhooks of one name")
     return hooks
-
-
-def _parsed(path: Path) -> Mapping[str, Any]:
-    try:
-        with path.open("rb") as file:
-            exposed = unguarded(path, os.fstat(file.fileno()))
-            content = tomllib.load(file)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
-    if exposed is not None:
-        raise StartRefused(what=exposed.path, reason=exposed.refusal)
-    return content
 
 
 def _hook(table: object, place: str, file: Path) -> Hook:

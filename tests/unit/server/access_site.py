@@ -12,6 +12,7 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
+from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
@@ -67,14 +68,20 @@ class RuledSite(Site):
         *,
         registry: bool = False,
         credentials: AccessStore | None = None,
+        certificates: ClientCertificates | None = None,
         **settings: Any,
     ) -> None:
         self.rules_file = file
         self.write(text)
-        self.source = AccessSource(file, credentials)
+        self.source = AccessSource(file, credentials, certificates=certificates)
         tokens = self._tokens() if registry else None
         authorizer = AccessAuthorizer(
-            self.source, otherwise=tokens or OpenAuthorizer(), registry=tokens, clock=self.now, seconds=self.uptime
+            self.source,
+            otherwise=tokens or OpenAuthorizer(),
+            registry=tokens,
+            clock=self.now,
+            seconds=self.uptime,
+            certificates=certificates,
         )
         super().__init__(store, authorizer=authorizer, **settings)
 

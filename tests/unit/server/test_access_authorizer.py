@@ -18,8 +18,8 @@ from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName
 from trustserver.api.notary_routes import Operation
-from trustserver.app import open_authorizer
-from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.rules import parse_rules
 from trustserver.errors import StartRefused
@@ -100,6 +100,40 @@ def test_what_begins_a_collection_needs_init_besides(store: MemoryStore, file: P
     assert (refused.status_code, refused.json()["right"]) == (401, "init")
     site.rule(rules_text(("anonymous", "*", "allow", "push init")))
     assert site.publish(first, NEW).status_code == 200
+
+
+def test_who_has_audit_on_some_names_reads_the_record_of_these(file: Path) -> None:
+    site = RuledSite(file, rules_text(("anonymous", "*", "allow", "admin")))
+    site.begin()
+    other = GUN_A.rpartition("/")[0] + "-other/app"
+    for rules, statuses in (
+        ([("anonymous", "*", "allow", "audit")], (200, 200, 200)),
+        ([("anonymous", GUN_A, "allow", "audit")], (200, 401, 401)),
+        ([("anonymous", GUN_A.rpartition("/")[0] + "/*", "allow", "audit")], (200, 401, 401)),
+        ([("anonymous", "*", "allow", "audit"), ("anonymous", other, "deny", "audit")], (200, 401, 401)),
+        ([("anonymous", "*", "allow", "audit"), ("anonymous", GUN_A, "deny", "audit")], (401, 200, 401)),
+        ([("anonymous", GUN_A, "allow", "pull push init delete rotate propose")], (401, 401, 401)),
+    ):
+        site.rule(rules_text(*rules))
+        queries = (f"?name={GUN_A}", f"?name={other}", "")
+        answers = [site.get(f"/api/v1/events{query}") for query in queries]
+        assert tuple(answer.status_code for answer in answers) == statuses, rules
+        for query, answer in zip(queries, answers, strict=True):
+            if answer.status_code == 200:
+                assert len(answer.json()["events"]) == (0 if other in query else 1)
+            else:
+                assert answer.json()["right"] == "audit"
+    site.rule(rules_text(("anonymous", GUN_A, "allow", "audit")))
+    for path in ("/api/v1/collections", "/v2/_trust/changefeed"):
+        assert site.get(path).status_code == 401, path
+
+
+def test_a_registry_token_for_the_catalogue_reads_the_record_less_what_rules_deny(file: Path) -> None:
+    site = RuledSite(file, rules_text(("*", "registry.example.com/secret", "deny", "audit")), registry=True)
+    catalog = bearer("*", name="catalog", kind="registry")
+    for query, status in ((f"?name={GUN_A}", 200), ("?name=registry.example.com/secret", 403), ("", 403)):
+        assert site.get(f"/api/v1/events{query}", headers=catalog).status_code == status, query
+    assert site.get(f"/api/v1/events?name={GUN_A}", headers=bearer("*")).status_code == 401
 
 
 # --- what an upload really changes
@@ -265,9 +299,9 @@ def test_what_followed_from_older_rules_is_not_remembered_for_newer_ones(store: 
     """Between the moment in which rules are there and the one in which what followed from others is forgotten."""
     site = RuledSite(file, rules_text((*EVERYWHERE, "pull"), ("user:a", "*", "deny", "pull")), store)
     authorizer = site.app.authorizer
-    assert authorizer.may_read_now([], GUN_A)
+    assert authorizer.may_read_now(Sender(), GUN_A)
     site.source.state = replace(site.source.state, rules=parse_rules(rules_text(("*", "*", "deny", "pull")), path=""))
-    assert not authorizer.may_read_now([], GUN_A)
+    assert not authorizer.may_read_now(Sender(), GUN_A)
 
 
 def test_the_thread_that_looks_is_woken_by_a_signal_and_ends(store: MemoryStore, file: Path) -> None:

@@ -305,8 +305,10 @@ def test_each_right_is_explained_by_the_rule_that_decides(file: Path) -> None:
 
 def test_the_reference_shows_a_file_that_is_in_order_and_what_follows_from_it(file: Path) -> None:
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
-    shown, explained, issuers = (textwrap.dedent(block).strip() for block in blocks)
+    shown, explained, issuers, certified = (textwrap.dedent(block).strip() for block in blocks)
     file.write_text(shown)
     assert parse_rules(shown, path=FILE).warnings == ()
-    assert set(parse_rules(f"{shown}\n{issuers}", path=FILE).workloads.workloads) == {"app-release"}
+    tables = parse_rules(f"{shown}\n{issuers}\n{certified}", path=FILE)
+    assert set(tables.workloads.workloads) == {"app-release"}
+    assert set(tables.certificates.named) == {"carol", "builder"}
     assert told("explain", "token:ci", APP, "--access", str(file)).strip() == explained

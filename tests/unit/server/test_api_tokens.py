@@ -18,14 +18,15 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from trustdata.errors import InvalidName, NotStored
 from trustserver.__main__ import app
-from trustserver.app import open_authorizer
 from trustserver.auth.api_tokens import make_first_admin, make_token, new_token, token_digest
-from trustserver.auth.authorizer import Action, Subject, SubjectKind
+from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import Right
 from trustserver.errors import Forbidden, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.settings import Settings, check_for_serving, load
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
 
 TEAM = "registry.example.com/team/*"
@@ -57,7 +58,7 @@ def site(tmp_path: Path, store: AccessStore) -> RuledSite:
 
 def given(store: AccessStore, name: str, *rights: str, names: str = TEAM, **others: Any) -> str:
     token = make_token(
-        store, name, at=NOW, rights=rights, names=[names] if rights else [], **{"expires": None, **others}
+        store, name, at=NOW, rights=rights, names=[names] if rights else [], **{"expires": None, "by": NOBODY, **others}
     )
     assert token is not None
     return token
@@ -143,7 +144,7 @@ def test_it_ends_when_it_expires_or_is_revoked(site: RuledSite, store: AccessSto
     short, revoked = given(store, "short", "pull", expires=NOW + timedelta(days=1)), given(store, "old", "pull")
     site.source.refresh()
     assert [site.get(FILE, headers=bearer(token)).status_code for token in (short, revoked)] == [200, 200]
-    assert store.end(CredentialKind.TOKEN, "old", NOW)
+    assert store.end(CredentialKind.TOKEN, "old", NOW, by=NOBODY)
     site.source.refresh()
     site.later(days=1)
     for token, why in ((short, "has expired on 2026-11-02"), (revoked, "was revoked on 2026-11-01")):
@@ -170,11 +171,11 @@ def test_a_token_seen_before_costs_less_than_a_third_of_a_millisecond(site: Rule
         given(store, f"other-{number}", "pull")
     token = given(store, "ci", "pull")
     site.source.refresh()
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    unknown = [(b"authorization", f"Bearer {new_token()}".encode())]
+    known = Sender(headers=[(b"authorization", f"Bearer {token}".encode())])
+    unknown = Sender(headers=[(b"authorization", f"Bearer {new_token()}".encode())])
     began = time.process_time()
     for _ in range(1000):
-        assert site.app.authorizer.may_read_now(headers, GUN_A)
+        assert site.app.authorizer.may_read_now(known, GUN_A)
         assert not site.app.authorizer.may_read_now(unknown, GUN_A)
     assert (time.process_time() - began) / 2000 < 0.0003
 
@@ -192,7 +193,7 @@ def test_a_server_that_is_open_closes_with_its_first_token_for_good(data: Path, 
     source.refresh()
     assert not authorizer.reads_are_open
     assert (site.get(FILE).status_code, site.get(FILE, headers=bearer(token)).status_code) == (401, 200)
-    store.end(CredentialKind.TOKEN, "ci", NOW)
+    store.end(CredentialKind.TOKEN, "ci", NOW, by=NOBODY)
     source.refresh()
     assert site.get(FILE).status_code == 401
     with pytest.raises(StartRefused, match="lets everybody in, and there are tokens or users"):
@@ -201,7 +202,7 @@ def test_a_server_that_is_open_closes_with_its_first_token_for_good(data: Path, 
 
 def test_the_first_user_closes_an_open_server_as_well(data: Path, store: AccessStore) -> None:
     authorizer = open_authorizer(Settings(data=data), store=store, clock=lambda: NOW)
-    store.put([StoredCredential(kind=CredentialKind.USER, name="alice", secret="x", created=NOW)])
+    store.put([StoredCredential(kind=CredentialKind.USER, name="alice", secret="x", created=NOW)], by=NOBODY)
     assert Site(authorizer=authorizer).get(FILE).status_code == 404
     authorizer._source.refresh()  # type: ignore[attr-defined]
     assert Site(authorizer=authorizer).get(FILE).status_code == 401
@@ -304,11 +305,11 @@ def test_names_of_tokens_are_plain(data: Path, name: str) -> None:
 
 
 def test_the_first_admin_is_made_once(store: AccessStore) -> None:
-    token = make_first_admin(store, NOW)
+    token = make_first_admin(store, NOW, by=NOBODY)
     assert token is not None
-    assert make_first_admin(store, NOW) is None
-    store.end(CredentialKind.TOKEN, "admin", NOW)
-    assert make_first_admin(store, NOW) is not None
+    assert make_first_admin(store, NOW, by=NOBODY) is None
+    store.end(CredentialKind.TOKEN, "admin", NOW, by=NOBODY)
+    assert make_first_admin(store, NOW, by=NOBODY) is not None
     assert [each.name for each in store.credentials()] == ["admin", "admin-2"]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from trustserver.api.client_address import client_address
-from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.process.addresses import forwarded_address, is_in, unmapped
 from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
 
 PROXIES = (ip_network("10.0.0.0/24"), ip_network("2001:db8::/32"))
@@ -31,6 +31,7 @@ class Peer:
 
     def __init__(self, address: str) -> None:
         self.peer = (address, 1234)
+        self.certificate: bytes | None = None
         self.counts: list[int] = []
 
     def request_begins(self) -> None:
@@ -41,7 +42,12 @@ class Peer:
 
 
 def seen(
-    client: object, headers: Sequence[tuple[bytes, bytes]], names: TunnelNames | None, *, fails: bool = False
+    client: object,
+    headers: Sequence[tuple[bytes, bytes]],
+    names: TunnelNames | None,
+    *,
+    fails: bool = False,
+    over_unix: bool = False,
 ) -> str | None:
     """What the application gets."""
     found: list[str | None] = []
@@ -52,7 +58,7 @@ def seen(
             raise ValueError("broken")
 
     scope = {"type": "http", "client": client, "headers": headers}
-    asyncio.run(ClientAddresses(app, names, PROXIES)(scope, None, None))
+    asyncio.run(ClientAddresses(app, names, PROXIES, over_unix=over_unix)(scope, None, None))
     return found[0]
 
 
@@ -85,6 +91,17 @@ def test_a_trusted_proxy_is_asked_for_its_client(folder: Path) -> None:
     assert seen((name, "0"), [(b"x-forwarded-for", b"nonsense")], names) == "10.0.0.7"
     assert seen(("10.0.0.7", "9"), [(b"x-forwarded-for", b"203.0.113.5")], None) == "203.0.113.5"
     assert seen(("192.0.2.1", "9"), [(b"x-forwarded-for", b"203.0.113.5")], None) == "192.0.2.1"
+
+
+def test_who_comes_over_a_unix_socket_is_a_proxy_without_an_address(folder: Path) -> None:
+    names, name, peer = named(folder, "")
+    said = [(b"x-forwarded-for", b"198.51.100.9, 203.0.113.5, 10.0.0.7")]
+    for client, through in (((name, "0"), names), ("", None), (None, None)):
+        assert seen(client, said, through, over_unix=True) == "203.0.113.5"
+        assert seen(client, [], through, over_unix=True) is None
+        assert seen(client, [(b"x-forwarded-for", b"unknown")], through, over_unix=True) is None
+    assert peer.counts == [1, -1] * 3
+    assert seen(None, said, names, over_unix=True) is None, "it has not come through the front"
 
 
 def test_without_a_folder_a_tunnel_has_no_name(folder: Path) -> None:
@@ -124,6 +141,20 @@ def test_a_folder_in_memory_comes_first(folder: Path) -> None:
 def test_the_last_address_that_is_no_trusted_proxy_counts(headers: list[tuple[str, str]], address: str | None) -> None:
     raw = [(name.lower().encode(), value.encode()) for name, value in headers]
     assert forwarded_address(raw, PROXIES) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:0:c000:201", "::ffff:0:c000:201"),
+        ("::ffff:nowhere", "::ffff:nowhere"),
+        ("::1", "::1"),
+        ("192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_an_ipv4_address_is_itself_on_a_socket_for_both_kinds(address: str, plain: str) -> None:
+    assert unmapped(address) == plain
 
 
 def test_networks_hold_addresses_of_their_kind() -> None:

@@ -139,7 +139,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_sound_folder(data: Path) -> None:
     assert run("check", data=data) == (0, "1 name, 2 sealed keys: sound\n")
-    assert run("migrate", data=data) == (0, "schema 0009\n")
+    assert run("migrate", data=data) == (0, "schema 0010\n")
     assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
 
 

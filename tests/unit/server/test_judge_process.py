@@ -27,7 +27,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NotaryFormat
-from trustdata.wire.plain_targets import PlainPart
+from trustdata.wire.plain_targets import FORMS, PlainPart, find_plain_targets
 from trustdata.wire.tuf import TufFormat
 from trustserver.app import JUDGE_MEMORY, open_judge
 from trustserver.process.helper_process import FrameBroken, Helper, python_command, read_frame, write_frame
@@ -131,6 +131,30 @@ def test_a_large_upload_is_stored_and_never_parsed_by_the_server(
     assert max(parsed, default=0) < 10_000
     file = store.load(GUN(gun)).files[TARGETS]
     assert (file.version, file.expires) == (3, NOW + timedelta(days=365))
+
+
+@pytest.mark.parametrize("wire", ["tuf-1.0", "notary-v1"])
+def test_a_large_upload_in_an_uncommon_form_is_not_parsed_by_the_server_either(
+    store: MetadataStore, helper: Helper, parsed: list[int], wire: str
+) -> None:
+    """Its tags are no plain ones, of which little needs to be parsed. How many there are is in the overview."""
+    site = NotarySite(store, helper=helper)
+    owner: Owner | NotaryOwner
+    if wire == "tuf-1.0":
+        gun = "example.com/uncommon"
+        owner = site.begin(gun)
+    else:
+        gun = "example.com/uncommon-notary"
+        owner = site.begin_notary(gun)
+    owner.tags = dict(_TAGS)
+    raw = owner.targets().replace(b'"length":', b'"length" :')
+    assert find_plain_targets(raw, FORMS[wire]) is None
+    parsed.clear()
+    answer = site.publish({TARGETS: raw}, gun) if wire == "tuf-1.0" else site.upload({TARGETS: raw}, gun)
+    assert answer.status_code == 200
+    assert max(parsed, default=0) < 10_000, "root, snapshot and timestamp at most"
+    assert store.load(GUN(gun)).files[TARGETS].raw == raw
+    assert {row.summary.gun: row.tags for row in store.overviews(limit=100)}[GUN(gun)] == len(_TAGS)
 
 
 def test_a_large_notary_upload_is_stored_and_never_parsed_by_the_server(

@@ -27,6 +27,7 @@ from trustserver.auth.passwords import NOBODYS, check_password, hash_password, i
 from trustserver.errors import Overloaded, StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
+from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store
 
 FILE = f"/tuf/{GUN_A}/metadata/timestamp.json"
@@ -217,7 +218,7 @@ def user(name: str, secret: str, *rights: str) -> StoredCredential:
 def test_who_has_a_password_logs_in_with_it_until_it_ends(
     site: RuledSite, store: AccessStore, cheap: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    store.put([user("alice", f"fits {SECRET}", "pull"), user("bob", f"fits {SECRET}")])
+    store.put([user("alice", f"fits {SECRET}", "pull"), user("bob", f"fits {SECRET}")], by=NOBODY)
     site.source.refresh()
     assert site.get("/v2/", headers=basic("alice")).status_code == 200
     assert [site.get(FILE, headers=basic("alice")).status_code for _ in range(3)] == [200] * 3
@@ -230,7 +231,7 @@ def test_who_has_a_password_logs_in_with_it_until_it_ends(
         assert wrong.json()["detail"].endswith("the name or the password is wrong")
         assert SECRET not in wrong.text + caplog.text
     assert cheap[2:] == [f"fits {SECRET}", NOBODYS, NOBODYS]
-    store.end(CredentialKind.USER, "alice", NOW)
+    store.end(CredentialKind.USER, "alice", NOW, by=NOBODY)
     site.source.refresh()
     assert site.get(FILE, headers=basic("alice")).status_code == 401
 
@@ -238,7 +239,7 @@ def test_who_has_a_password_logs_in_with_it_until_it_ends(
 def test_a_bcrypt_hash_is_replaced_after_the_first_good_login(
     site: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.put([user("alice", bcrypt_of(SECRET), "pull")])
+    store.put([user("alice", bcrypt_of(SECRET), "pull")], by=NOBODY)
     site.source.refresh()
     assert site.get(FILE, headers=basic("alice", "guess")).status_code == 401
     monkeypatch.setattr(store, "change_secret", lambda *_, **__: (_ for _ in ()).throw(NotStored(reason="full")))
@@ -269,7 +270,7 @@ def session(site: RuledSite, **headers: str) -> dict[str, str]:
 
 @pytest.fixture
 def people(site: RuledSite, store: AccessStore, cheap: list[str]) -> RuledSite:
-    store.put([user("alice", f"fits {SECRET}", "pull")])
+    store.put([user("alice", f"fits {SECRET}", "pull")], by=NOBODY)
     site.source.refresh()
     return site
 
@@ -277,7 +278,7 @@ def people(site: RuledSite, store: AccessStore, cheap: list[str]) -> RuledSite:
 def test_a_login_is_exchanged_for_a_session_that_says_who_somebody_is(
     people: RuledSite, store: AccessStore, cheap: list[str]
 ) -> None:
-    token = make_token(store, "ci", at=NOW, expires=None, rights=["pull"], names=["*"])
+    token = make_token(store, "ci", at=NOW, expires=None, rights=["pull"], names=["*"], by=NOBODY)
     people.source.refresh()
     for login in (basic("alice"), basic("ci", str(token)), {"Authorization": f"Bearer {token}"}):
         held = session(people, **login)
@@ -304,11 +305,11 @@ def test_a_session_ends_with_time_with_its_password_and_with_its_user(people: Ru
     people.later(seconds=1)
     assert "its session is over" in people.get(FILE, headers=held).json()["detail"]
     held = session(people, **basic("alice"))
-    store.put([user("alice", "fits another one", "pull")])
+    store.put([user("alice", "fits another one", "pull")], by=NOBODY)
     people.source.refresh()
     assert status(held) == 401
     held = session(people, **basic("alice", "another one"))
-    store.end(CredentialKind.USER, "alice", NOW)
+    store.end(CredentialKind.USER, "alice", NOW, by=NOBODY)
     people.source.refresh()
     assert status(held) == 401
 

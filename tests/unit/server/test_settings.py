@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from trustserver.errors import StartRefused
-from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, check_for_serving, load
+from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, UnixSocket, check_for_serving, load
 
 GIVEN = {
     "listen": "127.0.0.1:9",
@@ -20,6 +20,8 @@ GIVEN = {
     "witness": "/w",
     "tls_cert": "/c",
     "tls_key": "/t",
+    "tls_client_ca": "/u",
+    "tls_client_crl": "/v",
     "self_signed": "true",
     "workers": "1",
     "insecure_open": "1",
@@ -56,6 +58,8 @@ MEANT = Settings(
     witness=Path("/w"),
     tls_cert=Path("/c"),
     tls_key=Path("/t"),
+    tls_client_ca=Path("/u"),
+    tls_client_crl=Path("/v"),
     self_signed=True,
     workers=1,
     insecure_open=True,
@@ -109,11 +113,8 @@ def test_option_beats_variable_beats_file_and_the_source_is_told(tmp_path: Path)
     file.write_text('listen = "127.0.0.1:1"\ndata = "file"\nview_bytes = 3\nself_signed = true\n')
     environ = {"TRUST_SERVER_LISTEN": "127.0.0.1:2", "TRUST_SERVER_DATA": "variable"}
     sourced = load({"listen": "127.0.0.1:3", "data": None}, environ, file)
-    assert (sourced.settings.listen.port, sourced.settings.data, sourced.settings.view_bytes) == (
-        3,
-        Path("variable"),
-        3,
-    )
+    assert sourced.settings.listen == Listen(host="127.0.0.1", port=3)
+    assert (sourced.settings.data, sourced.settings.view_bytes) == (Path("variable"), 3)
     assert sourced.sources["listen"] == "--listen"
     assert sourced.sources["data"] == "TRUST_SERVER_DATA"
     assert sourced.sources["view_bytes"] == f"view_bytes in {file}"
@@ -136,6 +137,19 @@ def test_an_address_with_the_bits_of_its_network_is_asked_back() -> None:
         assert refused.value.reason.endswith(meant)
 
 
+def test_a_unix_socket_is_for_a_proxy_on_this_machine() -> None:
+    settings = load({"listen": "unix:/run/trust/trust.sock"}, {}).settings
+    assert settings.listen == UnixSocket(path=Path("/run/trust/trust.sock"))
+    assert str(settings.listen) == "unix:/run/trust/trust.sock"
+    assert settings.is_behind_proxy
+    assert not load({}, {}).settings.is_behind_proxy
+    check_for_serving(settings)
+    long = f"/{'é' * 53}"  # 107 bytes
+    assert load({"listen": f"unix:{long}"}, {}).settings.listen == UnixSocket(path=Path(long))
+    with pytest.raises(StartRefused, match=f"^--listen: {long}x has 108 bytes, and .* at most 107$"):
+        load({"listen": f"unix:{long}x"}, {})
+
+
 def test_variables_that_kubernetes_makes_are_left_alone() -> None:
     made = {"TRUST_SERVER_PORT": "tcp://10.0.0.1:4443", "TRUST_SERVER_SERVICE_HOST": "10.0.0.1"}
     assert load({}, made).settings == load({}, {}).settings
@@ -149,6 +163,11 @@ def test_variables_that_kubernetes_makes_are_left_alone() -> None:
         ("listen", "127.0.0.1:-1"),
         ("listen", "example.com:80"),
         ("listen", "127.0.0.1:٣"),
+        ("listen", "unix:"),
+        ("listen", "unix:trust.sock"),
+        ("listen", "unix:@trust"),
+        ("listen", "unix:/run/a\nb"),
+        ("listen", "unix:/run/a\0b"),
         ("trusted_proxy", "proxy.example.com"),
         ("trusted_proxy", "10.0.0.7/8"),
         ("trusted_proxy", True),
@@ -217,6 +236,11 @@ def test_tokens_say_what_is_missing() -> None:
         {"tls_cert": "c"},
         {"tls_key": "k"},
         {"tls_cert": "c", "tls_key": "k", "self_signed": "1"},
+        {"tls_client_ca": "ca", "access": "a"},
+        {"tls_client_ca": "ca", "self_signed": "1"},
+        {"tls_client_crl": "crl", "access": "a", "self_signed": "1"},
+        {"listen": "unix:/run/trust.sock", "self_signed": "1"},
+        {"listen": "unix:/run/trust.sock", "tls_cert": "c", "tls_key": "k"},
         {"listen": "0.0.0.0:4443"},
         {"listen": "[::]:4443"},
         {"listen": "192.0.2.1:4443"},

@@ -24,7 +24,7 @@ from trustdata.model import Role
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.wire.notary import NOTARY
 from trustserver.admin.audit import Audit
-from trustserver.app import open_authorizer
+from trustserver.auth.opening import open_authorizer
 from trustserver.repository import collection_import
 from trustserver.settings import Settings
 

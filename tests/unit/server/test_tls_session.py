@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.attackers.tls_records import ClientRecords, logged_records, logging_context
+from tests.support.certificates import Authority, make_authority
 from trustserver.process.kernel_clock import now
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
@@ -138,3 +139,48 @@ def test_what_is_no_tls_is_not_waited_for(files: TlsFiles, said: bytes) -> None:
     with contextlib.suppress(ssl.SSLError):
         session.receive(said)
     assert session._waiting == b""
+
+
+# --- client certificates
+
+
+def shake_hands(
+    files: TlsFiles, authority: Authority, shown: tuple[Path, Path] | None, version: ssl.TLSVersion
+) -> tuple[TlsSession, ssl.SSLObject]:
+    """The server's session and the client's. Raises: ssl.SSLError of the server, and of the client what that told."""
+    served = ServedCertificate(files)
+    served.ask_clients(authority.file.read_text())
+    session = TlsSession(served.context)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.create_default_context(cafile=str(files.ca))
+    context.minimum_version = context.maximum_version = version
+    if shown is not None:
+        context.load_cert_chain(*shown)
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    while not session.is_open:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.do_handshake()
+        try:
+            session.receive(outgoing.read())
+        except ssl.SSLError:
+            incoming.write(session.to_send())
+            with contextlib.suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+                client.read(1)
+            raise
+        incoming.write(session.to_send())
+    return session, client
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_is_asked_for_a_certificate_and_needs_none(
+    files: TlsFiles, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    authority = make_authority(tmp_path)
+    shown = authority.client_certificate(tmp_path)
+    session, _ = shake_hands(files, authority, shown, version)
+    assert session.certificate == ssl.PEM_cert_to_DER_cert(shown[0].read_text())
+    assert shake_hands(files, authority, None, version)[0].certificate is None
+    stranger = make_authority(tmp_path, "Other CA").client_certificate(tmp_path, "stranger")
+    with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):  # what the client was told
+        shake_hands(files, authority, stranger, version)

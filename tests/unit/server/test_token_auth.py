@@ -18,9 +18,9 @@ from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import ISSUED, Guarded, _Counting, bearer, challenge
 from trustdata.gun import GUN
-from trustserver.app import open_authorizer
-from trustserver.auth.authorizer import ANONYMOUS, Action, Subject, SubjectKind
+from trustserver.auth.authorizer import ANONYMOUS, Action, Sender, Subject, SubjectKind
 from trustserver.auth.open_authorizer import OpenAuthorizer
+from trustserver.auth.opening import open_authorizer
 from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
@@ -33,8 +33,8 @@ TIMESTAMP = f"/tuf/{GUN_A}/metadata/timestamp.json"
 API = f"/api/v1/collections/{GUN_A}"
 
 
-def raw(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+def raw(headers: dict[str, str]) -> Sender:
+    return Sender(headers=[(name.lower().encode(), value.encode()) for name, value in headers.items()])
 
 
 def decided(decision: Coroutine[Any, Any, Subject]) -> Subject:
@@ -300,7 +300,7 @@ def test_a_challenge_is_a_header_whatever_it_quotes() -> None:
         clock=lambda: NOW,
     )
     with pytest.raises(Forbidden) as refused:
-        decided(tokens.authorize([], Action.READ, GUN_A))
+        decided(tokens.authorize(Sender(), Action.READ, GUN_A))
     said = 'Bearer realm="https://auth.example.com/\\"token\\"\\\\",service="tru%0D%0Ast %C3%A9"'
     assert refused.value.challenge == f'{said},scope="repository:{GUN_A}:pull"'
 
@@ -350,4 +350,8 @@ def test_open_servers_ask_nobody(store: MemoryStore) -> None:
     answer: httpx.Response = Site(store).get(TIMESTAMP, headers={"Authorization": "Bearer nonsense"})
     assert answer.status_code == 200
 
-    assert decided(OpenAuthorizer().authorize_ping([])) == decided(OpenAuthorizer().authorize_catalog([])) == ANONYMOUS
+    assert (
+        decided(OpenAuthorizer().authorize_ping(Sender()))
+        == decided(OpenAuthorizer().authorize_catalog(Sender()))
+        == ANONYMOUS
+    )

@@ -80,7 +80,7 @@ def test_without_a_name_only_what_counts_on_every_name_is_allowed(file: Path) ->
     site = RuledSite(file, text)
     assert allowed(asked(site, None)) == {"pull"}
     assert asked(site, None)["name"] is None
-    assert allowed(asked(site, "registry.example.com/other")) == {"pull", "delete"}  # as the list of names decides it
+    assert allowed(asked(site, "registry.example.com/other")) == {"pull", "delete", "audit"}
     assert site.get("/api/v1/collections").status_code == 401
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from keys.error_record import about
-from trustcli.api.values import Founded
+from trustcli.api.values import Initialised
 from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.making import Making
 from trustcli.commands.support.name_lists import collection_names
@@ -24,7 +24,7 @@ def init(
     root_keys: Sequence[str],
     threshold: int,
     signers: Mapping[str, str],
-) -> Founded:
+) -> Initialised:
     """Make a collection, or what is missing in it. Raises: UsageError, InvalidName, KeysError, TrustError."""
     (gun,) = collection_names([name])
     template = Template(
@@ -36,7 +36,7 @@ def init(
     )
     with about(gun):
         done = Making(session, template, alike=True).make(gun)
-    return Founded(
+    return Initialised(
         repository=str(gun),
         pin=done.row["pin"],
         format=done.row["format"],

@@ -1,0 +1,454 @@
+"""Client certificates: whose they are, when they are believed, and what a request with one may do."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
+
+from keys.rfc3339 import to_rfc3339
+from tests.support.certificates import Authority, make_authority
+from tests.support.client_certificates import der, issued, revoking
+from tests.support.server_owner import NOW
+from tests.support.server_site import GUN_A, Site
+from tests.unit.server.access_site import RuledSite, rules_text
+from tests.unit.server.guarded_site import bearer
+from trustdata.errors import TrustError
+from trustserver.auth.authorizer import Action, Subject, SubjectKind
+from trustserver.auth.certificates import Certificates
+from trustserver.auth.client_certificates import ClientCertificates
+from trustserver.auth.rules import parse_rules
+from trustserver.errors import ClientCertificateRefused, StartRefused
+from trustserver.process.tls import CERTIFICATE
+
+TABLES = """
+[[certificate]]
+name = "carol"
+subject = "CN=carol,O=Example"
+
+[[certificate]]
+name = "builder"
+san = "URI:spiffe://example.com/builder"
+
+[[certificate]]
+name = "host"
+san = "DNS:host.example.com"
+
+[[certificate]]
+name = "mail"
+san = "EMAIL:carol@example.com"
+"""
+STATE = f"/api/v1/collections/{GUN_A}"
+CAROL = rules_text(("certificate:carol", "*", "allow", "pull")) + TABLES
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("authorities")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    return make_authority(folder)
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Another authority with the same name."""
+    return make_authority(tmp_path_factory.mktemp("stranger"))
+
+
+class Clock:
+    at = NOW
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def trusted(tmp_path: Path, authority: Authority) -> Path:
+    file = tmp_path / "clients-ca.crt"
+    file.write_bytes(authority.file.read_bytes())
+    file.chmod(0o600)
+    return file
+
+
+# --- whose a certificate is
+
+
+def certificates(tables: str = TABLES) -> Certificates:
+    return parse_rules("version = 1\n" + tables, path="access.toml").certificates
+
+
+URI = x509.UniformResourceIdentifier
+FITTING = [
+    ("CN=carol,O=Example", [], "carol"),
+    ("CN=x", [URI("spiffe://example.com/builder")], "builder"),
+    ("CN=x", [x509.DNSName("host.example.com"), URI("spiffe://example.com/other")], "host"),
+    ("CN=x", [x509.RFC822Name("carol@example.com")], "mail"),
+]
+
+
+@pytest.mark.parametrize(("subject", "names", "whose"), FITTING)
+def test_what_stands_in_it_says_whose_it_is(
+    authority: Authority, subject: str, names: list[x509.GeneralName], whose: str
+) -> None:
+    assert certificates().of(issued(authority, subject, *names)) == whose
+
+
+NOBODYS: dict[str, tuple[str, list[x509.GeneralName]]] = {
+    "other order": ("O=Example,CN=carol", []),
+    "more": ("CN=carol,OU=x,O=Example", []),
+    "other case": ("CN=Carol,O=Example", []),
+    "blank": ("CN=carol\\ ,O=Example", []),
+    "part": ("CN=carol", []),
+    "another uri": ("CN=x", [URI("spiffe://example.com/builder/x")]),
+    "several uris": ("CN=x", [URI("spiffe://example.com/builder"), URI("spiffe://example.com/other")]),
+    "nul": ("CN=x", [x509.DNSName("host.example.com\0.evil.example.com")]),
+    "case of a host": ("CN=x", [x509.DNSName("HOST.example.com")]),
+    "of another kind": ("CN=x", [x509.DNSName("spiffe://example.com/builder"), x509.RFC822Name("host.example.com")]),
+    "wildcard": ("CN=x", [x509.DNSName("*.example.com")]),
+    "name in the subject": ("CN=host.example.com", []),
+    "empty": ("", [x509.DNSName("")]),
+}
+
+
+@pytest.mark.parametrize("case", NOBODYS)
+def test_what_is_not_the_same_is_nobody_s(authority: Authority, case: str) -> None:
+    subject, names = NOBODYS[case]
+    with pytest.raises(ClientCertificateRefused, match=r"is no \[\[certificate\]\] of this server") as refused:
+        certificates().of(issued(authority, subject, *names))
+    assert refused.value.known
+
+
+def test_one_that_fits_two_is_neither_s(authority: Authority) -> None:
+    both = issued(authority, "CN=carol,O=Example", x509.DNSName("host.example.com"))
+    with pytest.raises(ClientCertificateRefused, match="fits carol and host, and can be that of one alone"):
+        certificates().of(both)
+
+
+MISTAKES = {
+    "": "needs name, a text",
+    'name = "a"': "needs either subject or san",
+    'name = "a"\nsubject = "CN=a"\nsan = "DNS:a"': "needs either subject or san",
+    'name = "a"\nsubject = 1': "needs subject, a text",
+    'name = "a"\nsubject = "/CN=a"': "needs subject as RFC 4514 writes it",
+    'name = "a"\nsubject = "CN=a, O=b"': "needs subject as RFC 4514 writes it",
+    'name = "a"\nsubject = "CN=a\\\\2Cb"': r"write it as CN=a\,b",
+    'name = "a"\nsan = "IP:127.0.0.1"': "needs san: URI:, DNS: or EMAIL:",
+    'name = "a"\nsan = "DNS:"': "needs san: URI:, DNS: or EMAIL:",
+    'name = "a"\nsan = "DNS:a b"': "needs san: URI:, DNS: or EMAIL:",
+    'name = "a"\nsan = "DNS:\\u0000"': "needs san: URI:, DNS: or EMAIL:",
+    'name = "a b"\nsubject = "CN=a"': "needs a name",
+    'name = "a"\nsubject = "CN=a"\nnames = "x"': "settings that do not exist: names",
+    'name = "a"\nsubject = "CN=a"\n[[certificate]]\nname = "a"\nsubject = "CN=b"': "has the name of a certificate",
+    'name = "a"\nsubject = "CN=a"\n[[certificate]]\nname = "b"\nsubject = "CN=a"': "asks for the same as a",
+}
+
+
+@pytest.mark.parametrize("table", MISTAKES)
+def test_the_tables_are_read_strictly(table: str) -> None:
+    with pytest.raises(StartRefused, match=re.escape(MISTAKES[table])):
+        certificates(f"[[certificate]]\n{table}")
+
+
+def test_a_rule_about_a_certificate_that_no_table_has_is_odd() -> None:
+    text = rules_text(("certificate:carol certificate:karol certificate:*", "*", "allow", "pull")) + TABLES
+    assert parse_rules(text, path="").warnings == ("no [[certificate]] is certificate:karol",)
+
+
+# --- whether it is believed
+
+
+class Unknown(x509.UnrecognizedExtension):
+    def __init__(self) -> None:
+        super().__init__(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
+
+
+def usage(**others: bool) -> x509.KeyUsage:
+    all_of = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    more = ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{name: others.get(name, False) for name in (*all_of, *more)})
+
+
+IS_AUTHORITY = (x509.BasicConstraints(ca=True, path_length=None), True)
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "expired": ({"until": NOW - timedelta(seconds=1)}, "has expired on"),
+    "not yet": ({"since": NOW + timedelta(seconds=1)}, "counts from"),
+    "authority": (
+        {"extensions": [IS_AUTHORITY]},
+        "is that of an authority",
+    ),
+    "server": ({"extensions": [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)]}, "not for clients"),
+    "encrypts": ({"extensions": [(usage(key_encipherment=True), True)]}, "not for signatures"),
+    "demanding": ({"extensions": [(Unknown(), True)]}, "demands what is not understood here (1.3.6.1.4.1.99999.1)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_one_is_refused_with_the_reason(trusted: Path, authority: Authority, clock: Clock, case: str) -> None:
+    how, said = BAD[case]
+    with pytest.raises(ClientCertificateRefused, match=re.escape(said)) as refused:
+        ClientCertificates(trusted, clock=clock).check(der(issued(authority, **how)))
+    assert not refused.value.known
+
+
+def test_good_ones_count_until_they_expire_and_those_of_others_never(
+    trusted: Path, authority: Authority, stranger: Authority, clock: Clock
+) -> None:
+    judge = ClientCertificates(trusted, clock=clock)
+    harmless = [
+        (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), True),
+        (usage(digital_signature=True), True),
+        (Unknown(), False),
+    ]
+    good = der(issued(authority, until=NOW + DAY, extensions=harmless))
+    assert judge.check(good) is judge.check(bytes(good))
+    clock.at += DAY + timedelta(seconds=1)
+    with pytest.raises(ClientCertificateRefused, match="has expired"):
+        judge.check(good)
+    for odd in (der(issued(stranger)), der(stranger.certificate)):
+        with pytest.raises(ClientCertificateRefused, match="of no authority that is known here"):
+            judge.check(odd)
+
+
+def test_what_is_no_certificate_is_refused_and_nothing_worse(trusted: Path, authority: Authority, clock: Clock) -> None:
+    judge = ClientCertificates(trusted, clock=clock)
+    good = der(issued(authority, "CN=carol,O=Example", x509.DNSName("host.example.com")))
+    for at in range(len(good)):  # each byte: parsers meet lengths, tags, dates and names that are none
+        with pytest.raises(ClientCertificateRefused):
+            judge.check(good[:at] + bytes([good[at] ^ 0x41]) + good[at + 1 :])
+    for odd in (b"", b"\x30\x80", good[:-1], good + b"\0"):
+        with pytest.raises(ClientCertificateRefused):
+            judge.check(odd)
+
+
+# --- revoked ones
+
+
+@pytest.fixture
+def revoked(tmp_path: Path, authority: Authority) -> Path:
+    file = tmp_path / "clients.crl"
+    file.write_bytes(revoking(authority, since=NOW - DAY, until=NOW + DAY))
+    return file
+
+
+def test_a_revoked_one_is_refused_as_soon_as_the_list_says_so(
+    trusted: Path, revoked: Path, authority: Authority, clock: Clock
+) -> None:
+    judge = ClientCertificates(trusted, revoked, clock=clock)
+    one, other = issued(authority), issued(authority)
+    judge.check(der(one))
+    revoked.write_bytes(revoking(authority, one, since=NOW, until=NOW + 2 * DAY))
+    judge.refresh()
+    with pytest.raises(ClientCertificateRefused, match="was revoked"):
+        judge.check(der(one))
+    judge.check(der(other))
+    assert judge.failures() == []
+
+
+def test_without_a_list_of_now_nobody_is_believed_and_the_operator_is_told(
+    trusted: Path, revoked: Path, authority: Authority, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge, good = ClientCertificates(trusted, revoked, clock=clock), der(issued(authority))
+    clock.at += DAY
+    judge.refresh()
+    judge.refresh()
+    assert "has no list of now of CN=Test CA" in judge.failures()[0]
+    assert len(caplog.records) == 1  # once, and not each second
+    with pytest.raises(ClientCertificateRefused, match="there is no present list"):
+        judge.check(good)
+    revoked.write_bytes(revoking(authority, since=clock.at, until=clock.at + DAY))
+    judge.refresh()
+    judge.check(good)
+    for broken in (b"", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----"):
+        revoked.write_bytes(broken)
+        judge.refresh()
+        assert judge.failures()[0].startswith("no client certificate is believed: ")
+        with pytest.raises(ClientCertificateRefused, match="the revoked ones cannot be read"):
+            judge.check(good)
+    revoked.unlink()
+    judge.refresh()
+    assert "is not there" in judge.failures()[0]
+
+
+def test_lists_are_read_strictly(
+    trusted: Path, revoked: Path, authority: Authority, stranger: Authority, clock: Clock
+) -> None:
+    span: dict[str, Any] = {"since": NOW - DAY, "until": NOW + DAY}
+    for content, said in (
+        (revoking(stranger, **span), "no authority of --tls-client-ca has signed"),
+        (revoking(authority, **span) * 2, "has two lists of CN=Test CA"),
+        (revoking(authority, **span, extensions=[(x509.DeltaCRLIndicator(1), True)]), "only some of the revoked"),
+        (b"x", "has no list of revoked certificates in PEM"),
+    ):
+        revoked.write_bytes(content)
+        with pytest.raises(StartRefused, match=said):
+            ClientCertificates(trusted, revoked, clock=clock)
+
+
+# --- who issues them
+
+
+def test_authorities_are_read_again_and_broken_ones_change_nothing(
+    trusted: Path, authority: Authority, stranger: Authority, clock: Clock
+) -> None:
+    judge, good = ClientCertificates(trusted, clock=clock), der(issued(authority))
+    told: list[str] = []
+    judge.on_change(told.append)
+    judge.check(good)
+    trusted.write_text("nothing")
+    judge.refresh()
+    judge.check(good)
+    assert judge.failures()[0].startswith("who issues client certificates is older than its file: ")
+    trusted.write_bytes(stranger.file.read_bytes())
+    judge.refresh()
+    judge.refresh(unchanged_too=True)
+    assert judge.failures() == []
+    with pytest.raises(ClientCertificateRefused, match="of no authority"):
+        judge.check(good)
+    judge.check(der(issued(stranger)))
+    assert told == [authority.file.read_text(), stranger.file.read_text()]
+
+
+def test_authorities_are_read_strictly(trusted: Path, authority: Authority, clock: Clock) -> None:
+    constrained = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example.com")], excluded_subtrees=None)
+    for content, said in (
+        (b"", "has no certificates in PEM"),
+        (issued(authority).public_bytes(Encoding.PEM), "that is none of an authority"),
+        (
+            issued(authority, extensions=[(x509.BasicConstraints(ca=False, path_length=None), True)]).public_bytes(
+                Encoding.PEM
+            ),
+            "is no certificate of an authority",
+        ),
+        (
+            issued(authority, extensions=[IS_AUTHORITY, (constrained, True)]).public_bytes(Encoding.PEM),
+            "name constraints",
+        ),
+    ):
+        trusted.write_bytes(content)
+        with pytest.raises(StartRefused, match=said):
+            ClientCertificates(trusted, clock=clock)
+    trusted.write_bytes(authority.file.read_bytes())
+    trusted.chmod(0o666)
+    with pytest.raises(StartRefused):
+        ClientCertificates(trusted, clock=clock)
+
+
+# --- requests
+
+
+class CertifiedSite(RuledSite):
+    """A site whose clients connect with the certificate that is `shown`."""
+
+    def __init__(self, file: Path, text: str, judge: ClientCertificates, **others: Any) -> None:
+        begun = Site()
+        begun.begin()
+        super().__init__(file, text, begun.store, certificates=judge, **others)
+        self.shown: bytes | None = None
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            await self.app.asgi({**scope, CERTIFICATE: self.shown} if self.shown else scope, receive, send)
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(served)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(ask())
+
+
+@pytest.fixture
+def site(tmp_path: Path, trusted: Path, clock: Clock) -> CertifiedSite:
+    judge = ClientCertificates(trusted, clock=clock)
+    return CertifiedSite(tmp_path / "access.toml", CAROL, judge, registry=True)
+
+
+def test_who_has_a_certificate_is_that_subject_in_both_formats(site: CertifiedSite, authority: Authority) -> None:
+    assert site.get(STATE).status_code == 401
+    site.shown = der(issued(authority, until=NOW + DAY))
+    for _ in range(2):
+        assert site.get(f"/tuf/{GUN_A}/metadata/timestamp.json").status_code == 200
+    assert (site.get(STATE).status_code, site.get("/v2/").status_code) == (200, 200)
+    refused = site.request("DELETE", STATE)
+    assert (refused.status_code, refused.json()["subject"], refused.json()["right"]) == (
+        403,
+        "certificate:carol",
+        "delete",
+    )
+    told = site.get("/api/v1/access/whoami").json()
+    assert (told["subject"], told["authenticated"]) == ("certificate:carol", "certificate")
+    assert told["expires"] == to_rfc3339(NOW + DAY)
+    assert site.get("/api/v1/token").status_code == 404  # registry tokens come from elsewhere
+
+
+def test_one_of_nobody_is_refused_by_its_subject_and_a_bad_one_by_its_fault(
+    site: CertifiedSite, authority: Authority, stranger: Authority
+) -> None:
+    site.rule(rules_text(("*", "*", "allow", "pull"), ("user:mallory", "*", "deny", "pull")) + TABLES)
+    assert site.get(STATE).status_code == 200
+    site.shown = der(issued(authority, "CN=mallory"))
+    refused = site.get(STATE)
+    assert (refused.status_code, "www-authenticate" in refused.headers) == (403, False)
+    assert "the client certificate of CN=mallory is no [[certificate]] of this server" in refused.json()["detail"]
+    for bad in (der(issued(stranger)), der(issued(authority, until=NOW - DAY)), b"junk"):
+        site.shown = bad
+        for path in (STATE, f"/tuf/{GUN_A}/metadata/timestamp.json", "/v2/"):
+            assert site.get(path).status_code == 401  # and not as if none had been shown
+
+
+def test_a_header_counts_before_a_certificate(site: CertifiedSite, authority: Authority) -> None:
+    site.shown = der(issued(authority))
+    told = site.get("/api/v1/access/whoami", headers=bearer("pull", sub="bob")).json()
+    assert told["subject"] == "registry-token:bob"
+    assert site.get("/api/v1/access/whoami", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
+def test_it_is_judged_at_each_request_of_a_long_connection(
+    site: CertifiedSite, authority: Authority, clock: Clock
+) -> None:
+    site.shown = der(issued(authority, until=NOW + DAY))
+    assert site.get(STATE).status_code == 200
+    site.rule(CAROL.replace('name = "carol"', 'name = "caroline"'))
+    assert site.get(STATE).status_code == 403
+    site.rule(CAROL)
+    clock.at += 2 * DAY
+    refused = site.get(STATE)
+    assert refused.status_code == 401
+    assert "the client certificate has expired on" in refused.json()["detail"]
+
+
+def test_a_certificate_is_exchanged_for_no_session(
+    tmp_path: Path, trusted: Path, clock: Clock, authority: Authority
+) -> None:
+    site = CertifiedSite(tmp_path / "access.toml", CAROL, ClientCertificates(trusted, clock=clock))
+    site.shown = der(issued(authority))
+    assert site.get(STATE).status_code == 200
+    refused = site.get("/api/v1/token")
+    assert refused.status_code == 401
+    assert "certificate:carol has no session" in refused.json()["detail"]
+
+
+def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: CertifiedSite) -> None:
+    carol = Subject(name="carol", kind=SubjectKind.CERTIFICATE)
+    site.rule(CAROL.replace("'pull'", "'pull', 'push'"))
+    site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    site.rule(CAROL.replace("'pull'", "'pull', 'push'").replace('name = "carol"', 'name = "other"'))
+    with pytest.raises(TrustError, match="certificate:carol is nobody on this server any more"):
+        site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)

@@ -1,0 +1,41 @@
+"""Read files that decide what the server does: settings, rules, webhooks. Nobody but its user may change them."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from keys.file_access import unguarded
+from trustserver.errors import StartRefused
+
+
+def read_guarded(path: Path, *, limit: int) -> str:
+    """Return the text of a file that nobody else may change, of at most `limit` bytes of UTF-8.
+
+    Raises: StartRefused, which names the file.
+    """
+    try:
+        with path.open("rb") as file:
+            exposed = unguarded(path, os.fstat(file.fileno()))
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
+    if exposed is not None:
+        raise StartRefused(what=exposed.path, reason=exposed.refusal)
+    if len(content) > limit:
+        raise StartRefused(what=str(path), reason=f"has more than {limit} bytes")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise StartRefused(what=str(path), reason="is not UTF-8") from error
+
+
+def read_guarded_toml(path: Path, *, limit: int) -> dict[str, Any]:
+    """Return the document in a TOML file that nobody else may change. Raises: StartRefused, which names the file."""
+    text = read_guarded(path, limit=limit)
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error
