@@ -268,7 +268,7 @@ STORIES: Final = {
             Part(guide=ACCESS, headings=(_GITHUB,), before=_OF_GITHUB),
             Part(guide=ACCESS, headings=("GitLab CI",), before="export TRUST_ID_TOKEN=$(cat ~/jobs/gitlab)\n"),
             Part(guide=ACCESS, headings=("Kubernetes",), before=_OF_KUBERNETES),
-            Part(guide=ACCESS, headings=(_ACCESS[-1],)),
+            Part(guide=ACCESS, headings=_ACCESS[-2:]),
         ),
         there={
             "https://trust.example.com": "https://127.0.0.1:4443",
