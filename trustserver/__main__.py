@@ -118,6 +118,13 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     tls_client_crl: Annotated[
         Path | None, typer.Option("--tls-client-crl", help="Those that were revoked, PEM: a list of each issuer.")
     ] = None,
+    certificate_header: Annotated[
+        str | None,
+        typer.Option("--certificate-header", help="Where a proxy writes the client certificate."),
+    ] = None,
+    proxy_secret: Annotated[
+        Path | None, typer.Option("--proxy-secret", help="What the proxy sends as X-Trust-Proxy-Secret.")
+    ] = None,
     self_signed: Annotated[
         bool | None, typer.Option("--self-signed", help="Make a CA and a certificate under DATA/tls/.")
     ] = None,
@@ -214,6 +221,8 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         tls_key=tls_key,
         tls_client_ca=tls_client_ca,
         tls_client_crl=tls_client_crl,
+        certificate_header=certificate_header,
+        proxy_secret=proxy_secret,
         self_signed=self_signed,
         workers=workers,
         insecure_open=insecure_open,

@@ -74,7 +74,8 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.server.listening import listening, url_of
-from trustserver.settings import GivenSettings, Settings, check_for_serving, load
+from trustserver.settings import GivenSettings, Settings, load
+from trustserver.settings_check import check_for_serving
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,

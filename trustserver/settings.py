@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -29,6 +30,7 @@ _PORTS: Final = range(65536)
 _UNIX: Final = "unix:"
 LONGEST_SOCKET_PATH: Final = 107
 """Bytes that the path of a Unix socket may have: sun_path of unix(7) without its NUL."""
+_HEADER_NAME: Final = re.compile(r"[Xx]-[A-Za-z0-9-]{1,64}", re.ASCII)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off", ""})
 
@@ -103,6 +105,8 @@ class Settings:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     tls_client_crl: Path | None = None
+    certificate_header: str = ""
+    proxy_secret: Path | None = None
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
@@ -154,7 +158,7 @@ class Settings:
     def tokens(self) -> Tokens | None:
         """The token server whose tokens are accepted; None if no tokens are used.
 
-        `check_for_serving` makes sure that either all or none of its settings are given.
+        `settings_check` makes sure that either all or none of its settings are given.
         """
         if not self.auth_token_realm:
             return None
@@ -181,6 +185,8 @@ class GivenSettings(TypedDict, total=False):
     tls_key: Path | None
     tls_client_ca: Path | None
     tls_client_crl: Path | None
+    certificate_header: str | None
+    proxy_secret: Path | None
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
@@ -244,88 +250,6 @@ def load(given: GivenSettings, environ: Mapping[str, str], config: Path | None =
     # Variables with this prefix that name no setting are ignored: Kubernetes sets TRUST_SERVER_PORT and others for a
     # service that is called trust-server.
     return Sourced(settings=Settings(**values), sources=sources)
-
-
-def check_for_serving(settings: Settings, *, has_credentials: bool = False) -> None:
-    """Refuse settings with which the server must not start, as by default an open address without authentication.
-
-    `has_credentials`: there are API tokens or passwords, so that not everybody is let in. Why: ADR 0037.
-    Raises: StartRefused, which says what to do instead.
-    """
-    if settings.workers != 1:
-        raise StartRefused(what="--workers", reason="more than one comes with replicas; use 1 for now")
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise StartRefused(what="--tls-cert and --tls-key", reason="must be given together")
-    if settings.self_signed and settings.tls_cert is not None:
-        raise StartRefused(what="--self-signed", reason="cannot be given together with --tls-cert")
-    if settings.tls and isinstance(settings.listen, UnixSocket):
-        raise StartRefused(
-            what="--self-signed" if settings.self_signed else "--tls-cert",
-            reason=f"is not for --listen {settings.listen}: TLS ends in the proxy that connects there",
-        )
-    _check_tokens(settings)
-    _check_access(settings)
-    _check_client_certificates(settings)
-    is_closed = has_credentials or settings.tokens is not None or settings.access is not None
-    if not settings.listen.is_local and not settings.insecure_open and not is_closed:
-        raise StartRefused(
-            what=f"--listen {settings.listen}",
-            reason="anyone who reaches this address could publish and delete, since there is no authentication; "
-            "make an API token (--init-admin makes the first), write rules (--access), name a token server "
-            "(--auth-token-realm and the options beside it), listen on a loopback address, or accept the risk "
-            "with --insecure-open",
-        )
-
-
-def _check_client_certificates(settings: Settings) -> None:
-    if settings.tls_client_ca is None:
-        if settings.tls_client_crl is not None:
-            raise StartRefused(
-                what="--tls-client-crl", reason="is about certificates of --tls-client-ca: give that too"
-            )
-        return
-    if not settings.tls:
-        raise StartRefused(
-            what="--tls-client-ca", reason="needs TLS that ends here: --tls-cert and --tls-key, or --self-signed"
-        )
-    if settings.access is None:
-        raise StartRefused(
-            what="--tls-client-ca", reason="needs --access, where [[certificate]] says whose which certificate is"
-        )
-
-
-def _check_access(settings: Settings) -> None:
-    if settings.access is None:
-        return
-    if settings.insecure_open:
-        raise StartRefused(what="--insecure-open", reason="lets everybody in, and --access does not: give one of them")
-    if settings.auth_anonymous_pull:
-        raise StartRefused(
-            what="--auth-anonymous-pull", reason="is for the rules of --access to say: a rule for anonymous"
-        )
-
-
-def _check_tokens(settings: Settings) -> None:
-    parts = {
-        "--auth-token-realm": settings.auth_token_realm,
-        "--auth-token-service": settings.auth_token_service,
-        "--auth-token-issuer": settings.auth_token_issuer,
-        "--auth-token-cert or --auth-token-jwks": settings.auth_token_cert or settings.auth_token_jwks,
-    }
-    given = [option for option, value in parts.items() if value]
-    missing = [option for option, value in parts.items() if not value]
-    if given and missing:
-        raise StartRefused(what=given[0], reason=f"tokens also need {', '.join(missing)}")
-    if settings.auth_anonymous_pull and not given:
-        raise StartRefused(
-            what="--auth-anonymous-pull",
-            reason="is about who needs no token, and no tokens are wanted; name a token server with --auth-token-realm "
-            "and the options beside it",
-        )
-    if settings.insecure_open and given:
-        raise StartRefused(
-            what="--insecure-open", reason="lets everybody in, and --auth-token-realm does not: give one of them"
-        )
 
 
 def as_toml(value: object) -> str:
@@ -395,6 +319,13 @@ def _token_word(value: object, source: str) -> str:
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         raise StartRefused(what=source, reason="must be printable ASCII text")
     return value
+
+
+def _header_name(value: object, source: str) -> str:
+    text = str(value)
+    if text and not _HEADER_NAME.fullmatch(text):
+        raise StartRefused(what=source, reason="must be the name of a header, such as X-Client-Certificate")
+    return text
 
 
 def _realm(value: object, source: str) -> str:
@@ -477,6 +408,8 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "tls_key": _path,
     "tls_client_ca": _path,
     "tls_client_crl": _path,
+    "certificate_header": _header_name,
+    "proxy_secret": _path,
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,

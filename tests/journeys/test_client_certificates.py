@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import signal
 import ssl
-from collections.abc import Callable, Iterator
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from cryptography import x509
 
 from tests.support.certificates import FAR_AWAY, LONG_AGO, Authority, make_authority
 from tests.support.client_certificates import revoking
+from tests.support.programs import RunningProgram
+from tests.support.proxies import nginx_of_the_docs, start_nginx
 from tests.support.server_process import ServerProcess
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -148,3 +153,72 @@ def test_a_revoked_one_is_refused_on_its_connection_and_on_a_resumed_session(
     revoked.write_bytes(b"nothing")
     server.signal(signal.SIGHUP)
     assert until(lambda: b"no client certificate is believed" in server.get("/readyz")[1])
+
+
+# --- behind a proxy that ends TLS
+
+SECRET = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def proxied(tmp_path: Path, authority: Authority) -> Iterator[tuple[ServerProcess, RunningProgram]]:
+    """A server that takes the word of nginx, as in nginx-client-certificates.conf, and that nginx."""
+    files = {"access.toml": RULES.encode(), "clients-ca.crt": authority.file.read_bytes(), "secret": SECRET.encode()}
+    for name, content in files.items():
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_bytes(content)
+    server = ServerProcess(tmp_path / "data")
+    options = {
+        "--access": tmp_path / "access.toml",
+        "--tls-client-ca": tmp_path / "clients-ca.crt",
+        "--certificate-header": "X-Client-Certificate",
+        "--proxy-secret": tmp_path / "secret",
+        "--trusted-proxy": "127.0.0.1",
+    }
+    try:
+        server.start(*(str(word) for option in options.items() for word in option))
+        authority.server_context(tmp_path)
+        text = nginx_of_the_docs(
+            "nginx-client-certificates.conf",
+            upstream=server.url.removeprefix("http://"),
+            certificate=next(tmp_path.glob("server-*.pem")),
+            folder=tmp_path / "nginx",
+            clients=authority.file,
+        )
+        text = text.replace("replace-this-by-the-secret-of-the-server", SECRET)
+        with start_nginx(tmp_path / "nginx" / "run", text) as nginx:
+            yield server, nginx
+    finally:
+        server.kill()
+
+
+def test_nginx_says_who_its_client_is_and_the_client_cannot(
+    proxied: tuple[ServerProcess, RunningProgram], authority: Authority, tmp_path: Path
+) -> None:
+    server, nginx = proxied
+    other = quote(authority.client_certificate(tmp_path, "mallory")[0].read_text())
+    carol = ssl.create_default_context(cafile=str(authority.file))
+    carol.load_cert_chain(*authority.client_certificate(tmp_path, "carol"))
+
+    def subject(headers: Sequence[tuple[str, str]]) -> str:
+        with contextlib.closing(http.client.HTTPSConnection(nginx.netloc, timeout=60, context=carol)) as client:
+            client.putrequest("GET", "/api/v1/access/whoami")
+            for name, value in headers:
+                client.putheader(name, value)
+            client.endheaders()
+            with client.getresponse() as answer:
+                return str(json.loads(answer.read())["subject"])
+
+    for smuggled in (
+        [],
+        [("X-Client-Certificate", other)],
+        [("X-Client-Certificate", other), ("X-Client-Certificate", "")],
+        [("x-client-certificate", "")],
+        [("X_Client_Certificate", other), ("X_Trust_Proxy_Secret", SECRET)],
+        [("X-Trust-Proxy-Secret", "guess")],
+    ):
+        assert subject(smuggled) == "certificate:carol", smuggled
+    around = urllib.request.Request(f"{server.url}/api/v1/access/whoami", headers={"X-Client-Certificate": other})
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        urllib.request.urlopen(around, timeout=60)
+    refused.value.close()

@@ -17,8 +17,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from trustserver.errors import BadRequest
 from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.process.proxy_certificate import ProxyCertificate
 from trustserver.process.tls import CERTIFICATE
+from trustserver.responses.tuf import problem, problem_response
 from trustserver.settings import LONGEST_SOCKET_PATH, Network
 
 
@@ -137,3 +140,29 @@ class ClientAddresses:
         if forwarded is not None:
             return (forwarded, 0)
         return None if self._over_unix else peer
+
+
+class CertificateOfProxy:
+    """An ASGI application in front of another: what the proxy says of its client's certificate takes the place of ours.
+
+    `reader`: of the proxy's header.
+    """
+
+    def __init__(self, app: AsgiApp, reader: ProxyCertificate) -> None:
+        self._app = app
+        self._reader = reader
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            headers, certificate, is_proxy = self._reader.take(scope["headers"])
+        except BadRequest as error:
+            answer = problem_response(400, problem(error, status=400, title="Bad request"))
+            await send(answer.start)
+            await send(answer.body)
+            return
+        scope["headers"] = headers
+        if is_proxy:
+            scope.pop(CERTIFICATE, None)  # the proxy's own
+        if certificate is not None:
+            scope[CERTIFICATE] = certificate
+        await self._app(scope, receive, send)

@@ -23,10 +23,11 @@ from granian.server.embed import Server
 
 from trustserver.errors import StartRefused
 from trustserver.process.addresses import is_in
+from trustserver.process.proxy_certificate import ProxyCertificate, read_secret
 from trustserver.process.tls import ServedCertificate
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.server import connection_timeouts as timeouts
-from trustserver.server.clients import ClientAddresses, TunnelNames, usual_folders
+from trustserver.server.clients import AsgiApp, CertificateOfProxy, ClientAddresses, TunnelNames, usual_folders
 from trustserver.server.connection_limits import SHARE, ConnectionLimits
 from trustserver.server.fast_path import HotAnswers, HotReads
 from trustserver.server.front import Front
@@ -172,7 +173,10 @@ async def _serve(
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
         ClientAddresses(
-            application.asgi, names, settings.trusted_proxy, over_unix=isinstance(settings.listen, UnixSocket)
+            _certified(application.asgi, settings),
+            names,
+            settings.trusted_proxy,
+            over_unix=isinstance(settings.listen, UnixSocket),
         ),
         interface=Interfaces.ASGINL,
         # If HTTP/2 is allowed too, granian waits for the first bytes of a connection without any limit.
@@ -226,6 +230,16 @@ async def _serve(
     await asyncio.gather(*upkeep, waiting)
     if ended_by_itself:
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
+
+
+def _certified(asgi: AsgiApplication, settings: Settings) -> AsgiApp:
+    """Return the application, behind what takes a proxy's word about certificates if the settings say so."""
+    if not settings.certificate_header:
+        return asgi
+    secret = None
+    if settings.proxy_secret is not None:
+        secret = read_secret(settings.proxy_secret, platform_secrets=settings.platform_secrets)
+    return CertificateOfProxy(asgi, ProxyCertificate(settings.certificate_header, secret))
 
 
 def _front(

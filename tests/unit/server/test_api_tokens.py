@@ -24,7 +24,8 @@ from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import Right
 from trustserver.errors import Forbidden, StartRefused
 from trustserver.process import kernel_clock
-from trustserver.settings import Settings, check_for_serving, load
+from trustserver.settings import Settings, load
+from trustserver.settings_check import check_for_serving
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 from trustserver.storage.events import NOBODY
 from trustserver.storage.opening import open_access, open_store

@@ -9,7 +9,8 @@ from typing import cast
 import pytest
 
 from trustserver.errors import StartRefused
-from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, UnixSocket, check_for_serving, load
+from trustserver.settings import SETTING_NAMES, GivenSettings, Listen, Settings, UnixSocket, load
+from trustserver.settings_check import check_for_serving
 
 GIVEN = {
     "listen": "127.0.0.1:9",
@@ -22,6 +23,8 @@ GIVEN = {
     "tls_key": "/t",
     "tls_client_ca": "/u",
     "tls_client_crl": "/v",
+    "certificate_header": "X-Client-Certificate",
+    "proxy_secret": "/p",
     "self_signed": "true",
     "workers": "1",
     "insecure_open": "1",
@@ -60,6 +63,8 @@ MEANT = Settings(
     tls_key=Path("/t"),
     tls_client_ca=Path("/u"),
     tls_client_crl=Path("/v"),
+    certificate_header="X-Client-Certificate",
+    proxy_secret=Path("/p"),
     self_signed=True,
     workers=1,
     insecure_open=True,
@@ -238,6 +243,10 @@ def test_tokens_say_what_is_missing() -> None:
         {"tls_cert": "c", "tls_key": "k", "self_signed": "1"},
         {"tls_client_ca": "ca", "access": "a"},
         {"tls_client_ca": "ca", "self_signed": "1"},
+        {"certificate_header": "X-C", "proxy_secret": "s", "access": "a"},
+        {"certificate_header": "X-C", "tls_client_ca": "ca", "access": "a"},
+        {"certificate_header": "X-C", "tls_client_ca": "ca", "proxy_secret": "s"},
+        {"proxy_secret": "s", "tls_client_ca": "ca", "access": "a", "self_signed": "1"},
         {"tls_client_crl": "crl", "access": "a", "self_signed": "1"},
         {"listen": "unix:/run/trust.sock", "self_signed": "1"},
         {"listen": "unix:/run/trust.sock", "tls_cert": "c", "tls_key": "k"},
