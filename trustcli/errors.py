@@ -159,7 +159,8 @@ class EngineUnreachable(RemoteUnreachable):
 class RemoteRefused(TrustError):
     """A server refuses the request, because of rights or of its form. `status`: the HTTP status, such as 401 or 403.
 
-    `page`: whether the answer is a page for people, as a proxy before the server sends.
+    `page`: whether the answer is a page for people, as a proxy before the server sends. `login`: the command with which
+    one logs in there, empty if no login would help; it only chooses the advice.
     """
 
     code: ClassVar[str] = "remote-refused"
@@ -169,6 +170,11 @@ class RemoteRefused(TrustError):
     server_code: str = ""
     server_details: Mapping[str, object] = _NO_DETAILS
     page: bool = False
+    login: str = "docker login"
+
+    def details(self) -> dict[str, object]:
+        """Return the fields without `login`, which the advice says."""
+        return {name: value for name, value in super().details().items() if name != "login"}
 
     def __str__(self) -> str:
         return f"{self.remote} refused ({self.status}): {shown(self.reason, 600)}"

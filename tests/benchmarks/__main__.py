@@ -15,6 +15,7 @@ from tests.benchmarks import (
     beside_nginx,
     common_pots,
     cpu,
+    guessing,
     hostile_files,
     many_collections,
     notary_format,
@@ -57,6 +58,7 @@ def main() -> int:
         rows += hostile_files.rows(folder)
         rows += common_pots.token_rows()
         rows += access.rows(folder / "access")
+        rows += guessing.rows(folder / "guessing")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

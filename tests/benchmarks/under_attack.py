@@ -100,7 +100,7 @@ def _under(attack: Attack, server: OurServer, tokens: TokenServer | None, folder
     url = f"{server.url}/tuf/{honest.gun}/metadata/timestamp.json"
     alone = requests_per_second(url, seconds=_READ_SECONDS, headers=headers)
     forged = f"{ISSUER}\n{SERVICE}" if tokens else ""
-    with _attacking(attack.attacker, server, forged), _publishing(honest) as publishes, _watching(server) as memory:
+    with attacking(attack.attacker, server, forged), _publishing(honest) as publishes, _watching(server) as memory:
         attacked = requests_per_second(url, seconds=_READ_SECONDS, headers=headers)
     ended = time.monotonic()
     honest.send(honest.next_upload(range(_TAGS)))
@@ -124,7 +124,8 @@ def _token_to_read(tokens: TokenServer, gun: str) -> str:
 
 
 @contextlib.contextmanager
-def _attacking(attacker: Attacker, server: OurServer, token: str) -> Iterator[None]:
+def attacking(attacker: Attacker, server: OurServer, token: str) -> Iterator[None]:
+    """Attack a server from a process of its own. `token`: as in `Target`."""
     parts = urlsplit(server.url)
     spawning = multiprocessing.get_context("spawn")
     stop = spawning.Event()

@@ -150,7 +150,7 @@ def test_owners_log_in_with_docker_and_everybody_verifies(
     proxy: RunningProgram = request.getfixturevalue(name)
     gun, owner = image, person_at("owner", proxy)
     made = ("init", gun, "--no-recovery-key", "--format", format_)
-    owner.run(*made, expect=7).said("refused (401)", f"docker login {proxy.netloc}")
+    owner.run(*made, expect=7).said("refused (401)", f"trust login {proxy.netloc}")
     assert docker_login(owner, proxy, "wrong").returncode != 0
     done = docker_login(owner, proxy, PASSWORD)
     assert done.returncode == 0, done.stderr

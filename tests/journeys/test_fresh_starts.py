@@ -19,6 +19,7 @@ ELSEWHERE = {
     "logout": "test_trust_login",
     "migrate": "test_migration",
     "plugin": "test_docker_plugin",
+    "whoami": "test_server_logins",
 }
 """Commands that other tests start as programs."""
 

@@ -17,11 +17,12 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 def _machine(folder: Path, story: Story) -> Machine:
-    for needed in ("docker-registry", "skopeo", "curl", "sqlite3"):
+    for needed in ("docker-registry", "skopeo", "curl", "sqlite3", "openssl"):
         program(needed)
     machine = Machine(folder / "machine", there=story.there)
     machine.environ |= story.environ
     machine.program("late-server", "tests.journeys.late_server")
+    machine.program("ci-platforms", "tests.journeys.ci_platforms")
     return machine
 
 

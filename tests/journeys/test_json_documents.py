@@ -113,6 +113,7 @@ class Life:
         run = self.run
         run("login", expect=2)  # this server wants none
         run("logout")
+        run("whoami")
         run("completion", "bash")
         run("plugin", "install")
         run("plugin", "uninstall")

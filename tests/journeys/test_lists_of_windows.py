@@ -39,6 +39,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("doctor",): (GUN,),
     ("audit",): (GUN, f"{GUN}/b"),
     ("prune",): (GUN, f"{GUN}/b", "--yes"),
+    ("whoami",): (GUN,),
     ("delete",): (GUN, f"{GUN}/b", "--yes"),
 }
 """Each command that takes names of images, collections, signers or keys, with words for it. No server is there."""

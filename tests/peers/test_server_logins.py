@@ -6,15 +6,20 @@ import base64
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from tests.support.docker_client import DockerCli, DockerUser
 from tests.support.notary_client import COMMAND_SECONDS, PASSPHRASES, digest_of
 from tests.support.programs import program
 from tests.support.server_process import ServerProcess, server_command
 from tests.support.trust_program import TrustUser
+from tests.support.trust_servers import PeerServer
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -110,6 +115,28 @@ def test_docker_logs_in_and_finds_a_wrong_password(server: LoginServer, tmp_path
     assert netloc in json.loads((tmp_path / "config.json").read_text())["auths"]
 
 
+def test_docker_publishes_with_a_password_and_with_a_token(
+    server: LoginServer, docker_cli: DockerCli, tmp_path: Path
+) -> None:
+    """It sends the trust server what is stored for the registry of the image."""
+    gun, netloc = f"localhost:5000/team/docker-{docker_cli.version[0]}", server.process.url.removeprefix("https://")
+    place = SimpleNamespace(url=server.process.url, netloc=netloc, ca=Path(server.process.ca or ""))
+    owner = DockerUser(tmp_path / "owner", docker_cli, cast("PeerServer", place))
+
+    def logged_in(who: str) -> None:
+        login = base64.b64encode(f"{who}:{server.secret_of(who)}".encode()).decode()
+        (owner.config / "config.json").write_text(json.dumps({"auths": {"localhost:5000": {"auth": login}}}))
+
+    for signer, who in (("first", "alice"), ("second", "ci")):
+        logged_in(who)
+        owner.run("trust", "signer", "add", "--key", str(owner.new_signer_key(signer)), signer, gun)
+    logged_in("bob")
+    assert sorted(owner.signers(gun)) == ["first", "second"]
+    third = owner.new_signer_key("third")
+    assert UNAUTHORISED in owner.refused("trust", "signer", "add", "--key", str(third), "third", gun)
+    assert sorted(owner.signers(gun)) == ["first", "second"]
+
+
 @pytest.mark.parametrize("format_", ["tuf", "notary"])
 def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Path, format_: str) -> None:
     gun = f"localhost:5000/team/{format_}"
@@ -124,10 +151,25 @@ def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Pa
         return user
 
     ci, alice, bob = person("ci"), person("alice"), person("bob")
-    ci.run("init", gun, "--no-recovery-key", "--format", format_, expect=7).said("token:ci", "init")
+    explained = f"(trust-server access explain token:ci {gun} says there why)"
+    refused = ci.run("init", gun, "--no-recovery-key", "--format", format_, expect=7)
+    refused.said("as token:ci: no rule allows init", f"for the right init {explained}", f"trust whoami {gun} says")
+    nobody = TrustUser(tmp_path / "nobody", server.process.url)
+    nobody.environ["TRUST_CACERT"] = str(server.process.ca)
+    netloc = server.process.url.removeprefix("https://")
+    refused = nobody.run("init", gun, "--no-recovery-key", "--format", format_, expect=7)
+    refused.said(
+        "anonymous", f"next: trust login {netloc}, with an account that has the right pull; trust whoami {gun}"
+    )
     alice.run("init", gun, "--no-recovery-key", "--format", format_)
     bob.knows(gun, alice.pin_of(gun))
     bob.run("inspect", gun)
+    nobody.run("pin", gun, alice.pin_of(gun), "--format", format_)
+    refused = nobody.run("inspect", gun, expect=7)
+    found = nobody.run("--json", "doctor", gun, expect=1).document()["findings"]
+    (collection,) = [row for row in found if row["severity"] == "wrong" and row["check"] != "registry"]
+    assert collection["text"] in refused.stderr
+    assert f"next: {collection['remedy']}" in refused.stderr
     alice.run("delete", gun, "--yes", expect=7).said("user:alice", "delete")
     job = TrustUser(tmp_path / "job", server.process.url)
     job.environ |= {"TRUST_CACERT": str(server.process.ca), "TRUST_TOKEN": server.token}
@@ -135,3 +177,32 @@ def test_trust_begins_and_reads_with_its_login(server: LoginServer, tmp_path: Pa
     job.run("inspect", gun)
     job.environ["TRUST_TOKEN"] = f"{server.token[:-1]}{'0' if server.token[-1] != '0' else '1'}"
     job.run("inspect", gun, expect=7).said("is mistyped or cut off" if format_ == "tuf" else "authentication required")
+
+
+def test_each_login_is_told_who_it_is_and_what_it_may_do(server: LoginServer, tmp_path: Path) -> None:
+    gun = "localhost:5000/team/whoami"
+    person = TrustUser(tmp_path / "person", server.process.url)
+    person.environ["TRUST_CACERT"] = str(server.process.ca)
+    place = f"at {server.process.url}"
+    nobody = person.run("whoami", gun)
+    assert nobody.stdout.splitlines()[:2] == [
+        f"anonymous {place}, on {gun}:",
+        "pull     refused  no rule allows pull",
+    ]
+    nobody.said("no login is stored for")
+    login = ("login", server.process.url, "--username", "bob", "--password-stdin")
+    netloc = server.process.url.removeprefix("https://")
+    command = [sys.executable, "-m", "trustcli", *login]
+    subprocess.run(command, env={**os.environ, **person.environ}, input=PASSWORD, text=True, check=True)
+    assert netloc in (person.folder / "docker" / "config.json").read_text()
+    bob = person.run("whoami", gun).stdout.splitlines()
+    assert bob[0] == f"user:bob {place}, on {gun}:"
+    assert [line for line in bob if "allowed" in line] == ["pull     allowed  what the user brings along allows it"]
+    ci = person.run("--json", "whoami", TRUST_TOKEN=server.token).document()
+    assert (ci["subject"], ci["authenticated"], ci["name"]) == ("token:ci", "token", None)
+    assert ci["expires"].endswith("Z")
+    assert not any(held["allowed"] for held in ci["rights"].values())
+    wrong = person.run(
+        "whoami", gun, expect=7, TRUST_TOKEN=f"{server.token[:-1]}{'0' if server.token[-1] != '0' else '1'}"
+    )
+    wrong.said("the API token is mistyped or cut off")

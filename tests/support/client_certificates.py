@@ -25,6 +25,7 @@ def issued(
     since: datetime = LONG_AGO,
     until: datetime = FAR_AWAY,
     key: Any = KEY,
+    hashed_with: hashes.HashAlgorithm | None = None,
 ) -> x509.Certificate:
     """A certificate. `names`: alternative ones. `extensions`: others, each with whether it is critical."""
     builder = (
@@ -40,7 +41,7 @@ def issued(
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical=critical)
-    return builder.sign(by.key, hashes.SHA256())
+    return builder.sign(by.key, hashed_with or hashes.SHA256())  # type: ignore[arg-type]
 
 
 def der(certificate: x509.Certificate) -> bytes:

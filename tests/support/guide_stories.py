@@ -124,6 +124,18 @@ trust sign {_APP}:3.0@$(cat first.digest)
 """
 """A collection that is locked at the versions of the page's example, and one signature after that."""
 
+_ACCESS: Final = tuple(dict.fromkeys(step.heading for step in commands(ACCESS)))
+_GITHUB: Final = "GitHub Actions"
+_ACCESS_BEFORE: Final = """\
+skopeo copy --quiet --dest-tls-verify=false oci:layout-1 docker://127.0.0.1:5000/team/app:1.0
+AUDIENCE=https://127.0.0.1:4443 ci-platforms $(echo 127.0.0.1:4444 | cut -d : -f 2) ~/jobs > /dev/null 2>&1 &
+"""
+"""The image that is signed, and the platforms whose jobs log in."""
+_OF_GITHUB: Final = """\
+export ACTIONS_ID_TOKEN_REQUEST_URL=http://127.0.0.1:4444/github/idtoken ACTIONS_ID_TOKEN_REQUEST_TOKEN=of-the-runner
+"""
+_OF_KUBERNETES: Final = "unset TRUST_ID_TOKEN; export TRUST_ID_TOKEN_FILE=~/jobs/cluster\n"
+
 _RESTORED_TAGS: Final = f"""\
 python3 make-image.py layout-2 second
 skopeo copy --quiet --dest-tls-verify=false --digestfile 1.1.digest oci:layout-2 docker://{_APP}:1.1
@@ -249,7 +261,24 @@ STORIES: Final = {
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,
     ),
-    "access": Story(parts=(Part(guide=ACCESS, before=_PATH + _FOLDER),)),
+    "access": Story(
+        parts=(
+            replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER),
+            Part(guide=ACCESS, headings=_ACCESS[: _ACCESS.index(_GITHUB)], before=_ACCESS_BEFORE),
+            Part(guide=ACCESS, headings=(_GITHUB,), before=_OF_GITHUB),
+            Part(guide=ACCESS, headings=("GitLab CI",), before="export TRUST_ID_TOKEN=$(cat ~/jobs/gitlab)\n"),
+            Part(guide=ACCESS, headings=("Kubernetes",), before=_OF_KUBERNETES),
+            Part(guide=ACCESS, headings=_ACCESS[-2:]),
+        ),
+        there={
+            "https://trust.example.com": "https://127.0.0.1:4443",
+            "registry.example.com": "127.0.0.1:5000",
+            "https://token.actions.githubusercontent.com": "http://127.0.0.1:4444/github",
+            "https://gitlab.example.com": "http://127.0.0.1:4444/gitlab",
+            "https://kubernetes.example.com": "http://127.0.0.1:4444/cluster",
+        },
+        environ=SECRETS,
+    ),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
     "clock-jump": Story(
         parts=(

@@ -100,7 +100,7 @@ def _github_token(url: str, request_token: str, network: Network, audience: str)
         answer = link.ask("GET", target, scope="", limit=_LIMIT, headers=_bearer(request_token))
     if not answer.ok:
         reason = f"it gives no token to this job: {words(answer)}"
-        raise RemoteRefused(remote=str(origin), status=answer.status, reason=reason)
+        raise RemoteRefused(remote=str(origin), status=answer.status, reason=reason, login="")
     value = _members(answer).get("value")
     if not isinstance(value, str) or not value:
         raise RemoteMisbehaved(remote=str(origin), reason="its answer holds no token for this job")

@@ -217,20 +217,16 @@ class NotaryRemote:
         return key
 
     def _failure(self, answer: Response) -> TrustError:
-        from trustcli.client.problem_details import failure
+        from trustcli.client.problem_details import failure, refusal, refused_reason
 
         code, message, _ = _error_in(answer)
         generic = failure(answer, remote=self.name, tried=self._link.tried)
-        if isinstance(generic, RemoteRefused) and code:
-            return RemoteRefused(
-                remote=self.name, status=answer.status, reason=message or code, server_code=code, server_details={}
-            )
-        if code == "TOO_MANY":
-            return RemoteRefused(
-                remote=self.name, status=answer.status, reason=message, server_code=code, server_details={}
-            )
         if code == "CLOCK_JUMPED":
             return RemoteClockJumped(remote=self.name, reason=message)
+        if code == "TOO_MANY" or (isinstance(generic, RemoteRefused) and code):
+            members = {"code": code, **_who_lacks_what(answer)}
+            reason = refused_reason(answer, members, said=message or code, tried=self._link.tried)
+            return refusal(answer, members, remote=self.name, reason=reason)
         return generic
 
     def _publish_failure(self, answer: Response, *, with_snapshot: bool) -> TrustError:
@@ -262,6 +258,12 @@ def _error_in(answer: Response) -> tuple[str, str, object]:
         return str(error["code"]), str(error.get("message", "")), error.get("detail")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return "", "", None
+
+
+def _who_lacks_what(answer: Response) -> dict[str, object]:
+    """Return subject and right of the one error in the answer, which our own servers add; empty if it has none."""
+    (error,) = bounded_json.loads(answer.body)["errors"]
+    return {name: error[name] for name in ("subject", "right") if name in error}
 
 
 def _invalid_update(detail: object) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from trustcli.errors import (
     RemoteRefused,
 )
 from trustcli.http.messages import Response
-from trustcli.http.refusals import failing, is_page, words
+from trustcli.http.refusals import failing, is_page, login_command, words
 from trustdata import bounded_json
 from trustdata.errors import (
     CollectionExists,
@@ -56,11 +56,23 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
         return server_failure(answer, members, remote=remote, said=detail)
     if not answer.refuses:
         return RemoteMisbehaved(remote=remote, reason=f"status {answer.status} has no meaning here")
-    reason = words(answer, detail or None)
-    if answer.forbids:
-        reason = f"{reason} (asked {tried})"
+    reason = refused_reason(answer, members, said=detail, tried=tried)
     refused = refusal(answer, members, remote=remote, reason=reason)
     return refused if answer.status != HTTPStatus.NOT_FOUND or refused.server_code else _of_a_stranger(refused)
+
+
+def refused_reason(answer: Response, members: Mapping[str, object], *, said: str, tried: str) -> str:
+    """Return why a server refuses: as it says, with the right that is missing, and what was shown to it.
+
+    `members`: of its problem document, or of its one Notary error. `said`: its sentence, "" if it has none. `tried`: as
+    in `failure`.
+    """
+    reason = words(answer, said or None)
+    if not answer.forbids:
+        return reason
+    subject, right = _text(members, "subject"), _text(members, "right")
+    lacks = f": {subject or 'whoever asks'} has no right {right}" if right and right not in reason else ""
+    return f"{reason}{lacks} (asked {tried})"
 
 
 def doubtful_absence(answer: Response, *, remote: str) -> RemoteRefused | None:
@@ -108,6 +120,7 @@ def refusal(answer: Response, members: Mapping[str, object], *, remote: str, rea
         server_code=code,
         server_details=details,
         page=is_page(answer),
+        login=login_command(remote),
     )
 
 

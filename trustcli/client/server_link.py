@@ -105,6 +105,10 @@ class ServerLink:
         self._date = response.first("date")
         return response
 
+    def log_in(self, target: str, *, scope: str, limit: int) -> bool:
+        """As `AuthenticatedClient.log_in`; `target` as in `ask`."""
+        return self._opened().log_in(f"{self._path}{target}", scope=scope, limit=limit)
+
     @property
     def told_time(self) -> datetime | None:
         """What time it was by the server at its last answer, for messages; None if it did not say."""

@@ -149,7 +149,9 @@ def _check(session: Session, url: str, origin: Origin, credential: Credential) -
     has_token = any(met.authorization.startswith("Bearer ") for met in record.authentications)
     if response.server_fails or (response.forbids and not has_token):
         reason = words(response) or HTTPStatus(response.status).phrase
-        raise RemoteRefused(remote=str(origin), status=response.status, reason=f"{reason}; nothing was stored")
+        raise RemoteRefused(
+            remote=str(origin), status=response.status, reason=f"{reason}; nothing was stored", login=""
+        )
 
 
 def _of_a_stranger(answer: Response, remote: str) -> RemoteMisbehaved | RemoteRefused | None:

@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "collections": CommandEntry("trustcli.commands.collections", "List what a trust server has."),
     "login": CommandEntry("trustcli.commands.login", "Log in at a trust server."),
     "logout": CommandEntry("trustcli.commands.logout", "Forget the login at a trust server."),
+    "whoami": CommandEntry("trustcli.commands.whoami", "Show who you are at a trust server, and your rights there."),
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
     "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
     "hook": CommandEntry("trustcli.commands.hook", "Put a pull-time hook in place."),

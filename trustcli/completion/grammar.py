@@ -184,6 +184,7 @@ TRUST: Final = Words(
             arguments=(SERVER,),
         ),
         "logout": Words(arguments=(SERVER,)),
+        "whoami": Words(arguments=(NAME,)),
         "migrate": Words(
             below={
                 "from-notary": Words(

@@ -29,6 +29,7 @@ from keys.errors import (
 )
 from keys.record import record
 from trustcli import errors as cli_errors
+from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.errors import UsageError
@@ -92,8 +93,7 @@ def _advice_remote_refused(error: Failure) -> str:
     if error.page and error.status != HTTPStatus.UNAUTHORIZED:
         return _advice_page(error)
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        account = f"docker login, with an account that may do this on {error.remote}"
-        return f"{account}; trust doctor {_name(error)} says what is wrong"
+        return advice_no_access(error)
     advice: dict[int, str] = {
         HTTPStatus.REQUEST_TIMEOUT: f"use a faster connection, or ask the operator of {error.remote} to allow slower "
         "uploads",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli import errors as cli_errors
+from trustcli.console.access_advice import advice_no_access, lacks_a_right
 from trustcli.console.address_advice import host_and_port
 from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import (
@@ -133,6 +134,8 @@ def _refused(error: Failure, request: HookRequest) -> str:
         return _client_certificate(error, request)
     if error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and not error.page:
         login = f"docker --config {shlex.quote(str(request.docker))} login"
+        if lacks_a_right(error):
+            return f"{advice_no_access(error, login=login, trust=request.trust)} ({request.explain})"
         return f"{login}, with an account that may do this on {error.remote} ({request.explain})"
     return _usual(error, request)
 

@@ -124,11 +124,12 @@ class AuthenticatedClient:
     def log_in(self, target: str, *, scope: str, limit: int) -> bool:
         """Ask for a target only for its challenge, and meet that for the scope. Return whether there was one.
 
+        An answer that is no 401 may hold one, too: who logs in may get another answer (RFC 9110, 11.6.1).
         Raises: as `ask`.
         """
         response = self._transport.exchange("GET", self.origin, target, headers={}, limit=limit)
         self.last = self.origin
-        if not response.challenges:
+        if not response.challenges and not (response.ok and response.every("www-authenticate")):
             return False
         self._login(self.origin).meet(response, scope)
         return True

@@ -51,6 +51,11 @@ def first_line(response: Response, secrets: Collection[str] = ()) -> str:
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
+def login_command(server: str) -> str:
+    """Return the command with which one logs in at a trust server. `server`: its address."""
+    return f"trust login {server.removeprefix('https://')}"
+
+
 def is_page(response: Response) -> bool:
     """Return whether an answer is made for people, as those of proxies are: not JSON, and not empty."""
     body = response.body.lstrip()

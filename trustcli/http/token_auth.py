@@ -19,7 +19,7 @@ from trustcli.config.credential import octets
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.redirects import follow
-from trustcli.http.refusals import failing, first_line, is_page
+from trustcli.http.refusals import failing, first_line, is_page, login_command
 from trustcli.http.this_machine import names_this_machine
 from trustdata import bounded_json
 from trustdata.errors import (
@@ -111,6 +111,8 @@ class ChallengeResponder:
         self._used: Credential | None = None
         self._unreadable = False
         self._server_is_here = server.is_loopback
+        self._login = f"docker login {self._stored_under}" if is_registry else login_command(str(server))
+        """The command with which one logs in."""
 
     def authorization(self, response: Response, *, scope: str) -> str:
         """Return the value of Authorization to repeat the request with. `scope`: what is to be done there.
@@ -160,7 +162,11 @@ class ChallengeResponder:
             return self._basic(credential)
         offered = ", ".join(shown(c.scheme, 30) for c in challenges) or "nothing"
         reason = f"it asks for authentication and offers {offered}; Bearer and Basic are known here"
-        raise RemoteRefused(remote=str(self._server), status=response.status, reason=reason)
+        raise self._refusal(self._server, response.status, reason)
+
+    def _refusal(self, origin: Origin, status: int, reason: str, *, page: bool = False) -> RemoteRefused:
+        login = "docker login" if self._is_registry else self._login
+        return RemoteRefused(remote=str(origin), status=status, reason=reason, page=page, login=login)
 
     def _tell(
         self,
@@ -203,8 +209,8 @@ class ChallengeResponder:
 
     def _basic(self, credential: Credential | None) -> str:
         if credential is None or not credential.username:
-            reason = f"it asks for a user name and password; tried {self.tried}; docker login {self._stored_under}"
-            raise RemoteRefused(remote=str(self._server), status=401, reason=reason)
+            reason = f"it asks for a user name and password; tried {self.tried}; {self._login}"
+            raise self._refusal(self._server, 401, reason)
         return _basic_value(credential)
 
     def _bearer(self, challenge: Challenge, credential: Credential | None, scope: str) -> str:
@@ -298,7 +304,7 @@ class ChallengeResponder:
                 refuses = f"refuses the credentials of {who}"
             reason = f"the token server{of} {refuses}" + (f": {said}" if said else "")
             page = is_page(response) and not response.forbids
-            raise RemoteRefused(remote=str(origin), status=response.status, reason=reason, page=page)
+            raise self._refusal(origin, response.status, reason, page=page)
         said = ""
         try:
             content = bounded_json.loads(response.body)

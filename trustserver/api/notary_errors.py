@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from trustdata.errors import (
@@ -74,7 +74,7 @@ class _Refusal:
     """A response with an error of Notary v1.
 
     `detail` None: the body has no such member. `error_name`: only for INVALID_UPDATE, the value of `detail.Name`;
-    `text` is then the message beside it.
+    `text` is then the message beside it. `subject`, `right`: who lacks what, in the words of access rules.
     """
 
     status: int
@@ -83,6 +83,8 @@ class _Refusal:
     detail: object = None
     error_name: str = ""
     text: str = ""
+    subject: str = ""
+    right: str = ""
 
 
 class _Row(Protocol):
@@ -260,7 +262,7 @@ def notary_error(error: Exception, *, access: Sequence[Access] = ()) -> tuple[in
     if len(body) <= LONGEST:
         return refusal.status, body
     if not refusal.error_name:
-        return refusal.status, _body(refusal, None if access else {}, "")
+        return refusal.status, _body(replace(refusal, subject="", right=""), None if access else {}, "")
     low, high = 0, len(refusal.text)
     # Find the longest beginning of the text that fits. Its size in the body depends on how it is escaped.
     while low < high:
@@ -294,7 +296,14 @@ def _refusal(error: Exception, access: Sequence[Access]) -> _Refusal:
         listed = [{"Type": a.kind, "Class": "", "Name": a.name, "Action": a.action} for a in access]
         # Also to somebody who is known: of any other status these clients say that the server cannot be reached.
         message = str(error) if error.authenticated and error.right else "authentication required"
-        return _Refusal(status=401, code="UNAUTHORIZED", message=message, detail=listed)
+        return _Refusal(
+            status=401,
+            code="UNAUTHORIZED",
+            message=message,
+            detail=listed,
+            subject=shown(error.subject),
+            right=error.right,
+        )
     for kind, row in _TABLE:
         if isinstance(error, kind):
             return row(error)
@@ -308,4 +317,6 @@ def _body(refusal: _Refusal, detail: object, text: str) -> bytes:
         detail = {"Name": refusal.error_name, "Error": {**missing, "Msg": text}}
     if detail is not None:
         entry["detail"] = detail
+    if refusal.right:  # for `trust`; other clients pass over members that they do not know
+        entry |= {"subject": refusal.subject, "right": refusal.right}
     return json.dumps({"errors": [entry]}, separators=(",", ":")).encode() + b"\n"

@@ -42,6 +42,8 @@ def whoami_router(services: Services) -> APIRouter:
         gun = None if name is None else parse_notary_gun(name)
         standing = await services.authorizer.who_is(sender_of(request.scope), gun)
         response.headers["cache-control"] = cache_control.NOTHING.decode()
+        if standing.challenge:  # nobody is refused here, so how to log in stands beside the answer: RFC 9110, 11.6.1
+            response.headers["www-authenticate"] = standing.challenge
         return WhoamiView(
             subject=str(standing.subject),
             authenticated=str(standing.subject.kind) if standing.subject.authenticated else None,

@@ -53,6 +53,7 @@ from trustserver.auth.token_authorizer import (
     PING,
     RequiredAccess,
     TokenAuthorizer,
+    everything_on,
     required_access,
 )
 from trustserver.errors import ClientCertificateRefused, Forbidden
@@ -238,7 +239,9 @@ class AccessAuthorizer:
             return await self._otherwise.who_is(sender, name)
         caller = await self._caller(sender, PING)
         rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
-        return Standing(subject=caller.subject, expires=caller.expires, rights=rights)
+        known = caller.subject.authenticated
+        challenge = "" if known else self._challenge(everything_on(name), "", sender.headers).challenge
+        return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
         """Return a token of this server for one of a CI job or service account, and what is known of it.
@@ -435,7 +438,7 @@ class AccessAuthorizer:
         if known is None or not known.stored.is_valid(at):
             return None
         genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
-        return caller_of(known, session) if genuine else None
+        return caller_of(known) if genuine else None
 
 
 def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) -> RightHeld:

@@ -93,12 +93,14 @@ class RightHeld:
 class Standing:
     """Who sent a request, and what they may do. `expires`: when their credential ends; None: at no set time.
 
-    `rights`: every right that there is, by its name.
+    `rights`: every right that there is, by its name. `challenge`: for whoever is not known, the value of the
+    WWW-Authenticate header that says how to log in; empty if that changes nothing.
     """
 
     subject: Subject
     expires: datetime | None = None
     rights: Mapping[str, RightHeld]
+    challenge: str = ""
 
 
 NO_ISSUERS: Final = "this server has no file of access rules, which would name its issuer"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from keys.rfc3339 import to_rfc3339
@@ -11,7 +11,6 @@ from trustserver.auth.access_source import KnownCredential
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.rights import BY_TOKEN_ACTION, Right
 from trustserver.auth.rules import EVERY_NAME, Rule
-from trustserver.auth.sessions import Session
 from trustserver.auth.token_authorizer import expiry_of, subject_of
 from trustserver.auth.tokens import EVERYTHING, Grant
 from trustserver.storage.access_port import CredentialKind
@@ -64,15 +63,10 @@ def ended_words(known: KnownCredential, at: datetime) -> str:
     return "" if stored.is_valid(at) else f"has expired on {to_rfc3339(stored.expires or at)}"
 
 
-def caller_of(known: KnownCredential, session: Session | None = None) -> Caller:
-    """Return whom a credential of this server names. `session`: it stands for one."""
+def caller_of(known: KnownCredential) -> Caller:
+    """Return whom a credential of this server names. A session of it ends earlier; then the login gets another."""
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    ends = [known.stored.expires, None if session is None else datetime.fromtimestamp(session.until, UTC)]
-    return Caller(
-        subject=Subject(name=known.stored.name, kind=kind),
-        own=known.own,
-        expires=min((end for end in ends if end is not None), default=None),
-    )
+    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own, expires=known.stored.expires)
 
 
 def caller_with(grant: Grant) -> Caller:

@@ -83,6 +83,11 @@ def required_access(action: Action, gun: GUN) -> RequiredAccess:
     return RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
 
 
+def everything_on(name: GUN | None) -> RequiredAccess:
+    """Return what is asked for in a token that shall say all that somebody may do to a collection, or to the server."""
+    return PING if name is None else required_access(Action.DELETE, name)
+
+
 class TokenAuthorizer:
     """Allows a request if its token does. Verified tokens are kept, so that a read need not check a signature again."""
 
@@ -187,7 +192,8 @@ class TokenAuthorizer:
         grant = await self.grant(sender, PING)
         rights = {str(right): self._held(grant, right, name) for right in Right}
         if grant is None:
-            return Standing(subject=ANONYMOUS, rights=rights)
+            challenge = self.forbidden(everything_on(name), reason="").challenge
+            return Standing(subject=ANONYMOUS, rights=rights, challenge=challenge)
         return Standing(subject=subject_of(grant), expires=expiry_of(grant), rights=rights)
 
     def _held(self, grant: Grant | None, right: Right, name: GUN | None) -> RightHeld:

@@ -10,7 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterator, Mapping
 from multiprocessing.synchronize import Event
-from typing import Final
+from typing import Final, TypeAlias
 
 from tests.simulator.token_issuer import Certified, authority, claims, now, token, x5c
 from tests.support.attackers import Target
@@ -23,6 +23,10 @@ _UPLOADS_EACH_SECOND: Final = 5
 _ANSWERED_EACH_SECOND: Final = 100
 EMPTY: Final = b"\r\n--b--\r\n"
 FORM: Final = "multipart/form-data; boundary=b"
+
+
+Asked: TypeAlias = tuple[str, str, bytes, Mapping[str, str]]
+"""A request: method, path, body and headers."""
 
 
 def unfinished_uploads(target: Target, stop: Event) -> None:
@@ -51,13 +55,13 @@ def many_names(target: Target, stop: Event) -> None:
     """Ask for the server's keys of ever new names, as a web page would and as a program would."""
     headers: list[Mapping[str, str]] = [{}, {"Origin": "https://evil.example"}]
     paths = (f"/api/v1/collections/{target.gun}{number}/keys/snapshot" for number in itertools.count())
-    _ask(target, stop, (("GET", path, b"", headers[number % 2]) for number, path in enumerate(paths)))
+    ask_at_a_rate(target, stop, (("GET", path, b"", headers[number % 2]) for number, path in enumerate(paths)))
 
 
 def empty_uploads(target: Target, stop: Event) -> None:
     """Send empty uploads to a Notary collection that exists, again and again."""
     headers = {"Content-Type": FORM, **_bearer(target.token)}
-    _ask(target, stop, itertools.repeat(("POST", f"/v2/{target.gun}/_trust/tuf/", EMPTY, headers)))
+    ask_at_a_rate(target, stop, itertools.repeat(("POST", f"/v2/{target.gun}/_trust/tuf/", EMPTY, headers)))
 
 
 def forged_tokens(target: Target, stop: Event) -> None:
@@ -68,7 +72,9 @@ def forged_tokens(target: Target, stop: Event) -> None:
     issuer, service = target.token.split("\n")
     eight = same_name()
     path = f"/tuf/{target.gun}/metadata/timestamp.json"
-    _ask(target, stop, (("GET", path, b"", _bearer(forged(eight, issuer, service, n))) for n in itertools.count()))
+    ask_at_a_rate(
+        target, stop, (("GET", path, b"", _bearer(forged(eight, issuer, service, n))) for n in itertools.count())
+    )
 
 
 def same_name(name: str = "token server") -> list[Certified]:
@@ -85,7 +91,7 @@ def _bearer(text: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"} if text else {}
 
 
-def _ask(target: Target, stop: Event, requests: Iterator[tuple[str, str, bytes, Mapping[str, str]]]) -> None:
+def ask_at_a_rate(target: Target, stop: Event, requests: Iterator[Asked]) -> None:
     """Send requests over one connection, at a fixed rate."""
     link: http.client.HTTPConnection | None = None
     for method, path, body, headers in requests:

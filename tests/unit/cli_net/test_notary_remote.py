@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -257,6 +258,25 @@ def test_what_is_no_key(serve: Serve, notary_of: NotaryOf, answer: bytes) -> Non
     for ask in (remote.online_key, remote.new_online_key):
         with pytest.raises(RemoteMisbehaved, match="its key cannot be read"):
             ask(GUN, TIMESTAMP)
+
+
+@pytest.mark.parametrize(
+    ("message", "more", "said"),
+    [
+        ("authentication required", {"subject": "anonymous", "right": "push"}, ": anonymous has no right push (asked"),
+        ("no rule allows push", {"subject": "user:a", "right": "push"}, "no rule allows push (asked"),
+        ("authentication required", {}, "authentication required (asked"),
+        ("authentication required", {"subject": 7, "right": ["x"]}, "authentication required (asked"),
+    ],
+)
+def test_a_refusal_for_lack_of_a_right_names_it(
+    serve: Serve, notary_of: NotaryOf, message: str, more: dict[str, object], said: str
+) -> None:
+    server = serve(answering(json_reply(403, {"errors": [{"code": "UNAUTHORIZED", "message": message, **more}]})))
+    with pytest.raises(RemoteRefused, match=re.escape(said)) as caught:
+        notary_of(server).online_key(GUN, TIMESTAMP)
+    assert caught.value.server_details == more
+    assert caught.value.login == f"trust login {server.url}"
 
 
 def test_a_key_that_is_refused(serve: Serve, notary_of: NotaryOf) -> None:

@@ -61,11 +61,13 @@ def authorize(
     tokens: TokenServer,
     credential: Credential | None = None,
     server: str = "https://r.example:5000",
+    *,
+    is_registry: bool = False,
 ) -> str:
     origin, _ = parse_url(server, kind="server")
     stored = Stored(**({origin.netloc: credential} if credential else {}))
     answer = Response(status=401, headers=(("WWW-Authenticate", challenge),), body=b"")
-    return ChallengeResponder(origin, stored, tokens).authorization(answer, scope=SCOPE)
+    return ChallengeResponder(origin, stored, tokens, is_registry=is_registry).authorization(answer, scope=SCOPE)
 
 
 # --- challenges
@@ -219,10 +221,12 @@ def test_basic() -> None:
 
 
 @pytest.mark.parametrize("credential", [None, Credential(source="c", identity_token="idt")])
-def test_basic_without_a_user(credential: Credential | None) -> None:
-    with pytest.raises(RemoteRefused, match=r"docker login r\.example:5000") as caught:
-        authorize("Basic", TokenServer(), credential)
+@pytest.mark.parametrize(("is_registry", "login"), [(True, "docker login"), (False, "trust login")])
+def test_basic_without_a_user(credential: Credential | None, login: str, *, is_registry: bool) -> None:
+    with pytest.raises(RemoteRefused, match=rf"{login} r\.example:5000") as caught:
+        authorize("Basic", TokenServer(), credential, is_registry=is_registry)
     assert caught.value.status == 401
+    assert caught.value.login.startswith(login)
 
 
 def test_only_ways_that_we_do_not_know() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,57 @@ def test_a_path_in_the_address_may_be_what_is_wrong(status: int, words: str, *, 
     assert words in row_for(at_path).advice(at_path)
     alone = RemoteRefused(remote="https://t.example", status=status, reason="no", page=page)
     assert "the path" not in row_for(alone).advice(alone)
+
+
+_AT = "https://t.example:4443"
+_LOGIN = "trust login t.example:4443"
+
+
+def _lacking(subject: object, right: object, **others: Any) -> RemoteRefused:
+    details = {"subject": subject, "right": right}
+    return RemoteRefused(remote=_AT, status=403, reason="no", server_details=details, login=_LOGIN, **others)
+
+
+_ASK = f"ask an administrator of {_AT} for the right"
+_WHOAMI = "trust whoami r.example/app says what you may do there"
+_OTHERWISE = f"{_WHOAMI}; as somebody else: {_LOGIN}"
+_DOCTOR = "trust doctor r.example/app says what is wrong"
+_ADMINISTRATOR = "an administrator of the trust server"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            _lacking("token:ci", "delete"),
+            f"{_ASK} delete (trust-server access explain token:ci r.example/app says there why); {_OTHERWISE}",
+        ),
+        (_lacking("anonymous", "push"), f"{_LOGIN}, with an account that has the right push; {_WHOAMI}"),
+        *(
+            (_lacking(odd, "push"), f"{_ASK} push; {_OTHERWISE}")
+            for odd in ("user:a; rm -rf ~", "user:$(id)", "--help", 7, None, "user:a\nb")
+        ),
+        *(
+            (_lacking("user:a", odd), f"{_LOGIN}, with an account that may do this on {_AT}; {_DOCTOR}")
+            for odd in ("", "push; rm -rf ~", "Push", 7, None)
+        ),
+        (
+            RemoteRefused(remote=_AT, status=403, reason="no", server_code="token-refused", login=_LOGIN),
+            f"compare the job with what {_ADMINISTRATOR} has in its access file for it: issuer, audience and claims",
+        ),
+        (RemoteRefused(remote=_AT, status=401, reason="no; nothing was stored", login=""), ""),
+        (
+            RemoteRefused(remote="https://r.example", status=403, reason="no"),
+            f"docker login, with an account that may do this on https://r.example; {_DOCTOR}",
+        ),
+    ],
+)
+def test_who_is_not_let_in_learns_who_grants_what(error: RemoteRefused, advice: str) -> None:
+    """What stands in a command to copy is a subject or right in form, whatever the server says."""
+    with pytest.raises(RemoteRefused), about("r.example/app"):
+        raise error
+    assert row_for(error).advice(error) == advice
+    assert "login" not in error.details()
 
 
 _NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

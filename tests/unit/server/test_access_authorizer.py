@@ -76,6 +76,9 @@ def test_each_route_wants_its_rights_and_no_other(
             document = refusal.json()
             assert (document["subject"], document["right"]) == ("anonymous", missing)
             assert document["detail"].endswith(f"as anonymous: no rule allows {missing}")
+        else:
+            (error,) = refusal.json()["errors"]
+            assert (error["subject"], error["right"]) == ("anonymous", missing)
 
 
 def test_what_begins_a_collection_needs_init_besides(store: MemoryStore, file: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from keys.rfc3339 import to_rfc3339
-from tests.support.certificates import Authority, make_authority
+from tests.support.certificates import FAR_AWAY, Authority, make_authority
 from tests.support.client_certificates import der, issued, revoking
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
@@ -195,6 +196,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "server": ({"extensions": [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)]}, "not for clients"),
     "encrypts": ({"extensions": [(usage(key_encipherment=True), True)]}, "not for signatures"),
+    "short hash": ({"hashed_with": hashes.SHA224()}, "is signed with sha224, which is not accepted"),
     "demanding": ({"extensions": [(Unknown(), True)]}, "demands what is not understood here (1.3.6.1.4.1.99999.1)"),
 }
 
@@ -224,6 +226,15 @@ def test_good_ones_count_until_they_expire_and_those_of_others_never(
     for odd in (der(issued(stranger)), der(stranger.certificate)):
         with pytest.raises(ClientCertificateRefused, match="of no authority that is known here"):
             judge.check(odd)
+
+
+def test_none_counts_longer_than_its_authority(trusted: Path, authority: Authority, clock: Clock) -> None:
+    good = der(issued(authority, until=FAR_AWAY + 2 * DAY))
+    judge = ClientCertificates(trusted, clock=clock)
+    judge.check(good)
+    clock.at = FAR_AWAY + DAY
+    with pytest.raises(ClientCertificateRefused, match="authority whose own certificate does not count now"):
+        judge.check(good)
 
 
 def test_what_is_no_certificate_is_refused_and_nothing_worse(trusted: Path, authority: Authority, clock: Clock) -> None:

@@ -115,3 +115,13 @@ def test_a_credential_that_is_no_good_and_a_name_that_is_none_are_refused(file: 
     refused = site.get(f"{WHOAMI}?name=a//b")
     assert (refused.status_code, refused.json()["code"]) == (400, "invalid-name")
     assert asked(site, "alpine")["name"] == "alpine"  # Notary v1 has such names
+
+
+def test_who_is_not_known_is_told_how_to_log_in(file: Path) -> None:
+    """Nobody is refused, so a client would never show its login."""
+    scope = f'scope="repository:{GUN_A}:*"'
+    for site in (RuledSite(file, CI), RuledSite(file, CI, registry=True), Guarded(), Guarded(anonymous_pull=True)):
+        assert site.get(f"{WHOAMI}?name={GUN_A}").headers["www-authenticate"].endswith(scope)
+        assert 'scope="registry:catalog:*"' in site.get(WHOAMI).headers["www-authenticate"]
+    assert "www-authenticate" not in Site().get(WHOAMI).headers
+    assert "www-authenticate" not in Guarded().get(WHOAMI, headers=bearer("pull")).headers

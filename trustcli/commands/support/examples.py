@@ -52,6 +52,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "collections": ("trust collections trust.example.com", "trust --json collections"),
     "login": ("trust login trust.example.com", "trust login trust.example.com -u ci --password-stdin"),
     "logout": ("trust logout trust.example.com", "trust logout"),
+    "whoami": (f"trust whoami {_APP}", "trust --server https://trust.example.com whoami"),
     "migrate from-notary": (
         f"trust migrate from-notary https://notary.example.com {_APP} --plan",
         "trust migrate from-notary https://notary.example.com --names repositories.txt",
