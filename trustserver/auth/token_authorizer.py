@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,13 +29,9 @@ from trustserver.auth.authorizer import (
 from trustserver.auth.rights import Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
+from trustserver.auth.verified_tokens import VerifiedTokens
 from trustserver.errors import Forbidden, NotThere, TokenRefused
 from trustserver.storage.exchange_port import ExchangedToken
-
-MAX_KEPT_TOKENS: Final = 1024
-"""How many verified tokens are kept; the least recently used is dropped first."""
-MAX_KEPT_RESOURCES: Final = 16 * 1024
-"""How many resources the kept tokens may name in all, since each of them takes memory: some megabytes."""
 
 _ACTIONS: Final[Mapping[Action, tuple[str, ...]]] = {
     Action.READ: ("pull",),
@@ -110,8 +105,7 @@ class TokenAuthorizer:
         self._queue = SignatureQueue(verifier)
         self._challenge = f"Bearer realm={_quoted(realm)},service={_quoted(service)}"
         self._clock = clock
-        self._verified_tokens: OrderedDict[bytes, Grant] = OrderedDict()
-        self._kept_resources = 0
+        self._verified = VerifiedTokens()
 
     @property
     def reads_are_open(self) -> bool:
@@ -143,7 +137,7 @@ class TokenAuthorizer:
             token = _bearer(headers)
         except TokenRefused:
             return None
-        return None if token is None else self._known(hashlib.sha256(token).digest(), self._clock())
+        return None if token is None else self._verified.find(hashlib.sha256(token).digest(), self._clock())
 
     async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
@@ -224,44 +218,20 @@ class TokenAuthorizer:
         """
         try:
             token = _bearer(sender.headers)
-            return None if token is None else await self._verified(token, sender.address)
+            return None if token is None else await self._verify(token, sender.address)
         except TokenRefused as error:
             _log.info("token refused", extra={"reason": error.reason})
             raise self.forbidden(required, reason=str(error), error="invalid_token") from error
 
-    def _known(self, digest: bytes, at: datetime) -> Grant | None:
-        """Return what a token allows that was verified before and has not expired. `digest`: its SHA-256."""
-        known = self._verified_tokens.get(digest)
-        if known is None:
-            return None
-        if at.timestamp() >= known.until:
-            self._drop(digest)
-            return None
-        self._verified_tokens.move_to_end(digest)
-        return known
-
-    async def _verified(self, token: bytes, address: str | None) -> Grant:
+    async def _verify(self, token: bytes, address: str | None) -> Grant:
         at = self._clock()
-        known = self._known(hashlib.sha256(token).digest(), at)
+        known = self._verified.find(hashlib.sha256(token).digest(), at)
         if known is not None:
             return known
         read = self._verifier.read(token, at)
         grant = await self._queue.check(read, at, address=address)
-        self._keep(read.digest, grant)
+        self._verified.keep(read.digest, grant)
         return grant
-
-    def _keep(self, digest: bytes, grant: Grant) -> None:
-        """Keep what a verified token allows, and drop the least recently used ones if there are too many."""
-        self._drop(digest)
-        self._verified_tokens[digest] = grant
-        self._kept_resources += len(grant.actions)
-        while len(self._verified_tokens) > MAX_KEPT_TOKENS or self._kept_resources > MAX_KEPT_RESOURCES:
-            self._drop(next(iter(self._verified_tokens)))
-
-    def _drop(self, digest: bytes) -> None:
-        dropped = self._verified_tokens.pop(digest, None)
-        if dropped is not None:
-            self._kept_resources -= len(dropped.actions)
 
     def forbidden(
         self, required: RequiredAccess, *, reason: str, error: str = "", subject: Subject = ANONYMOUS

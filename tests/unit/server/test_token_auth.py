@@ -21,9 +21,10 @@ from trustdata.gun import GUN
 from trustserver.auth.authorizer import ANONYMOUS, Action, Sender, Subject, SubjectKind
 from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.opening import open_authorizer
-from trustserver.auth.token_authorizer import MAX_KEPT_TOKENS, TokenAuthorizer
+from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
+from trustserver.auth.verified_tokens import MAX_KEPT_TOKENS
 from trustserver.errors import Forbidden
 from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import Settings
@@ -274,7 +275,7 @@ def test_remembered_tokens_are_bounded_and_the_used_ones_stay() -> None:
     for number in range(MAX_KEPT_TOKENS + 10):
         decided(tokens.authorize(raw(bearer("pull", jti=str(number))), Action.READ, GUN_A))
         decided(tokens.authorize(mine, Action.READ, GUN_A))
-    assert len(tokens._verified_tokens) == MAX_KEPT_TOKENS
+    assert len(tokens._verified) == MAX_KEPT_TOKENS
     verifier = tokens._verifier
     assert isinstance(verifier, _Counting)
     assert verifier.verified == MAX_KEPT_TOKENS + 11
@@ -285,7 +286,7 @@ def test_refused_tokens_are_not_remembered() -> None:
     for number in range(5):
         with pytest.raises(Forbidden):
             decided(tokens.authorize(raw({"Authorization": f"Bearer x{number}"}), Action.READ, GUN_A))
-    assert not tokens._verified_tokens
+    assert not tokens._verified
 
 
 # --- challenges and settings
