@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import socket
@@ -53,7 +52,8 @@ from trustserver.auth.opening import open_authorizer, open_client_certificates
 from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
-from trustserver.process.helper_process import Helper, python_command
+from trustserver.process.helper_process import Helper
+from trustserver.process.judge_process import open_judge
 from trustserver.process.logs import start_logging
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
@@ -87,8 +87,9 @@ from trustserver.storage.opening import (
     open_store,
 )
 from trustserver.storage.ports import KeySealer, MetadataStore
-from trustserver.webhooks.hooks import read_hooks
-from trustserver.webhooks.outbox import Outbox, running
+from trustserver.webhooks.hooks import Hook
+from trustserver.webhooks.outbox import Outbox
+from trustserver.webhooks.running import Webhooks
 from trustserver.webhooks.sending import Sender
 
 UPKEEP_SECONDS: Final = 60
@@ -97,12 +98,6 @@ NEAR_EXPIRY: Final = timedelta(days=30)
 """So long before a file of owners expires the record says so."""
 TOLD_EXPIRING: Final = 100
 """Of how many such files one round tells at most."""
-JUDGE_SECONDS: Final = 30.0
-"""Seconds that judging one large upload may take: fifty times what the largest takes on a machine at rest."""
-JUDGE_MEMORY: Final = 640 * 1024 * 1024
-"""Bytes of data of the process that judges large uploads. The worst upload within the limits takes it to 320 MB, and
-what is reserved and not touched counts, too: orjson reserves 28 times the size of a file."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -123,6 +118,7 @@ class Application:
     clock: Callable[[], datetime]
     requests: PublishRequests
     authorizer: Authorizer
+    webhooks: Webhooks | None
 
     def close(self) -> None:
         """End the threads of the application, once they have nothing to do."""
@@ -132,6 +128,8 @@ class Application:
     def look_again(self) -> None:
         """Look at once for what is otherwise looked for from time to time, as at SIGHUP."""
         self.authorizer.look_again()
+        if self.webhooks is not None:
+            self.webhooks.look_now()
 
     async def upkeep(self, stopping: asyncio.Event) -> None:
         """Renew expiring roles and clean up once a minute, until `stopping` is set."""
@@ -178,13 +176,15 @@ def compose(
     published_log: PublishedLog | None = None,
     authorizer: Authorizer | None = None,
     helper: Asked | None = None,
+    webhooks: Webhooks | None = None,
 ) -> Application:
     """Make the parts of the server and connect them.
 
     `seconds`: the same clock as `clock`, in seconds since 1970, because reads ask it often. `uptime`,
     `is_synchronised`: what the kernel says (ClockGuard); by default nothing that contradicts `clock`. `published_log`:
     None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
-    `helper`: the process that judges large uploads; None: the threads of this process do.
+    `helper`: the process that judges large uploads; None: the threads of this process do. `webhooks`: None: there are
+    none.
     """
     cache = ResponseCache(limit=settings.view_bytes)
     bodies = BodiesInFlight(StoredPieces(store).read)
@@ -273,7 +273,7 @@ def compose(
     def warnings() -> list[str]:
         refusal = store.refusal()
         found = [f"writes are refused: {refusal.reason}"] if refusal is not None else []
-        found += authorizer.warnings()
+        found += authorizer.warnings() + ([] if webhooks is None else webhooks.warnings())
         return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
@@ -305,6 +305,7 @@ def compose(
         clock=clock,
         requests=requests,
         authorizer=authorizer,
+        webhooks=webhooks,
     )
 
 
@@ -342,35 +343,23 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
-            with open_judge(settings) as helper, running(open_outboxes(settings, store)):
+            with open_judge(settings) as helper, open_webhooks(settings, store) as webhooks:
                 certificates = open_client_certificates(settings)
                 authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)
-                _serve(settings, store, authorizer, use, helper, client_certificates=certificates)
+                _serve(settings, store, authorizer, use, helper=helper, webhooks=webhooks, certificates=certificates)
         finally:
             exchanged.close()
             access.close()
             store.close()
 
 
-def open_outboxes(settings: Settings, store: MetadataStore) -> list[Outbox]:
-    """Return the outboxes of the webhooks that the settings name. Raises: StartRefused if these cannot be read."""
-    hooks = read_hooks(settings.webhooks) if settings.webhooks is not None else ()
-    return [Outbox(hook, store, Sender(), uptime=time.monotonic, clock=kernel_clock.now) for hook in hooks]
+def open_webhooks(settings: Settings, store: MetadataStore) -> Webhooks:
+    """Return the webhooks that the settings name. Raises: StartRefused if these cannot be read."""
 
+    def open_outbox(hook: Hook) -> Outbox:
+        return Outbox(hook, store, Sender(), uptime=time.monotonic, clock=kernel_clock.now)
 
-def open_judge(settings: Settings, *, seconds: float = JUDGE_SECONDS, memory: int = JUDGE_MEMORY) -> Helper:
-    """Return the process that judges large uploads, which starts with the first of them.
-
-    `seconds`: the time for one upload. `memory`: bytes of data that the process may have, its interpreter included.
-    """
-    order = {
-        "data": str(settings.data),
-        "database": settings.database,
-        "log_level": settings.log_level,
-        "memory": memory,
-    }
-    command = python_command("trustserver.judge", json.dumps(order))
-    return Helper(command, what="judging a large upload", seconds=seconds)
+    return Webhooks(settings.webhooks, open_outbox)
 
 
 def _serve(
@@ -378,9 +367,10 @@ def _serve(
     store: MetadataStore,
     authorizer: Authorizer,
     use: ExclusiveUse,
-    helper: Helper,
     *,
-    client_certificates: ClientCertificates | None,
+    helper: Helper,
+    webhooks: Webhooks,
+    certificates: ClientCertificates | None,
 ) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
@@ -399,10 +389,11 @@ def _serve(
         published_log=open_published_log(settings, store, sealer),
         authorizer=authorizer,
         helper=helper,
+        webhooks=webhooks,
     )
     certificate = open_tls(settings)
-    if certificate is not None and client_certificates is not None:
-        client_certificates.on_change(certificate.ask_clients)
+    if certificate is not None and certificates is not None:
+        certificates.on_change(certificate.ask_clients)
     with listening(settings.listen) as bound:
         url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)

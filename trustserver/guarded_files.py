@@ -32,6 +32,15 @@ def read_guarded(path: Path, *, limit: int) -> str:
         raise StartRefused(what=str(path), reason="is not UTF-8") from error
 
 
+def mark_of(path: Path) -> object:
+    """Return what changes when a file does; None if it cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
 def read_guarded_toml(path: Path, *, limit: int) -> dict[str, Any]:
     """Return the document in a TOML file that nobody else may change. Raises: StartRefused, which names the file."""
     text = read_guarded(path, limit=limit)

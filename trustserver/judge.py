@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Answer questions about uploads until the server ends. The argument is the order of `app.open_judge`."""
+    """Answer questions about uploads until the server ends. The argument is the order of `process.judge_process`."""
     order = json.loads(sys.argv[1])
     start_logging(order["log_level"])
     limit_memory(order["memory"])

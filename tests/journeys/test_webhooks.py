@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import signal
 import threading
 from hashlib import sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.numbers: list[int] = []
+        self.targets: list[str] = []
         self.refused = 0
         self.had = threading.Semaphore(0)
 
@@ -38,6 +40,7 @@ class Receiver:
             wire.send(reply(503))
             return
         self.numbers.append(document["event"]["number"])
+        self.targets.append(request.target)
         wire.send(reply(204))
         self.had.release()
 
@@ -71,11 +74,18 @@ def test_each_change_is_told_once_in_order(tmp_path: Path) -> None:
         server.kill()
         server.start("--webhooks", str(hooks))
         assert receiver.wait() == 2
-        assert server.get(f"/api/v1/collections/{GUN}", method="DELETE")[0] == 200
+        hooks.write_text(hooks.read_text().replace("/changes", "/moved"))
+        server.signal(signal.SIGHUP)
+        while "other webhooks" not in server.log():
+            assert server.get("/healthz")[0] == 200
+        assert server.publish(GUN, {TARGETS: owner.targets()})[0] == 200
         assert receiver.wait() == 3
+        assert server.get(f"/api/v1/collections/{GUN}", method="DELETE")[0] == 200
+        assert receiver.wait() == 4
         assert server.stop() == 0
     finally:
         server.kill()
         there.stop()
-    assert receiver.numbers == [1, 2, 3]
+    assert receiver.numbers == [1, 2, 3, 4]
+    assert receiver.targets == ["/changes"] * 2 + ["/moved"] * 2
     assert there.requests[0].target == "/changes"

@@ -18,12 +18,3 @@ def load_rules(path: Path) -> AccessRules:
     if not path.is_file():  # a pipe would keep the server waiting for whoever writes into it
         raise StartRefused(what=str(path), reason="is no plain file" if path.exists() else "is not there")
     return parse_rules(read_guarded(path, limit=MAX_BYTES), path=str(path))
-
-
-def mark_of(file: Path | None) -> object:
-    """Return what changes when a file does; None if it cannot be looked at."""
-    try:
-        status = None if file is None else file.stat()
-    except OSError:
-        return None
-    return None if status is None else (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

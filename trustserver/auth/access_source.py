@@ -15,11 +15,12 @@ from threading import Event, Lock, Thread
 from typing import Final
 
 from trustdata.errors import NotStored, TrustError
-from trustserver.auth.access_file import load_rules, mark_of
+from trustserver.auth.access_file import load_rules
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import AccessRules, Rule, own_rule
 from trustserver.auth.workloads import Workloads
 from trustserver.errors import StartRefused
+from trustserver.guarded_files import mark_of
 from trustserver.storage.access_port import AccessStore, CountingRules, CredentialKind, StoredCredential
 from trustserver.storage.events import SERVER
 
@@ -82,7 +83,7 @@ class AccessSource:
         self._check = check
         self._certificates = certificates
         self._clock = clock
-        self._seen = mark_of(file)
+        self._seen = None if file is None else mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1

@@ -1,6 +1,9 @@
 """Fetch a small document from a web server that the operator named, within bounds of time and size.
 
-Nothing leads elsewhere: a redirect is a failure, as is every status but 200.
+Nothing leads elsewhere: a redirect is a failure, as is every status but 200. Unlike for webhooks, no address is left
+out: the operator names the issuers of tokens, and these are often on this machine or its network (Kubernetes, a GitLab
+of one's own). Only the operator can change where is asked, and a client learns no more of the answer than its
+status.
 """
 
 from __future__ import annotations

@@ -43,6 +43,7 @@ class Hook:
     `host`, `port`, `path`: where it is; without `tls` on this machine only. `topics`: kinds of events, `revoked` and
     `rotated`. `names`: patterns of collections. `cacert`: certificates that its own is checked with; None for the
     system's. `allow_local`: it may be on this machine or its link. `people`: it is told who made a change.
+    `secret_file`: where the secret is from.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Hook:
     cacert: Path | None = None
     allow_local: bool = False
     people: bool = False
+    secret_file: Path | None = field(default=None, compare=False)
 
     def wants(self, event: Mapping[str, Any]) -> bool:
         """Return whether the hook is told of an event. One that is about no name is for hooks that want all names."""
@@ -122,6 +124,7 @@ def _hook(table: object, place: str, file: Path) -> Hook:
         name=name,
         **_address(table.get("url"), place, local=flags["allow_local"]),
         secret=_secret(file.parent / secret_file),
+        secret_file=file.parent / secret_file,
         topics=frozenset(topics),
         names=tuple(patterns),
         cacert=authorities,

@@ -29,8 +29,8 @@ from trustdata.wire import WireFormat
 from trustdata.wire.notary import NotaryFormat
 from trustdata.wire.plain_targets import FORMS, PlainPart, find_plain_targets
 from trustdata.wire.tuf import TufFormat
-from trustserver.app import JUDGE_MEMORY, open_judge
 from trustserver.process.helper_process import FrameBroken, Helper, python_command, read_frame, write_frame
+from trustserver.process.judge_process import JUDGE_MEMORY, open_judge
 from trustserver.repository import judging
 from trustserver.repository.formats import SERVED_NOTARY, SERVED_TUF, find_format
 from trustserver.repository.judge_apart import JudgeApart, answer_question

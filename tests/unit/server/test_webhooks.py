@@ -25,7 +25,7 @@ from trustserver.errors import StartRefused
 from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.webhooks.hooks import MAX_HOOKS, Hook, read_hooks
 from trustserver.webhooks.message import message_of, signature
-from trustserver.webhooks.outbox import GIVE_UP_SECONDS, IDLE_SECONDS, LONGEST_WAIT, Outbox, running
+from trustserver.webhooks.outbox import GIVE_UP_SECONDS, IDLE_SECONDS, LONGEST_WAIT, Outbox, OutboxThread
 from trustserver.webhooks.sending import NotDelivered, Sender, may_be_told
 
 APP = GUN("registry.example.com/team/app")
@@ -448,6 +448,9 @@ def test_what_fails_ends_no_thread(error: Exception, said: str, caplog: pytest.L
             raise error
 
     outbox = Outbox(HOOK, Failing(), Receiver(), uptime=lambda: 0.0, clock=lambda: NOW)
-    with running([outbox]):
-        assert tried.wait(60)
+    thread = OutboxThread(outbox)
+    assert tried.wait(60)
+    thread.end()
+    thread.join()
+    assert thread.has_ended
     assert said in caplog.text
