@@ -346,15 +346,7 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
             with open_judge(settings) as helper, open_webhooks(settings, store) as webhooks:
                 certificates = open_client_certificates(settings)
                 authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)
-                _serve(
-                    settings,
-                    store,
-                    authorizer,
-                    use,
-                    helper=helper,
-                    webhooks=webhooks,
-                    client_certificates=certificates,
-                )
+                _serve(settings, store, authorizer, use, helper=helper, webhooks=webhooks, certificates=certificates)
         finally:
             exchanged.close()
             access.close()
@@ -378,7 +370,7 @@ def _serve(
     *,
     helper: Helper,
     webhooks: Webhooks,
-    client_certificates: ClientCertificates | None,
+    certificates: ClientCertificates | None,
 ) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
@@ -400,8 +392,8 @@ def _serve(
         webhooks=webhooks,
     )
     certificate = open_tls(settings)
-    if certificate is not None and client_certificates is not None:
-        client_certificates.on_change(certificate.ask_clients)
+    if certificate is not None and certificates is not None:
+        certificates.on_change(certificate.ask_clients)
     with listening(settings.listen) as bound:
         url = url_of(bound, settings.listen, tls=certificate is not None)
         use.write_holder(url)

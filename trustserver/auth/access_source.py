@@ -83,7 +83,7 @@ class AccessSource:
         self._check = check
         self._certificates = certificates
         self._clock = clock
-        self._seen = mark_of(file)
+        self._seen = None if file is None else mark_of(file)
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1

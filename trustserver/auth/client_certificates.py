@@ -73,7 +73,7 @@ class ClientCertificates:
         self._clock = clock
         self._changed: list[Callable[[str], None]] = []
         self._failed: dict[str, str] = {}
-        self._marks = (mark_of(authorities), mark_of(revoked))
+        self._marks = self._look()
         self._known: _Known = (_read_authorities(authorities), {})
         self._revoked: Mapping[x509.Certificate, _Revoked] | None = (
             {} if revoked is None else _read_revoked(revoked, self._known[0])
@@ -94,7 +94,7 @@ class ClientCertificates:
 
         Authorities that cannot be read stay as they were. While lists cannot be, no certificate is believed.
         """
-        marks = (mark_of(self._authorities_file), mark_of(self._revoked_file))
+        marks = self._look()
         if marks != self._marks or unchanged_too:
             self._marks = marks
             self._read_again()
@@ -120,6 +120,10 @@ class ClientCertificates:
         if self._revoked_file is not None:
             self._check_revoked(certificate, issuer, at)
         return certificate
+
+    def _look(self) -> tuple[object, object]:
+        revoked = None if self._revoked_file is None else mark_of(self._revoked_file)
+        return mark_of(self._authorities_file), revoked
 
     def _check_revoked(self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> None:
         """Check that a certificate is not revoked. Raises: ClientCertificateRefused if it is, or nobody can tell."""

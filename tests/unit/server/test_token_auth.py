@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from trustserver.auth.verified_tokens import MAX_KEPT_TOKENS
 
 from tests.simulator.memory_store import MemoryStore
 from tests.simulator.token_issuer import ISSUER, REALM, SERVICE, access, certify, claims, token
@@ -24,7 +25,6 @@ from trustserver.auth.opening import open_authorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys, libtrust_id
 from trustserver.auth.tokens import TokenVerifier
-from trustserver.auth.verified_tokens import MAX_KEPT_TOKENS
 from trustserver.errors import Forbidden
 from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import Settings
