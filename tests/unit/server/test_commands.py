@@ -113,7 +113,7 @@ def test_wrong_usage_is_told_as_the_client_tells_it(
         (["c"], ["check", "clock", "collections", "completion"]),
         (["collections", ""], ["list", "release"]),
         (["collections", "release", ""], []),
-        (["serve", "--tls"], ["--tls-cert", "--tls-key"]),
+        (["serve", "--tls"], ["--tls-cert", "--tls-client-ca", "--tls-client-crl", "--tls-key"]),
         (["serve", "--data", ""], []),
         (["serve", "--data", "check", "--lis"], ["--listen"]),
         (["serve", "--self-signed", "--lis"], ["--listen"]),
