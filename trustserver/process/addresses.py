@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from trustserver.errors import BadRequest
 from trustserver.settings import Network
 
+_FORWARDING: Final = frozenset({b"x-forwarded-for", b"forwarded"})
 _LONGEST_CHAIN: Final = 16
 """How many addresses of a forwarded chain are looked at, from its end."""
 
@@ -50,6 +52,23 @@ def is_in(address: str, networks: Sequence[Network]) -> bool:
     except ValueError:
         return False
     return any(parsed.version == network.version and parsed in network for network in networks)
+
+
+def check_forwarding(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Check that a proxy's request says once, and in one spelling, from whom the proxy has it.
+
+    A proxy that passes on what its client wrote, and adds a line of its own, leaves two; one that takes `_` for `-`
+    passes on what another does not. Raises: BadRequest.
+    """
+    found: set[bytes] = set()
+    for name, _ in headers:
+        plain = name.replace(b"_", b"-")
+        if plain not in _FORWARDING:
+            continue
+        if plain != name or plain in found:
+            reason = "must come once, and with - in its name: the proxy before this server must replace its client's"
+            raise BadRequest(place=plain.decode(), reason=reason)
+        found.add(plain)
 
 
 def forwarded_address(headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:

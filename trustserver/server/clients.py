@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trustserver.errors import BadRequest
-from trustserver.process.addresses import forwarded_address, is_in
+from trustserver.process.addresses import check_forwarding, forwarded_address, is_in
 from trustserver.process.proxy_certificate import ProxyCertificate
 from trustserver.process.tls import CERTIFICATE
 from trustserver.responses.tuf import problem, problem_response
@@ -115,27 +115,35 @@ class ClientAddresses:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         found = scope.get("client")
         if self._names is None:
-            if self._over_unix or (found and self._trusted):
-                scope["client"] = self._client(found, scope)
-            await self._app(scope, receive, send)
+            await self._answer(found, scope, receive, send)
             return
         connection = self._names.connection(found[0]) if found else None
         if connection is None:
             scope["client"] = None
             await self._app(scope, receive, send)
             return
-        scope["client"] = self._client(connection.peer, scope) if self._asks_proxies else connection.peer
         if connection.certificate is not None:
             scope[CERTIFICATE] = connection.certificate
         connection.request_begins()
         try:
-            await self._app(scope, receive, send)
+            await self._answer(connection.peer, scope, receive, send)
         finally:
             connection.request_ends()
 
-    def _client(self, peer: tuple[str, int], scope: Any) -> tuple[str, int] | None:
-        if not self._over_unix and not is_in(peer[0], self._trusted):
+    async def _answer(self, peer: tuple[str, int] | None, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request of who is connected; from a proxy, of whom that says it has the request from."""
+        try:
+            scope["client"] = self._client(peer, scope) if self._asks_proxies else peer
+        except BadRequest as error:
+            await _refuse(send, error)
+            return
+        await self._app(scope, receive, send)
+
+    def _client(self, peer: tuple[str, int] | None, scope: Any) -> tuple[str, int] | None:
+        """Return address and port of the client, None if not known. Raises: BadRequest if its proxy is not clear."""
+        if not self._over_unix and (peer is None or not is_in(peer[0], self._trusted)):
             return peer
+        check_forwarding(scope["headers"])
         forwarded = forwarded_address(scope["headers"], self._trusted)
         if forwarded is not None:
             return (forwarded, 0)
@@ -156,9 +164,7 @@ class CertificateOfProxy:
         try:
             headers, certificate, is_proxy = self._reader.take(scope["headers"])
         except BadRequest as error:
-            answer = problem_response(400, problem(error, status=400, title="Bad request"))
-            await send(answer.start)
-            await send(answer.body)
+            await _refuse(send, error)
             return
         scope["headers"] = headers
         if is_proxy:
@@ -166,3 +172,9 @@ class CertificateOfProxy:
         if certificate is not None:
             scope[CERTIFICATE] = certificate
         await self._app(scope, receive, send)
+
+
+async def _refuse(send: Any, error: BadRequest) -> None:
+    answer = problem_response(400, problem(error, status=400, title="Bad request"))
+    await send(answer.start)
+    await send(answer.body)

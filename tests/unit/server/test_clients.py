@@ -93,6 +93,41 @@ def test_a_trusted_proxy_is_asked_for_its_client(folder: Path) -> None:
     assert seen(("192.0.2.1", "9"), [(b"x-forwarded-for", b"203.0.113.5")], None) == "192.0.2.1"
 
 
+TWICE = [(b"x-forwarded-for", b"198.51.100.9"), (b"x-forwarded-for", b"203.0.113.5")]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        TWICE,
+        [(b"x_forwarded_for", b"198.51.100.9")],
+        [(b"x-forwarded_for", b"198.51.100.9"), (b"x-forwarded-for", b"203.0.113.5")],
+        [(b"forwarded", b"for=198.51.100.9"), (b"forwarded", b"for=203.0.113.5")],
+    ],
+)
+def test_a_proxy_says_once_whom_it_has_a_request_from(folder: Path, headers: list[tuple[bytes, bytes]]) -> None:
+    names, name, peer = named(folder, "10.0.0.7")
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("it gets no such request")
+
+    for client, through, over_unix in (
+        ((name, "0"), names, False),
+        (("10.0.0.7", "9"), None, False),
+        (None, None, True),
+    ):
+        scope = {"type": "http", "client": client, "headers": headers}
+        asyncio.run(ClientAddresses(app, through, PROXIES, over_unix=over_unix)(scope, None, send))
+    assert [message["status"] for message in sent if "status" in message] == [400] * 3
+    assert peer.counts == [1, -1]
+    # Who is no proxy may write what it likes: nobody looks at it.
+    assert seen(("192.0.2.1", "9"), headers, None) == "192.0.2.1"
+
+
 def test_who_comes_over_a_unix_socket_is_a_proxy_without_an_address(folder: Path) -> None:
     names, name, peer = named(folder, "")
     said = [(b"x-forwarded-for", b"198.51.100.9, 203.0.113.5, 10.0.0.7")]
