@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,15 @@ from tests.unit.server.guarded_site import ISSUED
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
 from trustserver.auth.client_certificates import ClientCertificates
+from trustserver.auth.exchanges import Exchanges
+from trustserver.auth.issuer_keys import IssuerKeys
 from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.auth.tokens import TokenVerifier
+from trustserver.auth.workloads import Issuer
 from trustserver.storage.access_port import AccessStore
+from trustserver.storage.exchange_port import ExchangeStore
 
 _REFERENCE = Path(__file__).parents[3] / "docs/reference/access.md"
 
@@ -69,6 +73,8 @@ class RuledSite(Site):
         registry: bool = False,
         credentials: AccessStore | None = None,
         certificates: ClientCertificates | None = None,
+        exchanged: ExchangeStore | None = None,
+        keys_of: Callable[[Issuer], IssuerKeys] = IssuerKeys,
         **settings: Any,
     ) -> None:
         self.rules_file = file
@@ -82,6 +88,9 @@ class RuledSite(Site):
             clock=self.now,
             seconds=self.uptime,
             certificates=certificates,
+            exchanges=None
+            if exchanged is None
+            else Exchanges(exchanged, self.source.workloads, clock=self.now, keys_of=keys_of),
         )
         super().__init__(store, authorizer=authorizer, **settings)
 
