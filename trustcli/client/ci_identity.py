@@ -7,6 +7,7 @@ that TRUST_ID_TOKEN_FILE names.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from trustcli.http.messages import Response, parse_url
 from trustcli.http.network import Network
 from trustcli.http.refusals import words
 from trustdata import bounded_json
-from trustdata.errors import InvalidName
+from trustdata.errors import InvalidName, shown
 
 EXCHANGE: Final = "/api/v1/access/exchange"
 _LIMIT: Final = 64 * 1024
@@ -58,9 +59,9 @@ def job_token(environ: Mapping[str, str], settings: Settings, network: Network, 
     RemoteMisbehaved.
     """
     if given := environ.get(_GIVEN, "").strip():
-        return checked_token(given, _GIVEN)
+        return _for_us(checked_token(given, _GIVEN), audience, _GIVEN)
     if file := environ.get(_GIVEN_FILE, ""):
-        return token_from_file(Path(file), settings)
+        return _for_us(token_from_file(Path(file), settings), audience, file)
     url, request_token = environ.get(_URL, ""), environ.get(_REQUEST_TOKEN, "")
     if url and request_token:
         return _github_token(url, checked_token(request_token, _REQUEST_TOKEN), network, audience)
@@ -68,6 +69,23 @@ def job_token(environ: Mapping[str, str], settings: Settings, network: Network, 
         "no CI platform has given a token to this job: GitHub Actions does with permissions: id-token: write; for "
         f"others it stands in {_GIVEN} or in the file that {_GIVEN_FILE} names"
     )
+
+
+def _for_us(token: str, audience: str, source: str) -> str:
+    """Return a token if it is for this audience: another server could exchange it where it is for.
+
+    What cannot be read is for the trust server to refuse. Raises: SettingsUnusable.
+    """
+    payload = token.split(".")[1] if token.count(".") == 2 else ""
+    try:
+        claims = bounded_json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return token
+    named = claims.get("aud") if isinstance(claims, dict) else None
+    if named is None or named == audience or (isinstance(named, list) and audience in named):
+        return token
+    reason = f"is a token for {shown(str(named), 100)}, not for {audience}: give the one it is for as --audience"
+    raise SettingsUnusable(place=source, reason=reason)
 
 
 def exchange(link: ServerLink, token: str) -> ExchangedToken:

@@ -68,7 +68,8 @@ class Exchanges:
         token = self._known.get(secret)
         if token is None or self._clock() >= token.expires:
             return None
-        return token if token.workload in self._workloads().workloads else None
+        workload = self._workloads().workloads.get(token.workload)
+        return token if workload is not None and workload.definition == token.definition else None
 
     async def exchange(self, shown: bytes, *, address: str | None) -> tuple[str, ExchangedToken]:
         """Verify a token, and return one of this server for it and what is known of that.
@@ -105,7 +106,8 @@ class Exchanges:
         at = self._clock()
         verified = verifier.verify(shown, at)
         token = new_token()
-        given = _given(token, verified, self._clock().replace(microsecond=0))
+        # By the time at which it was verified: what was shown then is not forgotten, however long the issuer took.
+        given = _given(token, verified, at.replace(microsecond=0))
         if not self._store.exchange(given, most=MAX_KEPT):
             raise TokenRefused(reason="it was shown before, and each counts once", lasting=True)
         return token, given
@@ -137,6 +139,7 @@ def _given(token: str, verified: VerifiedWorkload, at: datetime) -> ExchangedTok
     return ExchangedToken(
         secret=token_digest(token.encode()) or "",
         workload=verified.name,
+        definition=verified.definition,
         shown=verified.token_id,
         created=at,
         expires=expires,

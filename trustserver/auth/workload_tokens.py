@@ -30,12 +30,13 @@ _NOT_FROM_OUTSIDE: Final = "pull_request_target"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedWorkload:
-    """Who has shown a token. `name`: of the workload. `token_id`: the same for no other token, 32 bytes.
+    """Who has shown a token. `name`, `definition`: of the workload. `token_id`: the same for no other token, 32 bytes.
 
     `until`: when the token could no longer be shown, in seconds since 1970.
     """
 
     name: str
+    definition: str
     issuer: str
     token_id: bytes
     until: float
@@ -72,6 +73,7 @@ class WorkloadVerifier:
         workload = self._workloads.of(issuer, unchecked.claims)
         return VerifiedWorkload(
             name=workload.name,
+            definition=workload.definition,
             issuer=issuer.name,
             token_id=_token_id(issuer, unchecked),
             until=unchecked.claims["exp"] + LEEWAY,

@@ -18,6 +18,8 @@ configure. What tokens of which platform say: docs/reference/access.md.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -73,11 +75,15 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """A subject `ci:NAME`: whoever has a token of this issuer with all of these claims."""
+    """A subject `ci:NAME`: whoever has a token of this issuer with all of these claims.
+
+    `definition`: the same text for the same claims of the same issuer, and for no others.
+    """
 
     name: str
     issuer: str
     claims: Mapping[str, str]
+    definition: str = ""
 
     def fits(self, claims: Mapping[str, Any]) -> bool:
         """Return whether a token's claims are those that are asked for, each the same text."""
@@ -128,19 +134,16 @@ def read_workloads(document: Mapping[str, Any], *, file: Path) -> Workloads:
         issuers[issuer.name] = issuer
         urls.add(issuer.url)
     workloads: dict[str, Workload] = {}
+    by_definition: dict[str, str] = {}
     for place, table in tables(document, "workload", MAX_WORKLOADS, file):
         workload = _workload(_Table(table, place=place, file=file), issuers)
         if workload.name in workloads:
             raise StartRefused(what=str(file), reason=f"{place} has the name of a workload before it")
-        same = [other.name for other in workloads.values() if _is_same(other, workload)]
-        if same:
-            raise StartRefused(what=str(file), reason=f"{place} asks for the same claims as {same[0]}")
+        same = by_definition.setdefault(workload.definition, workload.name)
+        if same != workload.name:
+            raise StartRefused(what=str(file), reason=f"{place} asks for the same claims as {same}")
         workloads[workload.name] = workload
     return Workloads(issuers=issuers, workloads=workloads)
-
-
-def _is_same(one: Workload, other: Workload) -> bool:
-    return one.issuer == other.issuer and one.claims == other.claims
 
 
 class _Table(Table):
@@ -196,4 +199,6 @@ def _workload(table: _Table, issuers: Mapping[str, Issuer]) -> Workload:
         raise table.refusal(
             f"needs the claim {immutable}: the other ones of {issuer.platform} can belong to somebody else one day"
         )
-    return Workload(name=table.name(), issuer=issuer.name, claims=claims)
+    stated = json.dumps([issuer.platform, issuer.url, issuer.audience, sorted(claims.items())])
+    definition = hashlib.sha256(stated.encode()).hexdigest()
+    return Workload(name=table.name(), issuer=issuer.name, claims=claims, definition=definition)

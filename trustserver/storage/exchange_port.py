@@ -11,12 +11,14 @@ from typing import Protocol
 class ExchangedToken:
     """A short-lived token. `secret`: what it is known by, never the token itself. Times are whole seconds, UTC.
 
-    `workload`: whom it names. `shown`: what stands for the token that was shown for it, and for no other one.
+    `workload`: whom it names. `definition`: as what that workload was defined then. `shown`: what stands for the token
+    that was shown for it, and for no other one.
     `kept_until`: when neither of the two counts any more.
     """
 
     secret: str = field(repr=False)
     workload: str
+    definition: str
     shown: bytes
     created: datetime
     expires: datetime

@@ -33,6 +33,7 @@ class SqlExchanges:
                     insert(_TOKEN).values(
                         secret=token.secret,
                         workload=token.workload,
+                        definition=token.definition,
                         shown=token.shown.hex(),
                         created=created,
                         expires=to_seconds(token.expires),
@@ -55,6 +56,7 @@ class SqlExchanges:
             ExchangedToken(
                 secret=row.secret,
                 workload=row.workload,
+                definition=row.definition,
                 shown=bytes.fromhex(row.shown),
                 created=from_seconds(row.created),
                 expires=from_seconds(row.expires),

@@ -175,6 +175,7 @@ class ExchangedTokenRow(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     secret: str = Field(max_length=64, unique=True)
     workload: str = Field(max_length=64)
+    definition: str = Field(max_length=64)
     shown: str = Field(max_length=64, unique=True)
     created: int = Field(sa_type=BigInteger)
     expires: int = Field(sa_type=BigInteger)

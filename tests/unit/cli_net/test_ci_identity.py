@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,15 @@ def test_what_stands_in_a_variable_or_a_file_comes_first(serve: Start, tmp_path:
     assert found({**github(server), "TRUST_ID_TOKEN": "e.y.J\n"}) == "e.y.J"
     assert found({**github(server), "TRUST_ID_TOKEN_FILE": str(file)}) == "e.y.J"
     assert server.requests == []
+
+
+@pytest.mark.parametrize("aud", ["https://other.example.com", ["https://other.example.com"], 7])
+def test_a_token_for_another_audience_is_not_sent(aud: object) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"aud": aud}).encode()).decode().rstrip("=")
+    with pytest.raises(SettingsUnusable, match=r"not for https://trust\.example\.com"):
+        found({"TRUST_ID_TOKEN": f"e.{claims}.s"})
+    own = base64.urlsafe_b64encode(json.dumps({"aud": [AUDIENCE]}).encode()).decode().rstrip("=")
+    assert found({"TRUST_ID_TOKEN": f"e.{own}.s"}) == f"e.{own}.s"
 
 
 @pytest.mark.parametrize(

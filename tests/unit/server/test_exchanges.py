@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from tests.simulator.workload_issuers import (
+    AUDIENCE,
     CLUSTER,
     FILE,
     GITHUB,
@@ -141,6 +142,32 @@ def test_a_workload_that_the_rules_no_longer_have_is_nobody(rig: Rig) -> None:
     assert rig.who(rig.exchange(shown(github(jti="2")))) == "other"
 
 
+def test_a_workload_that_is_defined_anew_does_not_get_the_tokens_of_the_old_one(rig: Rig) -> None:
+    token = rig.exchange(shown(github()))
+    before = rig.rules
+    for change in (('{ repository_id = "123" }', '{ repository_id = "124" }'), (AUDIENCE, "https://other.example.com")):
+        rig.rules = read_workloads(tomllib.loads(RULES.replace(*change)), file=FILE)
+        assert rig.who(token) is None
+    rig.rules = before
+    assert rig.who(token) == "app"
+
+
+def test_what_was_shown_while_the_issuer_was_slow_is_not_forgotten(rig: Rig) -> None:
+    token = shown(github(exp=int(NOW.timestamp()) + 3600))
+    rig.exchange(token)
+    rig.at += timedelta(seconds=3600 + LEEWAY - 1)
+    answers = documents()
+
+    def slow(url: str, *, issuer: Issuer, limit: int) -> bytes:
+        rig.at += timedelta(seconds=30)
+        return answers(url, issuer=issuer, limit=limit)
+
+    rig.asked = slow
+    rig.exchanges = rig.start()
+    with pytest.raises(TokenRefused, match="shown before"):
+        rig.exchange(token)
+
+
 def test_keys_stay_known_when_the_rules_change_unless_their_issuer_does(rig: Rig) -> None:
     asked = documents()
     rig.asked = asked
@@ -215,6 +242,7 @@ def test_the_store_gives_back_what_it_was_given(rig: Rig) -> None:
         return ExchangedToken(
             secret=f"{number:064x}",
             workload="app",
+            definition="d" * 64,
             shown=bytes([number] * 32),
             created=NOW,
             expires=NOW + timedelta(minutes=minutes),

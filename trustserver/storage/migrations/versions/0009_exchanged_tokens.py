@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("secret", sa.String(length=64), nullable=False),
         sa.Column("workload", sa.String(length=64), nullable=False),
+        sa.Column("definition", sa.String(length=64), nullable=False),
         sa.Column("shown", sa.String(length=64), nullable=False),
         sa.Column("created", sa.BigInteger(), nullable=False),
         sa.Column("expires", sa.BigInteger(), nullable=False),
