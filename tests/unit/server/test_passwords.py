@@ -336,6 +336,32 @@ def test_a_session_ends_with_time_with_its_password_and_with_its_user(people: Ru
     assert status(held) == 401
 
 
+@pytest.mark.parametrize("change", ["password", "end", "rules"])
+@pytest.mark.parametrize("path", [FILE, "/api/v1/events", "/api/v1/access/whoami", "/api/v1/token"])
+def test_what_is_taken_away_while_a_password_is_checked_counts_at_once(
+    people: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch, path: str, change: str
+) -> None:
+    def meanwhile(password: bytes, stored: str) -> bool:
+        if change == "password":
+            store.put([user("alice", "fits another one", "pull")], by=NOBODY)
+        elif change == "end":
+            store.end(CredentialKind.USER, "alice", NOW, by=NOBODY)
+        else:
+            people.write(rules_text(("user:alice", "*", "deny", "pull audit")))
+        people.source.refresh(unchanged_too=True)
+        return True
+
+    people.rule(rules_text(("user:alice", "*", "allow", "pull audit")))
+    monkeypatch.setattr(password_checks, "check_password", meanwhile)
+    answer = people.get(path, headers=basic("alice"))
+    if change != "rules":
+        assert (answer.status_code, "www-authenticate" in answer.headers) == (401, True)
+    elif path.endswith("whoami"):
+        assert not answer.json()["rights"]["pull"]["allowed"]
+    else:
+        assert answer.status_code == (200 if path.endswith("token") else 403)
+
+
 def test_nobody_makes_a_session_but_the_server(people: RuledSite) -> None:
     held = session(people, **basic("alice"))["Authorization"].removeprefix("Bearer ")
     until, kind, name, mac = held.removeprefix("cs_").split(".")
