@@ -314,7 +314,7 @@ class AccessAuthorizer:
             stored = None if user is None else user.stored.secret
             good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
             now = self._user(credential)  # what was checked must be what counts after the wait
-            if good and user and now and caller_of(now).bound_to == caller_of(user).bound_to:
+            if good and user and now and now.bound_to == user.bound_to:
                 return caller_of(now)
             raise self._challenge(required, "the name or the password is wrong", sender.headers)
         if credential.scheme == "bearer" and self._registry is not None:
@@ -434,7 +434,7 @@ class AccessAuthorizer:
         )
         if known is None or not known.stored.is_valid(at):
             return None
-        genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
+        genuine = self._sessions.is_genuine(session, known.bound_to, at=at.timestamp())
         return caller_of(known) if genuine else None
 
 

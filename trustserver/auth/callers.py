@@ -69,7 +69,7 @@ def caller_of(known: KnownCredential) -> Caller:
     """Return whom a credential of this server names. A session of it ends earlier; then the login gets another."""
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
     subject = Subject(name=known.stored.name, kind=kind)
-    return Caller(subject=subject, own=known.own, expires=known.stored.expires, bound_to=known.stored.secret)
+    return Caller(subject=subject, own=known.own, expires=known.stored.expires, bound_to=known.bound_to)
 
 
 def caller_with(grant: Grant) -> Caller:

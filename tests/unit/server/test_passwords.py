@@ -280,6 +280,21 @@ def test_a_bcrypt_hash_is_replaced_after_the_first_good_login(
 # --- sessions
 
 
+def test_a_session_outlives_the_better_hash_of_its_password_and_no_other_one(
+    site: RuledSite, store: AccessStore
+) -> None:
+    store.put([user("alice", bcrypt_of(SECRET), "pull")], by=NOBODY)
+    site.source.refresh()
+    first = session(site, **basic("alice"))
+    site.source.refresh()
+    assert not is_bcrypt(store.credentials()[0].secret)
+    for held in (first, session(site, **basic("alice"))):
+        assert site.get(FILE, headers=held).status_code == 200
+    store.put([user("alice", bcrypt_of(SECRET), "pull")], by=NOBODY)
+    site.source.refresh()
+    assert site.get(FILE, headers=first).status_code == 401
+
+
 def session(site: RuledSite, **headers: str) -> dict[str, str]:
     """What a client of registries makes of a challenge."""
     answer = site.get("/api/v1/token?service=test&scope=anything", headers=headers)
