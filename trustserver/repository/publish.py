@@ -153,13 +153,14 @@ class Publishing:
         subject: str,
         at: datetime,
         served_format: ServedFormat | None = None,
+        permit: Callable[[], None] = lambda: None,
         by: Actor = NOBODY,
     ) -> int:
         """Delete a collection and leave a tombstone. Return the new revision.
 
-        `by`: the subject, for the record. `served_format`: the format that it must have; None for any.
-        Raises: NoTrustData, GoneCollection (it is deleted already), CollectionExists (it is in another format),
-        NotStored.
+        `by`: the subject, for the record. `served_format`: the format that it must have; None for any. `permit`: is
+        called before it is deleted. Raises: what `permit` does; NoTrustData, GoneCollection (it is deleted already),
+        CollectionExists (it is in another format), NotStored.
         """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
@@ -172,6 +173,7 @@ class Publishing:
             tombstone = self._tombstone(state, subject, at)
             stored_format = find_format(state.format)
             frees_name = stored_format is not None and stored_format.in_feed
+            permit()
             try:
                 return self._committer.delete(
                     gun,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.simulator.memory_store import MemoryStore
+from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
@@ -26,6 +27,7 @@ from trustserver.errors import StartRefused
 from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import load
+from trustserver.storage.ports import StoredCollection
 
 NEW = GUN("registry.example.com/team/new")
 OWN_CHALLENGE = 'Bearer realm="https://test/api/v1/token",service="test",scope="'
@@ -177,6 +179,39 @@ def test_rights_that_end_while_an_upload_is_judged_store_nothing(
     answer = site.publish({TARGETS: owner.targets()})
     assert (answer.status_code, answer.json()["right"]) == (401, "push")
     assert site.file("timestamp.json").content == before
+
+
+class RuledNotarySite(RuledSite, NotarySite):
+    """Rules for collections of both formats."""
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("DELETE", f"/api/v1/collections/{GUN_A}", "delete"),
+        ("DELETE", f"/v2/{GUN_N}/_trust/tuf/", "delete"),
+        ("POST", f"/api/v1/collections/{GUN_A}/keys/timestamp", "rotate"),
+        ("POST", f"/v2/{GUN_N}/_trust/tuf/timestamp.key", "rotate"),
+        ("GET", f"/v2/{GUN_N}/_trust/tuf/snapshot.key", "push"),
+    ],
+)
+def test_rights_that_end_before_a_deletion_or_a_key_is_stored_store_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, right: str
+) -> None:
+    site = RuledNotarySite(file, rules_text(("anonymous", "*", "allow", "admin")))
+    site.begin()
+    site.begin_notary(holds_snapshot=True)
+    load = site.store.load
+    before = [load(GUN(gun)) for gun in (GUN_A, GUN_N)]
+
+    def meanwhile(gun: GUN, **options: Any) -> StoredCollection:
+        site.rule(rules_text(("anonymous", "*", "allow", "pull")))
+        return load(gun, **options)
+
+    monkeypatch.setattr(site.store, "load", meanwhile)
+    answer = site.request(method, path)
+    assert (answer.status_code, right in answer.text) == (401, True)
+    assert [load(GUN(gun)) for gun in (GUN_A, GUN_N)] == before
 
 
 # --- registry tokens beside rules
