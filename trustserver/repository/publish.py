@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, ROOT, RoleName, is_delegated
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName, is_delegated
 from trustdata.verification.candidate_set import Candidate, check_online_roles
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
@@ -135,7 +135,7 @@ class Publishing:
                     raise
                 cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
-            permit(candidate.changed, stored.state.status is not Status.LIVE)
+            permit(_changed(stored, candidate), stored.state.status is not Status.LIVE)
             try:
                 after = self._committer.commit(
                     stored, candidate.roles, candidate.changed, issued, subject=subject, by=by, changes=judged.changes
@@ -240,6 +240,18 @@ class Publishing:
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
+
+
+def _changed(stored: ParsedCollection, candidate: Candidate) -> Collection[RoleName]:
+    """Return the roles that an upload changes for clients.
+
+    Its own snapshot (Notary v1) can take a role from them, or give them one back, without a new file of the role.
+    """
+    if candidate.snapshot is None or SNAPSHOT not in stored.envelopes:
+        return candidate.changed
+    old, new = stored.envelopes[SNAPSHOT].snapshot.meta, candidate.snapshot.snapshot.meta
+    moved = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return {*candidate.changed, *(RoleName(name.removesuffix(".json")) for name in moved)}
 
 
 def _deleted(state: StoredCollection, tombstone: Tombstone, by: Actor, at: datetime) -> NewEvent:

@@ -17,7 +17,8 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
-from trustdata.roles import TARGETS, RoleName
+from trustdata.roles import SNAPSHOT, TARGETS, RoleName
+from trustdata.wire.notary import NOTARY
 from trustserver.api.notary_routes import Operation
 from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
 from trustserver.auth.opening import open_authorizer
@@ -163,6 +164,34 @@ def test_bound_rights_are_judged_by_what_an_upload_changes(file: Path) -> None:
     assert site.publish({ci: first}).status_code == 200
 
 
+class RuledNotarySite(RuledSite, NotarySite):
+    """Rules for collections of both formats."""
+
+
+def test_bound_rights_are_judged_by_what_the_owners_snapshot_leaves_out_or_puts_back(file: Path) -> None:
+    admin, only_ci = rules_text(("anonymous", "*", "allow", "admin")), bound(RoleName("targets/ci"))
+    site = RuledNotarySite(file, admin)
+    owner = site.begin_notary(holds_snapshot=True)
+    ci, alice = (owner.add_delegation(f"targets/{name}") for name in ("ci", "alice"))
+    files = {TARGETS: owner.targets(), ci: owner.targets(ci), alice: owner.targets(alice)}
+    assert site.upload({**files, SNAPSHOT: owner.snapshot()}).status_code == 200
+    full = dict(owner.written[SNAPSHOT].snapshot.meta)
+    less = {name: meta for name, meta in full.items() if name != "targets/alice.json"}
+    for rules, meta, status in (
+        (only_ci, less, 401),
+        (only_ci, {**full, "targets/bob.json": full["targets/ci.json"]}, 401),
+        (only_ci, full, 200),
+        (admin, less, 200),
+        (only_ci, full, 401),
+        (only_ci, less, 200),
+    ):
+        site.rule(rules)
+        assert site.upload({SNAPSHOT: owner.snapshot(meta=meta)}).status_code == status, (rules, meta)
+    changed = owner.targets(ci)
+    less["targets/ci.json"] = NOTARY.meta(owner.written[ci])
+    assert site.upload({ci: changed, SNAPSHOT: owner.snapshot(meta=less)}).status_code == 200
+
+
 def test_rights_that_end_while_an_upload_is_judged_store_nothing(
     store: MemoryStore, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,10 +208,6 @@ def test_rights_that_end_while_an_upload_is_judged_store_nothing(
     answer = site.publish({TARGETS: owner.targets()})
     assert (answer.status_code, answer.json()["right"]) == (401, "push")
     assert site.file("timestamp.json").content == before
-
-
-class RuledNotarySite(RuledSite, NotarySite):
-    """Rules for collections of both formats."""
 
 
 @pytest.mark.parametrize(
