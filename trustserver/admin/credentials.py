@@ -17,6 +17,7 @@ from trustdata.duration import parse_duration
 from trustdata.errors import InvalidName
 from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import make_token
+from trustserver.auth.credentials import SECRET_PREFIXES
 from trustserver.auth.rules import own_rule
 from trustserver.errors import StartRefused
 from trustserver.settings import GivenSettings, load
@@ -107,6 +108,10 @@ def check_name(kind: str, name: str) -> None:
     """Check the name of a token or user. Raises: InvalidName."""
     if not _NAME.fullmatch(name):
         raise InvalidName(kind=kind, name=name, reason="must be 1 to 64 letters, digits, ., _, @, + and -")
+    if name.startswith(SECRET_PREFIXES):
+        raise InvalidName(
+            kind=kind, name=name, reason=f"must not begin with {' or '.join(SECRET_PREFIXES)}, as tokens do"
+        )
 
 
 def _until(expires: str, at: datetime) -> datetime | None:

@@ -19,7 +19,7 @@ from trustdata.wire.formats import wire_named
 from trustserver.api.actors import actor_of
 from trustserver.api.client_address import sender_of
 from trustserver.api.gun_path import GUN_KEY
-from trustserver.api.permits import permit_for
+from trustserver.api.permits import permit_for, still_allowed
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
@@ -173,8 +173,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
         checked = _online(role)
         # Reading is not enough, since a key for a rotation may be made and stored.
         subject = await allowed(request, Action.PUBLISH, gun)
-        by = actor_of(request.scope, subject)
-        record = await asyncio.to_thread(services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire, by=by)
+        by, permit = actor_of(request.scope, subject), still_allowed(services.authorizer, subject, Action.PUBLISH, gun)
+        record = await asyncio.to_thread(
+            services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire, permit=permit, by=by
+        )
         permit_for(services.authorizer, subject, Action.PUBLISH, gun)((), record.state is KeyState.OFFERED)
         return _key_view(record)
 
@@ -184,7 +186,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
         checked = _online(role)
         subject = await allowed(request, Action.MANAGE_KEYS, gun)
         by = actor_of(request.scope, subject)
-        record = await asyncio.to_thread(services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire, by=by)
+        permit = still_allowed(services.authorizer, subject, Action.MANAGE_KEYS, gun)
+        record = await asyncio.to_thread(
+            services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire, permit=permit, by=by
+        )
         _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
         return _key_view(record)
 
@@ -199,7 +204,10 @@ def management_router(services: Services, collection_import: CollectionImport) -
         """Delete the collection with all of its files and keys. A tombstone remains."""
         subject = await allowed(request, Action.DELETE, gun)
         by, name = actor_of(request.scope, subject), stored_name(subject)
-        revision = await asyncio.to_thread(services.publishing.delete, gun, subject=name, at=clock(), by=by)
+        permit = still_allowed(services.authorizer, subject, Action.DELETE, gun)
+        revision = await asyncio.to_thread(
+            services.publishing.delete, gun, subject=name, at=clock(), permit=permit, by=by
+        )
         services.metrics.deletions.inc()
         _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
         return DeletedView(gun=gun, revision=revision)

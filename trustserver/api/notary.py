@@ -25,7 +25,7 @@ from trustserver.api.gun_path import App, Receive, Scope, Send, raw_path
 from trustserver.api.notary_errors import Access, send_notary_error
 from trustserver.api.notary_parts import NotaryParts
 from trustserver.api.notary_routes import Operation, Route, is_notary_path, match_route
-from trustserver.api.permits import permit_for
+from trustserver.api.permits import permit_for, still_allowed
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.sending import send_body
 from trustserver.api.services import Services
@@ -197,6 +197,7 @@ class NotaryApi:
                 subject=stored_name(subject),
                 at=self._services.clock(),
                 served_format=SERVED_NOTARY,
+                permit=still_allowed(self._authorizer, subject, Action.DELETE, gun),
                 by=by,
             )
         except (NoTrustData, GoneCollection):
@@ -205,9 +206,11 @@ class NotaryApi:
         _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
 
     async def _key(self, route: Route, subject: Subject, by: Actor) -> KeyRecord:
+        permit = still_allowed(self._authorizer, subject, Action.PUBLISH, route.gun)
+        at = self._services.clock()
         try:
             record = await asyncio.to_thread(
-                self._services.online.key, route.gun, route.role, self._services.clock(), wire=NOTARY, by=by
+                self._services.online.key, route.gun, route.role, at, wire=NOTARY, permit=permit, by=by
             )
         except CollectionExists as error:  # a collection in another format does not exist for these clients
             raise NoTrustData(gun=route.gun) from error
@@ -216,9 +219,10 @@ class NotaryApi:
 
     async def _new_key(self, route: Route, subject: Subject, by: Actor) -> KeyRecord:
         gun, role = route.gun, route.role
+        permit = still_allowed(self._authorizer, subject, Action.MANAGE_KEYS, gun)
         try:
             record = await asyncio.to_thread(
-                self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY, by=by
+                self._services.online.new_key, gun, role, self._services.clock(), wire=NOTARY, permit=permit, by=by
             )
         except NotThere:  # nothing is published yet: another key for the first publish
             self._authorizer.check_change(subject, Action.MANAGE_KEYS, gun, begins=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
@@ -17,3 +18,8 @@ def permit_for(authorizer: Authorizer, subject: Subject, action: Action, gun: GU
         authorizer.check_change(subject, action, gun, changed=changed, begins=begins)
 
     return permit
+
+
+def still_allowed(authorizer: Authorizer, subject: Subject, action: Action, gun: GUN) -> Callable[[], None]:
+    """Return what asks whether a subject may still do this. It raises Forbidden if not."""
+    return partial(authorizer.check_change, subject, action, gun)

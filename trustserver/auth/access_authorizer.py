@@ -144,17 +144,15 @@ class AccessAuthorizer:
 
     async def authorize(self, sender: Sender, action: Action, gun: GUN) -> Subject:
         """Return who sent the request, if they may do this to the collection. Raises: Forbidden, Overloaded."""
-        state = self._source.state
-        if not state.decides:
+        if not self._source.state.decides:
             return await self._otherwise.authorize(sender, action, gun)
         if self._reads_are_open and action is Action.READ:
             return ANONYMOUS  # a bad credential is not refused here, as in TokenAuthorizer
         required = required_access(action, gun)
         caller = await self._caller(sender, required)
+        rules, own, only_own = self._source.state.rules, caller.own_for(gun), caller.grant is not None
         for right in sorted(NEEDED[action]):
-            decision = state.rules.decide(
-                caller.subject, right, gun, own=caller.own_for(gun), only_own=caller.grant is not None
-            )
+            decision = rules.decide(caller.subject, right, gun, own=own, only_own=only_own)
             self._demand(decision, right, caller, required, sender.headers)
         return caller.subject
 
@@ -187,12 +185,11 @@ class AccessAuthorizer:
 
         Raises: Forbidden, Overloaded.
         """
-        state = self._source.state
-        if not state.decides:
+        if not self._source.state.decides:
             return await self._otherwise.authorize_catalog(sender, only=only)
         caller = await self._caller(sender, CATALOG)
-        own, only_own = caller.own_for(EVERY_NAME), caller.grant is not None
-        decision = state.rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
+        rules, own, only_own = self._source.state.rules, caller.own_for(EVERY_NAME), caller.grant is not None
+        decision = rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
         self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
         return caller.subject
 
@@ -225,20 +222,18 @@ class AccessAuthorizer:
         subject = caller.subject
         if subject.kind in _NO_SESSIONS:
             raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
-        known = self._source.state.named.get((STORED[subject.kind], subject.name)) if subject.authenticated else None
-        bound_to = "" if known is None else known.stored.secret
-        return self._sessions.make(str(subject.kind), subject.name, bound_to, at=self._clock().timestamp())
+        return self._sessions.make(str(subject.kind), subject.name, caller.bound_to, at=self._clock().timestamp())
 
     async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
 
         Raises: Forbidden if the credential is no good; Overloaded.
         """
-        state = self._source.state
-        if not state.decides:
+        if not self._source.state.decides:
             return await self._otherwise.who_is(sender, name)
         caller = await self._caller(sender, PING)
-        rights = {str(right): _held(state.rules, caller, right, name) for right in Right}
+        rules = self._source.state.rules
+        rights = {str(right): _held(rules, caller, right, name) for right in Right}
         known = caller.subject.authenticated
         challenge = "" if known else self._challenge(everything_on(name), "", sender.headers).challenge
         return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
@@ -296,7 +291,10 @@ class AccessAuthorizer:
         return None if grant is None else caller_with(grant)
 
     async def _caller(self, sender: Sender, required: RequiredAccess) -> Caller:
-        """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded."""
+        """Return who sent a request. Raises: Forbidden if the credential is no good; Overloaded.
+
+        It may take a while, so that the rules are to be looked at afterwards.
+        """
         try:
             known = self._known_caller(sender)
         except ClientCertificateRefused as error:
@@ -314,11 +312,10 @@ class AccessAuthorizer:
         if credential.user:
             user = self._user(credential)
             stored = None if user is None else user.stored.secret
-            if (
-                await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
-                and user
-            ):
-                return caller_of(user)
+            good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
+            now = self._user(credential)  # what was checked must be what counts after the wait
+            if good and user and now and now.bound_to == user.bound_to:
+                return caller_of(now)
             raise self._challenge(required, "the name or the password is wrong", sender.headers)
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(sender, required)
@@ -437,7 +434,7 @@ class AccessAuthorizer:
         )
         if known is None or not known.stored.is_valid(at):
             return None
-        genuine = self._sessions.is_genuine(session, known.stored.secret, at=at.timestamp())
+        genuine = self._sessions.is_genuine(session, known.bound_to, at=at.timestamp())
         return caller_of(known) if genuine else None
 
 

@@ -32,9 +32,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCredential:
-    """A credential, and the rights that it brings along, if any."""
+    """A credential, and the rights that it brings along, if any.
+
+    `bound_to`: what its sessions are bound to. Another password moves it, and a better hash of the same one does not.
+    """
 
     stored: StoredCredential
+    bound_to: str = field(repr=False)
     own: Rule | None = None
 
 
@@ -87,6 +91,8 @@ class AccessSource:
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
+        self._bound_to: dict[str, str] = {}
+        """What sessions of a password are bound to, by the better hash of it that this process has stored."""
         self._rules_failure = ""
         self._store_failure = ""
         self._record_failure = ""
@@ -143,9 +149,11 @@ class AccessSource:
     def upgrade_password(self, user: str, before: str, after: str) -> None:
         """Store a better hash of the same password, from any thread. If that fails, the next login tries it again."""
         if self._store is not None:
+            self._bound_to[after] = before  # first of all, since the thread that looks may see the new hash at once
             try:
                 self._store.change_secret(CredentialKind.USER, user, before=before, after=after)
             except NotStored as error:
+                del self._bound_to[after]
                 _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
 
     def failures(self) -> list[str]:
@@ -159,11 +167,25 @@ class AccessSource:
         changes = self._store.changes()
         if changes == self._changes:
             return
-        known = [_known(stored) for stored in self._store.credentials()]
+        known = [self._known(stored) for stored in self._store.credentials()]
         self._changes = changes
         tokens = {each.stored.secret: each for each in known if each.stored.kind is CredentialKind.TOKEN}
         named = {(each.stored.kind, each.stored.name): each for each in known}
         self._take(replace(self.state, tokens=tokens, named=named))
+
+    def _known(self, stored: StoredCredential) -> KnownCredential:
+        """Return a credential with its rights. What a newer version of this program has given is no right here."""
+        own = None
+        if stored.rights:
+            try:
+                own = own_rule(stored.rights, stored.names, stored.roles, what=f"what the {stored.kind} brings along")
+            except StartRefused as error:
+                _log.error(
+                    "a credential has rights that are not known",
+                    extra={"credential": stored.name, "reason": str(error)},
+                )
+        bound_to = self._bound_to.get(stored.secret, stored.secret)
+        return KnownCredential(stored=stored, bound_to=bound_to, own=own)
 
     def _refresh_rules(self, *, unchanged_too: bool) -> None:
         if self._file is None:
@@ -228,16 +250,3 @@ class AccessSource:
     def _warn(rules: AccessRules) -> None:
         for warning in rules.warnings:
             _log.warning("odd in the rules", extra={"reason": warning})
-
-
-def _known(stored: StoredCredential) -> KnownCredential:
-    """Return a credential with its rights. What a newer version of this program has given to it is no right here."""
-    own = None
-    if stored.rights:
-        try:
-            own = own_rule(stored.rights, stored.names, stored.roles, what=f"what the {stored.kind} brings along")
-        except StartRefused as error:
-            _log.error(
-                "a credential has rights that are not known", extra={"credential": stored.name, "reason": str(error)}
-            )
-    return KnownCredential(stored=stored, own=own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -20,13 +20,15 @@ from trustserver.storage.access_port import CredentialKind
 class Caller:
     """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says.
 
-    `expires`: when the credential ends; None: at no set time.
+    `expires`: when the credential ends; None: at no set time. `bound_to`: what its sessions are bound to, if
+    anything.
     """
 
     subject: Subject
     own: Rule | None = None
     grant: Grant | None = None
     expires: datetime | None = None
+    bound_to: str = field(default="", repr=False)
 
     def own_for(self, name: str) -> Rule | None:
         """Return the rights that the credential brings along for one name, or for `*`."""
@@ -66,7 +68,8 @@ def ended_words(known: KnownCredential, at: datetime) -> str:
 def caller_of(known: KnownCredential) -> Caller:
     """Return whom a credential of this server names. A session of it ends earlier; then the login gets another."""
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    return Caller(subject=Subject(name=known.stored.name, kind=kind), own=known.own, expires=known.stored.expires)
+    subject = Subject(name=known.stored.name, kind=kind)
+    return Caller(subject=subject, own=known.own, expires=known.stored.expires, bound_to=known.bound_to)
 
 
 def caller_with(grant: Grant) -> Caller:

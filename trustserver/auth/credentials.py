@@ -13,6 +13,8 @@ from trustserver.auth.sessions import PREFIX as SESSION_PREFIX
 
 MAX_BASIC: Final = 1024
 """The longest name with its password, in bytes of base64."""
+SECRET_PREFIXES: Final = (PREFIX.decode(), SESSION_PREFIX.decode())
+"""What no name begins with: it would be a token in the wrong place, and names reach logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def read_credential(value: bytes) -> Credential:
         text = user.decode()
     except (binascii.Error, UnicodeDecodeError):
         return Credential(scheme=name)
-    if not colon or not text:
+    if not colon or not text or text.startswith(SECRET_PREFIXES):
         return Credential(scheme=name)
     return Credential(
         scheme=name, user=text, password=password, api_token=password if password.startswith(PREFIX) else b""

@@ -2,7 +2,8 @@
 
 A check takes a tenth of a second and 19 MiB on purpose. So its result is remembered for some minutes, under a keyed
 hash of name, password and what they were checked against: clients send their password with every request. Guessing is
-bounded for each address and for each user, and nobody who was let in before waits behind those who guess.
+bounded for each address, and nobody who was let in before waits behind those who guess. It is not bounded for each
+user: anybody could lock anybody out (docs/adr/0081). Nor is it where no address is known: all would be locked out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeAlias
+from typing import Final
 
 from trustserver.auth.passwords import MAX_PASSWORD, NOBODYS, check_password, hash_password, is_bcrypt
 from trustserver.errors import Overloaded
@@ -28,13 +29,7 @@ MAX_WAITING: Final = 32
 """How many checks may wait: together they take three seconds."""
 FAILURES: Final = 10
 """How many wrong passwords one address may send in FAILURES_SECONDS; those that are being checked count as wrong."""
-FAILURES_OF_USER: Final = 30
-"""How many wrong passwords for one user may come in FAILURES_SECONDS, from whatever addresses."""
 FAILURES_SECONDS: Final = 60.0
-
-_TOO_MANY: Final = ("wrong passwords from this address", "wrong passwords for this user")
-_Source: TypeAlias = tuple[str, str]
-"""Under what failures are counted: an address or a user, which the first text says."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,8 +46,8 @@ class PasswordChecks:
         self._good: OrderedDict[bytes, float] = OrderedDict()
         self._bad: OrderedDict[bytes, float] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
-        self._running_by: Counter[_Source] = Counter()
-        self._failures: OrderedDict[_Source, list[float]] = OrderedDict()
+        self._running_by: Counter[str] = Counter()
+        self._failures: OrderedDict[str, list[float]] = OrderedDict()
 
     def close(self) -> None:
         """End the thread, once it has nothing to do."""
@@ -66,8 +61,7 @@ class PasswordChecks:
     async def check(self, user: str, password: bytes, stored: str | None, *, address: str | None) -> bool:
         """Return whether a password is the one that is stored. `stored`: None if there is no such user.
 
-        Raises: Overloaded if the address has sent too many wrong ones, or too many came for this user, or too many
-        checks wait.
+        Raises: Overloaded if the address has sent too many wrong ones, or too many checks wait.
         """
         against = NOBODYS if stored is None else stored
         mark, now = self._mark(user, password, against), self._seconds()
@@ -75,24 +69,24 @@ class PasswordChecks:
             return True
         if self._bad.get(mark, now) > now or len(password) > MAX_PASSWORD:
             return False
-        task = self._running.get(mark) or self._begin(mark, user, password, against, address or "")
+        task = self._running.get(mark) or self._begin(mark, user, password, against, address)
         good = await asyncio.shield(task)  # others may wait for it too, if this client leaves
         return good and stored is not None
 
-    def _begin(self, mark: bytes, user: str, password: bytes, against: str, address: str) -> asyncio.Task[bool]:
-        sources: tuple[_Source, ...] = (("address", address), ("user", user))
-        for source, most, what in zip(sources, (FAILURES, FAILURES_OF_USER), _TOO_MANY, strict=True):
-            if self._recent_failures(source) + self._running_by[source] >= most:
-                raise Overloaded(what=what, seconds=int(FAILURES_SECONDS))
+    def _begin(self, mark: bytes, user: str, password: bytes, against: str, address: str | None) -> asyncio.Task[bool]:
+        counted = () if address is None else (address,)
+        for each in counted:
+            if self._recent_failures(each) + self._running_by[each] >= FAILURES:
+                raise Overloaded(what="wrong passwords from this address", seconds=int(FAILURES_SECONDS))
         if len(self._running) >= MAX_WAITING:
             raise Overloaded(what="passwords wait for their check")
         task = asyncio.create_task(self._check(mark, user, password, against, address))
         self._running[mark] = task
-        self._running_by.update(sources)
+        self._running_by.update(counted)
 
         def ended(done: asyncio.Task[bool]) -> None:
             del self._running[mark]
-            self._running_by.subtract(sources)
+            self._running_by.subtract(counted)
             self._running_by += Counter()  # drops those that have none
             if not done.cancelled():
                 done.exception()  # whoever waited has got it; without this, asyncio logs one that nobody waited for
@@ -100,7 +94,7 @@ class PasswordChecks:
         task.add_done_callback(ended)
         return task
 
-    async def _check(self, mark: bytes, user: str, password: bytes, against: str, address: str) -> bool:
+    async def _check(self, mark: bytes, user: str, password: bytes, against: str, address: str | None) -> bool:
         loop = asyncio.get_running_loop()
         good = await loop.run_in_executor(self._thread, self._check_in_thread, user, password, against)
         remembered = self._good if good else self._bad
@@ -109,11 +103,11 @@ class PasswordChecks:
             remembered.popitem(last=False)
         if not good:
             _log.warning("wrong name or password", extra={"user": user[:64], "client": address})
-            for source in (("address", address), ("user", user)):
-                self._failures.setdefault(source, []).append(self._seconds())
-                self._failures.move_to_end(source)
-            while len(self._failures) > 2 * MAX_REMEMBERED:
-                self._failures.popitem(last=False)
+            if address is not None:
+                self._failures.setdefault(address, []).append(self._seconds())
+                self._failures.move_to_end(address)
+                if len(self._failures) > MAX_REMEMBERED:
+                    self._failures.popitem(last=False)
         return good
 
     def _check_in_thread(self, user: str, password: bytes, against: str) -> bool:
@@ -122,13 +116,13 @@ class PasswordChecks:
             self._upgrade(user, against, hash_password(password))
         return good
 
-    def _recent_failures(self, source: _Source) -> int:
+    def _recent_failures(self, address: str) -> int:
         since = self._seconds() - FAILURES_SECONDS
-        times = [at for at in self._failures.get(source, ()) if at > since]
+        times = [at for at in self._failures.get(address, ()) if at > since]
         if times:
-            self._failures[source] = times
+            self._failures[address] = times
         else:
-            self._failures.pop(source, None)
+            self._failures.pop(address, None)
         return len(times)
 
     def _mark(self, user: str, password: bytes, against: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -70,20 +70,30 @@ class OnlineRoles:
 
     # -- keys -----------------------------------------------------------------------------------------------
 
-    def key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat, by: Actor = NOBODY) -> KeyRecord:
+    def key(
+        self,
+        gun: GUN,
+        role: RoleName,
+        at: datetime,
+        *,
+        wire: WireFormat,
+        permit: Callable[[], None] = lambda: None,
+        by: Actor = NOBODY,
+    ) -> KeyRecord:
         """Return the server's key for an online role of a collection; it is made if there is none, for `by`.
 
         For a collection: the key that root names or, if root names a key that the server does not hold (in Notary v1
         owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
         for OFFER_LIFETIME; it is derived and not stored, since anybody may ask for any name. `wire`: the format that
-        the caller uses. Raises: GoneCollection, CollectionExists (the collection is in another format), NotThere and
-        RevisionMoved (it kept changing), NotStored, ClockJumped (a new key).
+        the caller uses. `permit`: as for `new_key`. Raises: what `permit` does; GoneCollection, CollectionExists (the
+        collection is in another format), NotThere and RevisionMoved (it kept changing), NotStored, ClockJumped (a new
+        key).
         """
         state = self._store.load(gun, only=(ROOT,))
         _refuse_other_format(state, wire)
         if state.status is Status.LIVE:
             root = wire.parse(ROOT, state.files[ROOT].raw).root
-            return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire, by=by)
+            return held_key(state, root, role, wire) or self.new_key(gun, role, at, wire=wire, permit=permit, by=by)
         self.check_clock(at)
         return self._offers.newest(state, role, at)
 
@@ -99,12 +109,21 @@ class OnlineRoles:
         self.check_clock(at)
         return self._offers.another(state, role, at)
 
-    def new_key(self, gun: GUN, role: RoleName, at: datetime, *, wire: WireFormat, by: Actor = NOBODY) -> KeyRecord:
+    def new_key(
+        self,
+        gun: GUN,
+        role: RoleName,
+        at: datetime,
+        *,
+        wire: WireFormat,
+        permit: Callable[[], None] = lambda: None,
+        by: Actor = NOBODY,
+    ) -> KeyRecord:
         """Return a new key to rotate to, made for `by`. It becomes CURRENT with a root that names it.
 
-        The same key is returned again until OFFER_LIFETIME is over. Raises: NotThere (no such collection),
-        GoneCollection, CollectionExists (the collection is in another format), NotStored, RevisionMoved (the collection
-        kept changing), ClockJumped.
+        The same key is returned again until OFFER_LIFETIME is over. `permit`: is called before a key is stored.
+        Raises: what `permit` does; NotThere (no such collection), GoneCollection, CollectionExists (the collection is
+        in another format), NotStored, RevisionMoved (the collection kept changing), ClockJumped.
         """
         for attempt in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
@@ -116,6 +135,7 @@ class OnlineRoles:
                     return key
             self.check_clock(at)
             record = self._make_key(gun, role, KeyState.PENDING, at)
+            permit()
             try:
                 self._store.add_pending(record, base=state.revision, event=_key_made(state, record, by, at))
             except RevisionMoved:

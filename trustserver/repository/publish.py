@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 from trustdata.errors import CollectionExists, NoTrustData, NotStored, TrustError
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, ROOT, RoleName, is_delegated
+from trustdata.roles import ONLINE, ROOT, SNAPSHOT, RoleName, is_delegated
 from trustdata.verification.candidate_set import Candidate, check_online_roles
 from trustserver.errors import RevisionMoved
 from trustserver.repository.commit import Committer
@@ -135,7 +135,7 @@ class Publishing:
                     raise
                 cached = None  # refused because the cached state was outdated: check again on the stored one
                 continue
-            permit(candidate.changed, stored.state.status is not Status.LIVE)
+            permit(_changed(stored, candidate), stored.state.status is not Status.LIVE)
             try:
                 after = self._committer.commit(
                     stored, candidate.roles, candidate.changed, issued, subject=subject, by=by, changes=judged.changes
@@ -153,13 +153,14 @@ class Publishing:
         subject: str,
         at: datetime,
         served_format: ServedFormat | None = None,
+        permit: Callable[[], None] = lambda: None,
         by: Actor = NOBODY,
     ) -> int:
         """Delete a collection and leave a tombstone. Return the new revision.
 
-        `by`: the subject, for the record. `served_format`: the format that it must have; None for any.
-        Raises: NoTrustData, GoneCollection (it is deleted already), CollectionExists (it is in another format),
-        NotStored.
+        `by`: the subject, for the record. `served_format`: the format that it must have; None for any. `permit`: is
+        called before it is deleted. Raises: what `permit` does; NoTrustData, GoneCollection (it is deleted already),
+        CollectionExists (it is in another format), NotStored.
         """
         for _ in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
@@ -172,6 +173,7 @@ class Publishing:
             tombstone = self._tombstone(state, subject, at)
             stored_format = find_format(state.format)
             frees_name = stored_format is not None and stored_format.in_feed
+            permit()
             try:
                 return self._committer.delete(
                     gun,
@@ -238,6 +240,18 @@ class Publishing:
             deleted_at=at.replace(microsecond=0),
             subject=subject,
         )
+
+
+def _changed(stored: ParsedCollection, candidate: Candidate) -> Collection[RoleName]:
+    """Return the roles that an upload changes for clients.
+
+    Its own snapshot (Notary v1) can take a role from them, or give them one back, without a new file of the role.
+    """
+    if candidate.snapshot is None or SNAPSHOT not in stored.envelopes:
+        return candidate.changed
+    old, new = stored.envelopes[SNAPSHOT].snapshot.meta, candidate.snapshot.snapshot.meta
+    moved = {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}
+    return {*candidate.changed, *(RoleName(name.removesuffix(".json")) for name in moved)}
 
 
 def _deleted(state: StoredCollection, tombstone: Tombstone, by: Actor, at: datetime) -> NewEvent:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from tests.simulator.memory_store import MemoryStore
+from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
-from trustdata.roles import TARGETS, RoleName
+from trustdata.roles import SNAPSHOT, TARGETS, RoleName
+from trustdata.wire.notary import NOTARY
 from trustserver.api.notary_routes import Operation
 from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
 from trustserver.auth.opening import open_authorizer
@@ -26,6 +28,7 @@ from trustserver.errors import StartRefused
 from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
 from trustserver.settings import load
+from trustserver.storage.ports import StoredCollection
 
 NEW = GUN("registry.example.com/team/new")
 OWN_CHALLENGE = 'Bearer realm="https://test/api/v1/token",service="test",scope="'
@@ -161,6 +164,34 @@ def test_bound_rights_are_judged_by_what_an_upload_changes(file: Path) -> None:
     assert site.publish({ci: first}).status_code == 200
 
 
+class RuledNotarySite(RuledSite, NotarySite):
+    """Rules for collections of both formats."""
+
+
+def test_bound_rights_are_judged_by_what_the_owners_snapshot_leaves_out_or_puts_back(file: Path) -> None:
+    admin, only_ci = rules_text(("anonymous", "*", "allow", "admin")), bound(RoleName("targets/ci"))
+    site = RuledNotarySite(file, admin)
+    owner = site.begin_notary(holds_snapshot=True)
+    ci, alice = (owner.add_delegation(f"targets/{name}") for name in ("ci", "alice"))
+    files = {TARGETS: owner.targets(), ci: owner.targets(ci), alice: owner.targets(alice)}
+    assert site.upload({**files, SNAPSHOT: owner.snapshot()}).status_code == 200
+    full = dict(owner.written[SNAPSHOT].snapshot.meta)
+    less = {name: meta for name, meta in full.items() if name != "targets/alice.json"}
+    for rules, meta, status in (
+        (only_ci, less, 401),
+        (only_ci, {**full, "targets/bob.json": full["targets/ci.json"]}, 401),
+        (only_ci, full, 200),
+        (admin, less, 200),
+        (only_ci, full, 401),
+        (only_ci, less, 200),
+    ):
+        site.rule(rules)
+        assert site.upload({SNAPSHOT: owner.snapshot(meta=meta)}).status_code == status, (rules, meta)
+    changed = owner.targets(ci)
+    less["targets/ci.json"] = NOTARY.meta(owner.written[ci])
+    assert site.upload({ci: changed, SNAPSHOT: owner.snapshot(meta=less)}).status_code == 200
+
+
 def test_rights_that_end_while_an_upload_is_judged_store_nothing(
     store: MemoryStore, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +208,35 @@ def test_rights_that_end_while_an_upload_is_judged_store_nothing(
     answer = site.publish({TARGETS: owner.targets()})
     assert (answer.status_code, answer.json()["right"]) == (401, "push")
     assert site.file("timestamp.json").content == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [
+        ("DELETE", f"/api/v1/collections/{GUN_A}", "delete"),
+        ("DELETE", f"/v2/{GUN_N}/_trust/tuf/", "delete"),
+        ("POST", f"/api/v1/collections/{GUN_A}/keys/timestamp", "rotate"),
+        ("POST", f"/v2/{GUN_N}/_trust/tuf/timestamp.key", "rotate"),
+        ("GET", f"/v2/{GUN_N}/_trust/tuf/snapshot.key", "push"),
+    ],
+)
+def test_rights_that_end_before_a_deletion_or_a_key_is_stored_store_nothing(
+    file: Path, monkeypatch: pytest.MonkeyPatch, method: str, path: str, right: str
+) -> None:
+    site = RuledNotarySite(file, rules_text(("anonymous", "*", "allow", "admin")))
+    site.begin()
+    site.begin_notary(holds_snapshot=True)
+    load = site.store.load
+    before = [load(GUN(gun)) for gun in (GUN_A, GUN_N)]
+
+    def meanwhile(gun: GUN, **options: Any) -> StoredCollection:
+        site.rule(rules_text(("anonymous", "*", "allow", "pull")))
+        return load(gun, **options)
+
+    monkeypatch.setattr(site.store, "load", meanwhile)
+    answer = site.request(method, path)
+    assert (answer.status_code, right in answer.text) == (401, True)
+    assert [load(GUN(gun)) for gun in (GUN_A, GUN_N)] == before
 
 
 # --- registry tokens beside rules

@@ -296,7 +296,7 @@ def test_what_makes_no_token(data: Path, arguments: tuple[str, ...], said: str) 
     assert run("token", "list", data=data) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "a/b", "a" * 65])
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "é", "a/b", "a" * 65, "ct_ci", "cs_ci"])
 def test_names_of_tokens_are_plain(data: Path, name: str) -> None:
     with pytest.raises(InvalidName):
         run("token", "add", name, "--expires", "1d", data=data)
