@@ -18,7 +18,16 @@ from tests.unit.server.guarded_site import bearer, challenge
 from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName
 from trustserver.api.notary_routes import Operation
-from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.authorizer import (
+    BASIC_CHALLENGE,
+    Action,
+    Sender,
+    Subject,
+    SubjectKind,
+    known_name,
+    stored_as,
+    stored_name,
+)
 from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.rules import parse_rules
@@ -364,5 +373,5 @@ def test_beyond_loopback_anonymous_may_read_and_nothing_else(file: Path) -> None
 )
 def test_two_kinds_with_one_name_are_stored_as_two(kind: SubjectKind, name: str, stored: str) -> None:
     subject = Subject(name=name, kind=kind)
-    assert stored_name(subject) == stored
+    assert (stored_name(subject), stored_as(str(subject))) == (stored, stored)
     assert known_name(subject) == ("" if kind is SubjectKind.ANONYMOUS else stored)

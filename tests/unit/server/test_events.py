@@ -261,7 +261,7 @@ def test_a_page_has_the_bytes_that_hashes_are_made_of_and_the_people() -> None:
     assert row["about"] is None
     salt = bytes.fromhex(row["by"].pop("salt"))
     assert Actor(**row["by"]).commitment(salt) == row["event"]["people"]["by"]
-    ground.site.store.erase_people("anonymous", by=stored.people[0].actor, at=ground.site.now())
+    ground.site.store.erase_people("anonymous", stored="anonymous", by=stored.people[0].actor, at=ground.site.now())
     rows, _ = page(ground.site)
     assert (rows[0]["by"], rows[0]["event"]) == (None, row["event"])
 
