@@ -171,13 +171,15 @@ class AccessSource:
         mark = mark_of(self._file)
         if mark == self._seen and not unchanged_too:
             return
-        self._seen = mark
         try:
             rules = self._load(self._file)
         except TrustError as error:
+            self._seen = mark
             self._rules_failure = f"the rules on access are older than their file: {error}"
             _log.error("the rules stay as they were: the new file does not count", extra={"reason": str(error)})
             return
+        # Not after any other failure: the file is then read again at the next look.
+        self._seen = mark
         self._rules_failure = ""
         if rules != self.state.rules:
             self._take(replace(self.state, rules=rules))

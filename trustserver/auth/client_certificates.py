@@ -96,8 +96,8 @@ class ClientCertificates:
         """
         marks = self._look()
         if marks != self._marks or unchanged_too:
-            self._marks = marks
             self._read_again()
+            self._marks = marks  # not after a failure that nobody foresaw: the files are then read again
         self._look_at_lists()
 
     def check(self, der: bytes) -> x509.Certificate:

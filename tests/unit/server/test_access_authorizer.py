@@ -30,7 +30,7 @@ from trustserver.auth.authorizer import (
 )
 from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
-from trustserver.auth.rules import parse_rules
+from trustserver.auth.rules import AccessRules, parse_rules
 from trustserver.errors import StartRefused
 from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
@@ -338,6 +338,26 @@ def test_the_thread_goes_on_whatever_happens_to_one_look(
     monkeypatch.setattr(site.source, "refresh", broken)
     site.source._look(asked=False)
     assert site.get("/readyz").json()["warnings"] == ["access is not looked at: MemoryError"]
+
+
+def test_a_file_that_could_not_be_looked_at_is_read_again(
+    store: MemoryStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever went wrong: else the next look would find nothing new, and older rules would count without a word."""
+    site = RuledSite(file, rules_text((*EVERYWHERE, "pull")), store)
+
+    def broken(_: Path) -> AccessRules:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trustserver.auth.access_source.load_rules", broken)
+        site.write(rules_text(("user:a", "*", "allow", "pull")))
+        for _ in range(2):
+            site.source._look(asked=False)
+            assert site.get("/readyz").json()["warnings"] == ["access is not looked at: MemoryError"]
+    site.source._look(asked=False)
+    assert "warnings" not in site.get("/readyz").json()
+    assert site.file("timestamp.json").status_code == 401
 
 
 # --- start

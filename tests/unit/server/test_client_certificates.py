@@ -463,3 +463,22 @@ def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: Certifie
     site.rule(CAROL.replace("'pull'", "'pull', 'push'").replace('name = "carol"', 'name = "other"'))
     with pytest.raises(TrustError, match="certificate:carol is nobody on this server any more"):
         site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+
+
+def test_files_that_could_not_be_looked_at_are_read_again(
+    trusted: Path, authority: Authority, stranger: Authority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = ClientCertificates(trusted, clock=clock)
+
+    def broken(_: Path) -> list[x509.Certificate]:
+        raise MemoryError
+
+    trusted.write_bytes(stranger.file.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr("trustserver.auth.client_certificates._read_authorities", broken)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                judge.refresh()
+    judge.refresh()
+    with pytest.raises(ClientCertificateRefused, match="of no authority"):
+        judge.check(der(issued(authority)))
