@@ -159,7 +159,7 @@ def test_who_is_erased_is_named_nowhere_and_the_events_stay_as_they_are(store: M
     store.record(event(EventKind.ACCESS, None, by=BOB, about=ALICE))
     store.delete(APP, base=1, tombstone=replace(tombstone(), subject="alice"), event=event(EventKind.DELETED))
     before = every(store)
-    assert store.erase_people("token:alice", by=BOB, at=AT) == 3
+    assert store.erase_people("token:alice", stored="alice", by=BOB, at=AT) == 3
     after = every(store)
     assert [each.body for each in after[:4]] == [each.body for each in before]
     assert [[(each.part.value, each.actor) for each in event.people] for event in after] == [
@@ -174,8 +174,16 @@ def test_who_is_erased_is_named_nowhere_and_the_events_stay_as_they_are(store: M
     assert app.summary.tombstone is not None
     assert (app.summary.tombstone.subject, app.published_by, other.published_by) == ("erased", "", "bob")
     assert store.count_names(subject="alice") == (2, 0)
-    assert store.erase_people("token:alice", by=BOB, at=AT) == 0
+    assert store.erase_people("token:alice", stored="alice", by=BOB, at=AT) == 0
     assert len(every(store)) == 5, "and nothing is erased twice"
+
+
+@pytest.mark.parametrize(("stored", "left"), [("alice", ""), ("token:alice", "alice")])
+def test_another_subject_of_the_same_name_stays(store: MetadataStore, stored: str, left: str) -> None:
+    store.publish(replace(recorded(1), subject="alice"))
+    store.publish(replace(recorded(1, OTHER), subject="token:alice"))
+    store.erase_people("token:alice", stored=stored, by=BOB, at=AT)
+    assert [each.published_by for each in store.overviews(limit=10)] == [left, ""]
 
 
 def test_events_are_read_in_pages_and_from_a_time_on(store: MetadataStore) -> None:

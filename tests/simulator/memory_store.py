@@ -264,7 +264,7 @@ class MemoryStore:
         with self._lock:
             return tuple(self._range(gun) for gun in ["", *sorted(self._newest.keys() - {""})])
 
-    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+    def erase_people(self, subject: str, *, stored: str, by: Actor, at: datetime) -> int:
         with self._lock:
             before = self._events
             self._events = [
@@ -272,7 +272,7 @@ class MemoryStore:
                 for event in before
             ]
             erased = sum(new.people != old.people for new, old in zip(self._events, before, strict=True))
-            names = self._erase_from_names({subject, subject.partition(":")[2] or subject})
+            names = self._erase_from_names({subject, stored})
             if erased or names:
                 details = {"events": erased, "names": names}
                 self._record(NewEvent(kind=EventKind.ERASED, at=at, by=by, details=details))

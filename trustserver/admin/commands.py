@@ -20,6 +20,7 @@ from trustdata.counting import counted
 from trustdata.gun import parse_gun
 from trustserver.admin.events import dropped_before, event_line, read_events
 from trustserver.admin.operator import operator
+from trustserver.auth.authorizer import stored_as
 from trustserver.responses.overview import overview_row
 from trustserver.responses.recorded import event_row
 from trustserver.settings import GivenSettings, load
@@ -175,7 +176,7 @@ def erase_subject(
     """
     store = existing_store(load(given, environ, config).settings)
     try:
-        erased = store.erase_people(subject, by=operator(), at=at)
+        erased = store.erase_people(subject, stored=stored_as(subject), by=operator(), at=at)
     finally:
         store.close()
     typer.echo(f"erased from {counted(erased, 'event')}")

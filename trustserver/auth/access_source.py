@@ -142,9 +142,10 @@ class AccessSource:
                 self._refresh_credentials()
                 self._store_failure = ""
             except TrustError as error:
-                if not self._store_failure:
+                told = "credentials are not read again"
+                if self._store_failure != told:
                     _log.error("credentials stay as they were", extra={"reason": str(error)})
-                self._store_failure = f"credentials are not read again: {error}"
+                self._store_failure = told
 
     def upgrade_password(self, user: str, before: str, after: str) -> None:
         """Store a better hash of the same password, from any thread. If that fails, the next login tries it again."""
@@ -157,7 +158,10 @@ class AccessSource:
                 _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
 
     def failures(self) -> list[str]:
-        """Return why what is known is not the newest, or not in the record; nothing if it is."""
+        """Return what of the known is not the newest, or not in the record; nothing if all is.
+
+        Anybody may read this at /readyz, so the reasons, which name files and quote them, stand in the log alone.
+        """
         own = [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
         return own if self._certificates is None else [*own, *self._certificates.failures()]
 
@@ -193,13 +197,15 @@ class AccessSource:
         mark = mark_of(self._file)
         if mark == self._seen and not unchanged_too:
             return
-        self._seen = mark
         try:
             rules = self._load(self._file)
         except TrustError as error:
-            self._rules_failure = f"the rules on access are older than their file: {error}"
+            self._seen = mark
+            self._rules_failure = "the rules on access are older than their file"
             _log.error("the rules stay as they were: the new file does not count", extra={"reason": str(error)})
             return
+        # Not after any other failure: the file is then read again at the next look.
+        self._seen = mark
         self._rules_failure = ""
         if rules != self.state.rules:
             self._take(replace(self.state, rules=rules))
@@ -217,7 +223,7 @@ class AccessSource:
         except NotStored as error:
             if not self._record_failure:
                 _log.error("it is not recorded yet which rules count", extra={"reason": str(error)})
-            self._record_failure = f"it is not recorded which rules count: {error}"
+            self._record_failure = "it is not recorded which rules count"
             return
         self._recorded, self._record_failure = rules.sha256, ""
 
@@ -242,8 +248,8 @@ class AccessSource:
         """Look once. Whatever happens, the thread goes on: without it nobody's rights would ever end."""
         try:
             self.refresh(unchanged_too=asked)
-        except Exception as error:  # noqa: BLE001 - see above
-            self._store_failure = f"access is not looked at: {type(error).__name__}"
+        except Exception:  # noqa: BLE001 - see above
+            self._store_failure = "access is not looked at"
             _log.exception("looking for changes of access failed")
 
     @staticmethod

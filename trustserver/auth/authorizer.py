@@ -61,6 +61,14 @@ def stored_name(subject: Subject) -> str:
     return subject.name
 
 
+def stored_as(text: str) -> str:
+    """Return the name under which the subject is stored that rules and records name so (`str` of a `Subject`)."""
+    kind, _, name = text.partition(":")
+    if kind == SubjectKind.REGISTRY_TOKEN and name:
+        return stored_name(Subject(name=name, kind=SubjectKind.REGISTRY_TOKEN))
+    return text
+
+
 def known_name(subject: Subject) -> str:
     """Return the name under which a subject is stored; empty if the server does not know who it is."""
     return stored_name(subject) if subject.authenticated else ""

@@ -59,6 +59,14 @@ class _Judged:
     issuer: x509.Certificate
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Failure:
+    """What is not as it should be: as everybody is told, and why, for the log."""
+
+    told: str
+    reason: str
+
+
 _Known: TypeAlias = tuple[tuple[x509.Certificate, ...], dict[bytes, _Judged]]
 """Those who issue certificates, and the certificates of theirs that were judged: one value, for two threads."""
 
@@ -72,7 +80,7 @@ class ClientCertificates:
         self._revoked_file = revoked
         self._clock = clock
         self._changed: list[Callable[[str], None]] = []
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, _Failure] = {}
         self._marks = self._look()
         self._known: _Known = (_read_authorities(authorities), {})
         self._revoked: Mapping[x509.Certificate, _Revoked] | None = (
@@ -86,8 +94,11 @@ class ClientCertificates:
         call(_as_pem(self._known[0]))
 
     def failures(self) -> list[str]:
-        """Return why certificates are not judged by the newest files, or not believed; nothing if all is well."""
-        return list(self._failed.values())
+        """Return whether certificates are not judged by the newest files, or not believed; nothing if all is well.
+
+        Anybody may read this at /readyz, so the reasons, which name files, stand in the log alone.
+        """
+        return [failure.told for failure in self._failed.values()]
 
     def refresh(self, *, unchanged_too: bool = False) -> None:
         """Read the files if they have changed. `unchanged_too`: read what looks as before, too.
@@ -96,8 +107,8 @@ class ClientCertificates:
         """
         marks = self._look()
         if marks != self._marks or unchanged_too:
-            self._marks = marks
             self._read_again()
+            self._marks = marks  # not after a failure that nobody foresaw: the files are then read again
         self._look_at_lists()
 
     def check(self, der: bytes) -> x509.Certificate:
@@ -139,7 +150,7 @@ class ClientCertificates:
         try:
             authorities = _read_authorities(self._authorities_file)
         except StartRefused as error:
-            self._fail("authorities", f"who issues client certificates is older than its file: {error}")
+            self._fail("authorities", "who issues client certificates is older than its file", str(error))
         else:
             self._failed.pop("authorities", None)
             if authorities != self._known[0]:
@@ -152,7 +163,7 @@ class ClientCertificates:
                 self._failed.pop("revoked", None)
             except StartRefused as error:
                 self._revoked = None
-                self._fail("revoked", f"no client certificate is believed: {error}")
+                self._fail("revoked", "no client certificate is believed: the revoked ones cannot be read", str(error))
 
     def _look_at_lists(self) -> None:
         """Tell the operator of authorities that have no list of now."""
@@ -167,13 +178,14 @@ class ClientCertificates:
         ]
         if missing:
             said = f"{self._revoked_file} has no list of now of {' and '.join(missing)}"
-            self._fail("lists", f"client certificates are not believed: {said}")
+            self._fail("lists", "client certificates are not believed: an authority has no list of now", said)
         else:
             self._failed.pop("lists", None)
 
-    def _fail(self, what: str, failure: str) -> None:
+    def _fail(self, what: str, told: str, reason: str) -> None:
+        failure = _Failure(told=told, reason=reason)
         if self._failed.get(what) != failure:
-            _log.error("client certificates are not judged as they should be", extra={"reason": failure})
+            _log.error("client certificates are not judged as they should be", extra={"reason": f"{told}: {reason}"})
         self._failed[what] = failure
 
 

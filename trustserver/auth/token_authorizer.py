@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
 from trustserver.auth.authorizer import (
@@ -254,7 +253,7 @@ def expiry_of(grant: Grant) -> datetime:
 
 def subject_of(grant: Grant) -> Subject:
     """Return the user that a token names. An empty `sub` is anonymous: token servers write it without a login."""
-    return Subject(name=shown(grant.subject), kind=SubjectKind.REGISTRY_TOKEN) if grant.subject else ANONYMOUS
+    return Subject(name=grant.subject, kind=SubjectKind.REGISTRY_TOKEN) if grant.subject else ANONYMOUS
 
 
 def _bearer(headers: Headers) -> bytes | None:

@@ -13,10 +13,13 @@ from typing import Any, Final
 from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError
 from joserfc.jwt import JWTClaimsRegistry
 
+from trustdata.errors import shown
 from trustserver.auth.json_web_token import check_signature, read_token
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.errors import TokenRefused
 
+MAX_USER: Final = 255
+"""The longest name of a user, in characters."""
 LEEWAY: Final = 60
 """How many seconds the clocks of the token server and of this server may differ."""
 EVERYTHING: Final = "*"
@@ -79,7 +82,7 @@ class TokenVerifier:
             raw=token,
             digest=unchecked.digest,
             header=unchecked.header,
-            subject=_text(claims, "sub"),
+            subject=_user(claims),
             until=claims["exp"] + LEEWAY,
             actions=_actions(claims),
         )
@@ -121,6 +124,14 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str):
         raise TokenRefused(reason=f"its claim {name} is no text")
     return value
+
+
+def _user(claims: Mapping[str, Any]) -> str:
+    """Return the user whom the token names. One that is not shown as it is could be shown as another one."""
+    name = _text(claims, "sub")
+    if shown(name, MAX_USER) != name:
+        raise TokenRefused(reason=f"its claim sub has more than {MAX_USER} characters, or some that cannot be shown")
+    return name
 
 
 def _actions(claims: Mapping[str, Any]) -> dict[tuple[str, str], frozenset[str]]:

@@ -55,28 +55,32 @@ def is_in(address: str, networks: Sequence[Network]) -> bool:
 
 
 def check_forwarding(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Check that a proxy's request says once, and in one spelling, from whom the proxy has it.
+    """Check that a proxy's request says once, in one header and one spelling, from whom the proxy has it.
 
     A proxy that passes on what its client wrote, and adds a line of its own, leaves two; one that takes `_` for `-`
-    passes on what another does not. Raises: BadRequest.
+    passes on what another does not. With both headers the client has written one of them, and would have chosen to be
+    without an address. Raises: BadRequest.
     """
-    found: set[bytes] = set()
+    found = b""
     for name, _ in headers:
         plain = name.replace(b"_", b"-")
         if plain not in _FORWARDING:
             continue
-        if plain != name or plain in found:
+        if plain != name or plain == found:
             reason = "must come once, and with - in its name: the proxy before this server must replace its client's"
             raise BadRequest(place=plain.decode(), reason=reason)
-        found.add(plain)
+        if found:
+            reason = f"must not come beside {found.decode()}: the proxy before this server must remove its client's"
+            raise BadRequest(place=plain.decode(), reason=reason)
+        found = plain
 
 
 def forwarded_address(headers: Iterable[tuple[bytes, bytes]], trusted: Sequence[Network]) -> str | None:
     """Return the address that a trusted proxy has its request from; None if it does not say so clearly.
 
     It is the last address of X-Forwarded-For, or of Forwarded (RFC 7239), that is no trusted proxy: what stands before
-    it was written by somebody who is not trusted. A request with both headers is not clear: the proxy writes one of
-    them, and its client may have written the other.
+    it was written by somebody who is not trusted. A request with both headers is not clear (check_forwarding refuses
+    it): the proxy writes one of them, and its client may have written the other.
     """
     plain: list[bytes] = []
     standard: list[bytes] = []

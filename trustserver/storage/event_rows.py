@@ -164,21 +164,19 @@ def write_hook_cursor(connection: Connection, name: str, told: int) -> None:
         connection.execute(insert(_HOOK).values(name=name, told=told))
 
 
-def erase_people(connection: Connection, subject: str, *, by: Actor, at: datetime) -> int:
-    """Erase a subject wherever the database names it, and record that. Return from how many events it was erased."""
+def erase_people(connection: Connection, subject: str, *, stored: str, by: Actor, at: datetime) -> int:
+    """Erase a subject wherever the database names it, and record that. Return from how many events it was erased.
+
+    `stored`: how it is named beside the record, in lists of collections and tombstones.
+    """
     named = _PERSON.c.subject == subject
     erased = connection.execute(select(func.count(func.distinct(_PERSON.c.number))).where(named)).scalar_one()
     connection.execute(delete(_PERSON).where(named))
-    others = sum(connection.execute(_ERASED[name], {"of_names": _names(subject)}).rowcount for name in _ERASED)
+    others = sum(connection.execute(_ERASED[name], {"of_names": [subject, stored]}).rowcount for name in _ERASED)
     if erased or others:
         details = {"events": erased, "names": others}
         add_event(connection, NewEvent(kind=EventKind.ERASED, at=at, by=by, details=details))
     return int(erased)
-
-
-def _names(subject: str) -> list[str]:
-    """Return how a subject is named beside the record: lists of collections and tombstones leave out the kind."""
-    return [subject, subject.partition(":")[2] or subject]
 
 
 def drop_events(connection: Connection, *, keep: int) -> int:

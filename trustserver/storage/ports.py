@@ -354,9 +354,10 @@ class MetadataStore(Protocol):
     def event_ranges(self) -> tuple[EventRange, ...]:
         """Return which events are kept: in all first, and then of each name that has or had any."""
 
-    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+    def erase_people(self, subject: str, *, stored: str, by: Actor, at: datetime) -> int:
         """Erase a subject from all events, lists and tombstones. Return from how many events. Raises: NotStored.
 
+        `stored`: how lists and tombstones name it (`stored_as`), where that differs.
         If anything was erased, the record gets an event that says how much, and not whom.
         """
 

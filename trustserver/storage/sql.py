@@ -244,9 +244,9 @@ class SqlStore:
         with self._reading() as connection:
             return tuple(event_rows.read_ranges(connection))
 
-    def erase_people(self, subject: str, *, by: Actor, at: datetime) -> int:
+    def erase_people(self, subject: str, *, stored: str, by: Actor, at: datetime) -> int:
         with self._writing() as connection:
-            return event_rows.erase_people(connection, subject, by=by, at=at)
+            return event_rows.erase_people(connection, subject, stored=stored, by=by, at=at)
 
     def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
         with self._reading() as connection:

@@ -35,6 +35,7 @@ class Webhooks:
         self._hooks = () if file is None else read_hooks(file)
         self._seen: dict[Path, object] = {}
         self._failure = ""
+        self._reason = ""
         self._threads: dict[str, OutboxThread] = {}
         self._wake = Event()
         self._closed = False
@@ -61,7 +62,10 @@ class Webhooks:
         self._wake.set()
 
     def warnings(self) -> list[str]:
-        """Return why the hooks are not those of the file; nothing if they are."""
+        """Return that the hooks are not those of the file; nothing if they are.
+
+        Anybody may read this at /readyz, so the reason, which names files, stands in the log alone.
+        """
         return [self._failure] if self._failure else []
 
     def refresh(self) -> None:
@@ -74,12 +78,11 @@ class Webhooks:
         try:
             hooks = read_hooks(self._file)
         except TrustError as error:
-            failure = f"the webhooks are older than their file: {error}"
-            if failure != self._failure:
+            if str(error) != self._reason:
                 _log.error("the webhooks stay as they were: the new file does not count", extra={"reason": str(error)})
-            self._failure = failure
+            self._failure, self._reason = "the webhooks are older than their file", str(error)
             return
-        self._failure = ""
+        self._failure = self._reason = ""
         if hooks != self._hooks:
             _log.warning("other webhooks", extra={"hooks": [hook.name for hook in hooks]})
         self._hooks = hooks
@@ -117,6 +120,6 @@ class Webhooks:
         """Look once. Whatever happens, the thread goes on."""
         try:
             self.refresh()
-        except Exception as error:  # noqa: BLE001 - see above
-            self._failure = f"the webhooks are not looked at: {type(error).__name__}"
+        except Exception:  # noqa: BLE001 - see above
+            self._failure = "the webhooks are not looked at"
             _log.exception("looking for changes of the webhooks failed")

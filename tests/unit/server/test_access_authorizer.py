@@ -20,10 +20,19 @@ from trustdata.gun import GUN
 from trustdata.roles import SNAPSHOT, TARGETS, RoleName
 from trustdata.wire.notary import NOTARY
 from trustserver.api.notary_routes import Operation
-from trustserver.auth.authorizer import BASIC_CHALLENGE, Action, Sender, Subject, SubjectKind, known_name, stored_name
+from trustserver.auth.authorizer import (
+    BASIC_CHALLENGE,
+    Action,
+    Sender,
+    Subject,
+    SubjectKind,
+    known_name,
+    stored_as,
+    stored_name,
+)
 from trustserver.auth.opening import open_authorizer
 from trustserver.auth.rights import NEEDED, Right
-from trustserver.auth.rules import parse_rules
+from trustserver.auth.rules import AccessRules, parse_rules
 from trustserver.errors import StartRefused
 from trustserver.repository.publish import Publishing
 from trustserver.server.fast_path import HotAnswers
@@ -332,13 +341,14 @@ def test_a_broken_new_file_changes_nothing_and_is_told(
     for broken in ("version = 1\n[[rule]]\n", "", "version = 1\nx = 1"):
         site.rule(broken)
         [warning], line = outdated()
-        assert warning.startswith(f"the rules on access are older than their file: {file}: ")
+        assert warning == "the rules on access are older than their file", "anybody may read it: no path, no content"
         assert line == "1.0"
         assert site.file("timestamp.json").status_code == 200
     assert "the rules stay as they were: the new file does not count" in caplog.text
     file.unlink()
     site.source.refresh()
-    assert "is not there" in outdated()[0][0]
+    assert outdated()[0] == ["the rules on access are older than their file"]
+    assert f"{file}: is not there" in vars(caplog.records[-1])["reason"]
     site.rule(rules_text(("user:a", "*", "allow", "pull")))
     assert outdated() == ([], "0.0")
     assert site.file("timestamp.json").status_code == 401
@@ -388,7 +398,27 @@ def test_the_thread_goes_on_whatever_happens_to_one_look(
 
     monkeypatch.setattr(site.source, "refresh", broken)
     site.source._look(asked=False)
-    assert site.get("/readyz").json()["warnings"] == ["access is not looked at: MemoryError"]
+    assert site.get("/readyz").json()["warnings"] == ["access is not looked at"]
+
+
+def test_a_file_that_could_not_be_looked_at_is_read_again(
+    store: MemoryStore, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever went wrong: else the next look would find nothing new, and older rules would count without a word."""
+    site = RuledSite(file, rules_text((*EVERYWHERE, "pull")), store)
+
+    def broken(_: Path) -> AccessRules:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trustserver.auth.access_source.load_rules", broken)
+        site.write(rules_text(("user:a", "*", "allow", "pull")))
+        for _ in range(2):
+            site.source._look(asked=False)
+            assert site.get("/readyz").json()["warnings"] == ["access is not looked at"]
+    site.source._look(asked=False)
+    assert "warnings" not in site.get("/readyz").json()
+    assert site.file("timestamp.json").status_code == 401
 
 
 # --- start
@@ -424,5 +454,5 @@ def test_beyond_loopback_anonymous_may_read_and_nothing_else(file: Path) -> None
 )
 def test_two_kinds_with_one_name_are_stored_as_two(kind: SubjectKind, name: str, stored: str) -> None:
     subject = Subject(name=name, kind=kind)
-    assert stored_name(subject) == stored
+    assert (stored_name(subject), stored_as(str(subject))) == (stored, stored)
     assert known_name(subject) == ("" if kind is SubjectKind.ANONYMOUS else stored)

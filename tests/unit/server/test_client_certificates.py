@@ -279,8 +279,9 @@ def test_without_a_list_of_now_nobody_is_believed_and_the_operator_is_told(
     clock.at += DAY
     judge.refresh()
     judge.refresh()
-    assert "has no list of now of CN=Test CA" in judge.failures()[0]
-    assert len(caplog.records) == 1  # once, and not each second
+    assert judge.failures() == ["client certificates are not believed: an authority has no list of now"]
+    [logged] = caplog.records  # once, and not each second
+    assert f"{revoked} has no list of now of CN=Test CA" in vars(logged)["reason"]
     with pytest.raises(ClientCertificateRefused, match="there is no present list"):
         judge.check(good)
     revoked.write_bytes(revoking(authority, since=clock.at, until=clock.at + DAY))
@@ -289,12 +290,12 @@ def test_without_a_list_of_now_nobody_is_believed_and_the_operator_is_told(
     for broken in (b"", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----"):
         revoked.write_bytes(broken)
         judge.refresh()
-        assert judge.failures()[0].startswith("no client certificate is believed: ")
+        assert judge.failures() == ["no client certificate is believed: the revoked ones cannot be read"]
         with pytest.raises(ClientCertificateRefused, match="the revoked ones cannot be read"):
             judge.check(good)
     revoked.unlink()
     judge.refresh()
-    assert "is not there" in judge.failures()[0]
+    assert "is not there" in vars(caplog.records[-1])["reason"]
 
 
 def test_lists_are_read_strictly(
@@ -325,7 +326,7 @@ def test_authorities_are_read_again_and_broken_ones_change_nothing(
     trusted.write_text("nothing")
     judge.refresh()
     judge.check(good)
-    assert judge.failures()[0].startswith("who issues client certificates is older than its file: ")
+    assert judge.failures() == ["who issues client certificates is older than its file"]
     trusted.write_bytes(stranger.file.read_bytes())
     judge.refresh()
     judge.refresh(unchanged_too=True)
@@ -463,3 +464,22 @@ def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: Certifie
     site.rule(CAROL.replace("'pull'", "'pull', 'push'").replace('name = "carol"', 'name = "other"'))
     with pytest.raises(TrustError, match="certificate:carol is nobody on this server any more"):
         site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+
+
+def test_files_that_could_not_be_looked_at_are_read_again(
+    trusted: Path, authority: Authority, stranger: Authority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge = ClientCertificates(trusted, clock=clock)
+
+    def broken(_: Path) -> list[x509.Certificate]:
+        raise MemoryError
+
+    trusted.write_bytes(stranger.file.read_bytes())
+    with monkeypatch.context() as patch:
+        patch.setattr("trustserver.auth.client_certificates._read_authorities", broken)
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                judge.refresh()
+    judge.refresh()
+    with pytest.raises(ClientCertificateRefused, match="of no authority"):
+        judge.check(der(issued(authority)))

@@ -103,6 +103,8 @@ TWICE = [(b"x-forwarded-for", b"198.51.100.9"), (b"x-forwarded-for", b"203.0.113
         [(b"x_forwarded_for", b"198.51.100.9")],
         [(b"x-forwarded_for", b"198.51.100.9"), (b"x-forwarded-for", b"203.0.113.5")],
         [(b"forwarded", b"for=198.51.100.9"), (b"forwarded", b"for=203.0.113.5")],
+        [(b"forwarded", b"for=198.51.100.9"), (b"x-forwarded-for", b"203.0.113.5")],
+        [(b"x-forwarded-for", b"203.0.113.5"), (b"forwarded", b"")],
     ],
 )
 def test_a_proxy_says_once_whom_it_has_a_request_from(folder: Path, headers: list[tuple[bytes, bytes]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -17,7 +18,9 @@ from tests.support.server_owner import DIGEST, Owner
 from tests.support.server_site import GUN_A
 from tests.unit.server.guarded_site import Guarded, bearer
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP
+from trustserver.api import event_list
 from trustserver.repository import changes
+from trustserver.responses.recorded import event_json
 from trustserver.storage.events import Actor, StoredEvent, canonical
 
 OTHER = "cd" * 32
@@ -193,6 +196,63 @@ def test_the_record_is_read_in_pages() -> None:
     assert page(site, "?name=registry.example.com/other") == ([], None)
 
 
+class RecordingStore(MemoryStore):
+    """Counts how many pages are read at one time, and notes in which threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counting = threading.Lock()
+        self.pair = threading.Barrier(2)
+        self.running = self.most = 0
+        self.threads: set[int] = set()
+
+    def events(self, *args: Any, **options: Any) -> tuple[StoredEvent, ...]:
+        with self.counting:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.threads.add(threading.get_ident())
+        self.pair.wait(20)
+        try:
+            return super().events(*args, **options)
+        finally:
+            with self.counting:
+                self.running -= 1
+
+
+def test_a_page_ends_before_it_has_too_many_bytes_and_says_where_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = NotarySite()
+    for number in range(5):
+        site.begin(f"{GUN_A}/n{number}")
+    whole = site.get("/api/v1/events")
+    for limit, numbers in ((len(whole.content) // 2, [[1, 2], [3, 4], [5]]), (1, [[1], [2], [3], [4], [5]])):
+        monkeypatch.setattr(event_list, "PAGE_BYTES", limit)
+        pages: list[list[dict[str, Any]]] = []
+        after: int | None = 0
+        while after is not None:
+            rows, after = page(site, f"?after={after}")
+            pages.append(rows)
+        assert [[row["event"]["number"] for row in rows] for rows in pages] == numbers, "one event, however large it is"
+        assert [row for rows in pages for row in rows] == whole.json()["events"]
+
+
+def test_pages_are_made_beside_the_event_loop_and_two_at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RecordingStore()
+    site = NotarySite(store)
+    site.begin()
+    made: set[int] = set()
+
+    def made_in(event: StoredEvent) -> bytes:
+        made.add(threading.get_ident())
+        return event_json(event)
+
+    monkeypatch.setattr(event_list, "event_json", made_in)
+    answers = site.together(*[{"method": "GET", "url": "/api/v1/events"}] * 6)
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert store.most == 2
+    assert made
+    assert threading.get_ident() not in made | store.threads
+
+
 def test_a_page_has_the_bytes_that_hashes_are_made_of_and_the_people() -> None:
     ground = Ground(GUN_A)
     (row,), _ = page(ground.site)
@@ -201,7 +261,7 @@ def test_a_page_has_the_bytes_that_hashes_are_made_of_and_the_people() -> None:
     assert row["about"] is None
     salt = bytes.fromhex(row["by"].pop("salt"))
     assert Actor(**row["by"]).commitment(salt) == row["event"]["people"]["by"]
-    ground.site.store.erase_people("anonymous", by=stored.people[0].actor, at=ground.site.now())
+    ground.site.store.erase_people("anonymous", stored="anonymous", by=stored.people[0].actor, at=ground.site.now())
     rows, _ = page(ground.site)
     assert (rows[0]["by"], rows[0]["event"]) == (None, row["event"])
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from tests.support.json_schema import faults
 from tests.support.server_owner import DIGEST, NOW, Owner
 from tests.support.server_site import GUN_A, Site
+from tests.unit.server.guarded_site import Guarded, bearer
 from trustdata.roles import TARGETS
 from trustserver.__main__ import app
 from trustserver.admin import events
@@ -99,6 +100,19 @@ def test_who_is_erased_stands_in_no_line(data: Path) -> None:
     assert re.search(r"4  \S+  erased  -  by operator:\S+  from 3 events$", lines[3])
     assert run("erase", "anonymous", data=data)[0] == "erased from 0 events\n"
     assert CliRunner().invoke(app, ["check", "--data", str(data)]).exit_code == 0
+
+
+def test_only_who_is_named_is_erased_from_tombstones(data: Path) -> None:
+    """A tombstone names users of registry tokens without their kind: an API token of that name is another subject."""
+    store = existing_store(Settings(data=data))
+    site = Guarded(store)
+    assert site.request("DELETE", f"/api/v1/collections/{GUN_A}", headers=bearer("*", sub="alice")).status_code == 200
+    for subject, left in (("token:alice", "alice"), ("user:alice", "alice"), ("registry-token:alice", "erased")):
+        run("erase", subject, data=data)
+        tombstone = store.load(GUN_A).tombstone
+        assert tombstone is not None
+        assert tombstone.subject == left
+    store.close()
 
 
 def test_what_is_kept_no_more_is_said(data: Path) -> None:
