@@ -95,9 +95,13 @@ class Site:
         """One round, as once a minute."""
         asyncio.run(self.app.upkeep_round())
 
+    async def served(self, scope: Any, receive: Any, send: Any) -> None:
+        """The application, as who connects meets it."""
+        await self.app.asgi(scope, receive, send)
+
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app.asgi)
+            transport = httpx.ASGITransport(self.served)
             async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=_PLAIN) as client:
                 return await client.request(method, path, **options)
 

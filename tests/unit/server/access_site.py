@@ -20,6 +20,7 @@ from trustserver.auth.token_authorizer import TokenAuthorizer
 from trustserver.auth.token_keys import TokenKeys
 from trustserver.auth.tokens import TokenVerifier
 from trustserver.auth.workloads import Issuer
+from trustserver.process.tls import CERTIFICATE
 from trustserver.storage.access_port import AccessStore
 from trustserver.storage.exchange_port import ExchangeStore
 
@@ -62,7 +63,9 @@ def rules_text(*rules: tuple[str, str, str, str], roles: Sequence[str] = ()) -> 
 
 
 class RuledSite(Site):
-    """A site with a file of rules, and with registry tokens if `registry`."""
+    """A site with a file of rules, and with registry tokens if `registry`. `shown`: the connection's certificate."""
+
+    shown: bytes | None = None
 
     def __init__(
         self,
@@ -93,6 +96,9 @@ class RuledSite(Site):
             else Exchanges(exchanged, self.source.workloads, clock=self.now, keys_of=keys_of),
         )
         super().__init__(store, authorizer=authorizer, **settings)
+
+    async def served(self, scope: Any, receive: Any, send: Any) -> None:
+        await super().served({**scope, CERTIFICATE: self.shown} if self.shown else scope, receive, send)
 
     def _tokens(self) -> TokenAuthorizer:
         verifier = TokenVerifier(TokenKeys([ISSUED.certificate]), issuer=ISSUER, service=SERVICE)

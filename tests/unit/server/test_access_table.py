@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from tests.simulator.token_issuer import access
@@ -25,7 +22,6 @@ from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.issuer_keys import IssuerKeys
 from trustserver.auth.passwords import hash_password
 from trustserver.auth.rights import Right
-from trustserver.process.tls import CERTIFICATE
 from trustserver.settings import Settings
 from trustserver.storage.access_port import CredentialKind, StoredCredential
 from trustserver.storage.events import NOBODY
@@ -46,7 +42,7 @@ ORDERED = sorted(ROUTES, key=lambda route: route[0] == "DELETE")
 
 
 class EveryKind(RuledSite):
-    """A site that knows somebody of each kind. `shown`: the certificate of the connection."""
+    """A site that knows somebody of each kind."""
 
     def __init__(self, folder: Path) -> None:
         settings = Settings(data=folder / "data")
@@ -64,7 +60,6 @@ class EveryKind(RuledSite):
         trusted.write_bytes(authority.file.read_bytes())
         trusted.chmod(0o600)
         self.certificate = der(issued(authority))
-        self.shown: bytes | None = None
         begun = Site()
         begun.begin()
         asked = documents()
@@ -99,17 +94,6 @@ class EveryKind(RuledSite):
             return {"Authorization": f"Bearer {answer.json()['token']}"}
         self.shown = self.certificate if kind is SubjectKind.CERTIFICATE else None
         return {}
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def served(scope: Any, receive: Any, send: Any) -> None:
-            await self.app.asgi({**scope, CERTIFICATE: self.shown} if self.shown else scope, receive, send)
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(served)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
 
 
 @pytest.fixture

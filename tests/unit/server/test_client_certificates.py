@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -28,7 +26,6 @@ from trustserver.auth.certificates import Certificates
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import parse_rules
 from trustserver.errors import ClientCertificateRefused, StartRefused
-from trustserver.process.tls import CERTIFICATE
 
 TABLES = """
 [[certificate]]
@@ -372,18 +369,6 @@ class CertifiedSite(RuledSite):
         begun = Site()
         begun.begin()
         super().__init__(file, text, begun.store, certificates=judge, **others)
-        self.shown: bytes | None = None
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def served(scope: Any, receive: Any, send: Any) -> None:
-            await self.app.asgi({**scope, CERTIFICATE: self.shown} if self.shown else scope, receive, send)
-
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(served)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
 
 
 @pytest.fixture
