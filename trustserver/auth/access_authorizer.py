@@ -305,24 +305,29 @@ class AccessAuthorizer:
         if len(found) > 1:
             raise self._challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
-        if credential.api_token:
-            refused = self._token(credential)
-            _log.info("API token refused", extra={"reason": refused, "client": sender.address})
-            raise self._challenge(required, f"the API token {refused}", sender.headers)
-        if credential.user:
-            user = self._user(credential)
-            stored = None if user is None else user.stored.secret
-            good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
-            now = self._user(credential)  # what was checked must be what counts after the wait
-            if good and user and now and now.bound_to == user.bound_to:
-                return caller_of(now)
-            raise self._challenge(required, "the name or the password is wrong", sender.headers)
+        if credential.api_token or credential.user:
+            await self._source.look_for_who_asks()
+            return self._known_caller(sender) or await self._checked(credential, sender, required)
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(sender, required)
             if grant is not None:
                 return caller_with(grant)
         reason = "its session is over" if credential.session else "this server does not know such a credential"
         raise self._challenge(required, reason, sender.headers)
+
+    async def _checked(self, credential: Credential, sender: Sender, required: RequiredAccess) -> Caller:
+        """Return who has a password that must be checked. Raises: Forbidden for others; Overloaded."""
+        if credential.api_token:
+            refused = self._token(credential)
+            _log.info("API token refused", extra={"reason": refused, "client": sender.address})
+            raise self._challenge(required, f"the API token {refused}", sender.headers)
+        user = self._user(credential)
+        stored = None if user is None else user.stored.secret
+        good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
+        now = self._user(credential)  # what was checked must be what counts after the wait
+        if good and user and now and now.bound_to == user.bound_to:
+            return caller_of(now)
+        raise self._challenge(required, "the name or the password is wrong", sender.headers)
 
     def _certified(self, certificate: bytes) -> Caller:
         """Return whom a client certificate names. Raises: ClientCertificateRefused."""

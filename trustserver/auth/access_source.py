@@ -6,6 +6,7 @@ with what it knew, and says so.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,6 +106,8 @@ class AccessSource:
         self._wake = Event()
         self._closed = False
         self._thread: Thread | None = None
+        self._present: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
         self._warn(self.state.rules)
 
     def workloads(self) -> Workloads:
@@ -123,6 +126,21 @@ class AccessSource:
     def look_now(self) -> None:
         """Have the thread look at once, without waiting for it, as at SIGHUP."""
         self._wake.set()
+
+    async def look_for_who_asks(self) -> None:
+        """Look before somebody is refused whom the operator may have added a moment ago.
+
+        All who ask during one look share the next one, so strangers cause one small read at a time.
+        """
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._look_after(self._present))
+        await asyncio.shield(self._next)  # others may wait for it too, if this client leaves
+
+    async def _look_after(self, present: asyncio.Task[None] | None) -> None:
+        if present is not None and not present.done():
+            await asyncio.wait([present])
+        self._present, self._next = self._next, None  # what is asked from here on needs another look
+        await asyncio.to_thread(self._look, asked=False)
 
     def close(self) -> None:
         """End the thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import time
@@ -91,9 +92,36 @@ def test_a_token_is_recognised_and_a_mistyped_one_is_told_from_it() -> None:
 # --- what they let their holder do
 
 
+def test_strangers_at_one_time_cause_few_looks_for_new_tokens(
+    site: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    changes = store.changes
+
+    def counted() -> int:
+        looks.append(changes())
+        return looks[-1]
+
+    monkeypatch.setattr(store, "changes", counted)
+
+    async def strangers() -> None:
+        await asyncio.gather(*(site.source.look_for_who_asks() for _ in range(50)))
+
+    asyncio.run(strangers())
+    assert len(looks) == 1
+    asyncio.run(strangers())
+    assert len(looks) == 2, "a look that has ended says nothing of what came after it"
+    assert site.get(FILE, headers=bearer(new_token())).status_code == 401
+    token = given(store, "ci", "pull")
+    looks.clear()
+    for _ in range(3):
+        assert site.get(FILE, headers=bearer(token)).status_code == 200
+    assert len(looks) == 1, "who is known causes none"
+
+
 def test_it_brings_its_rights_along_and_rules_add_and_take(site: RuledSite, store: AccessStore) -> None:
     token = given(store, "ci", "pull", "push")
-    assert site.get(FILE, headers=bearer(token)).status_code == 401
+    assert site.get(FILE, headers=bearer(token)).status_code == 200, "it is known as soon as it is used"
     site.source.refresh()
     assert site.get(FILE, headers=bearer(token)).status_code == 200
     assert site.get(KEYS, headers=bearer(token)).status_code == 200
