@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import finalize
 
 import pytest
 
@@ -99,8 +100,10 @@ def test_a_file_is_read_once_while_it_is_read_and_while_it_is_sent() -> None:
         cache.published(GUN_A, [])
         third = await shared.read(GUN_A, PATH, load)
         assert len(loads) == 3, "a collection that has changed is read again"
+        gone = asyncio.Event()
+        finalize(third, asyncio.get_running_loop().call_soon_threadsafe, gone.set)
         del first, second, again, third
-        await asyncio.sleep(0)  # the event loop itself has the last one until then
+        await gone.wait()  # the event loop, and the thread that read it, may have the last one for a moment
         await shared.read(GUN_A, PATH, load)
         assert len(loads) == 4, "nobody has it any more"
 
