@@ -40,6 +40,7 @@ from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
 from trustcli.http.patience import COMMAND_SECONDS, Patience
+from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
-    from trustcli.http.pool import ConnectionPool
+    from trustcli.http.pool import ConnectionPool, PoolPerThread
     from trustcli.http.record import Observer
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
@@ -80,7 +81,9 @@ class Session:
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
-    from, if not from the environment and a prompt.
+    from, if not from the environment and a prompt. `timeouts`: of each request, if not the usual ones.
+    `kept_connections`: several threads ask trust servers, and each keeps at most so many connections of its own; None:
+    one thread asks, and keeps all.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class Session:
         helper_timeout: float = HELPER_TIMEOUT,
         patience: float = COMMAND_SECONDS,
         passphrases: PassphraseProvider | None = None,
+        timeouts: Timeouts | None = None,
+        kept_connections: int | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -101,7 +106,12 @@ class Session:
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
-        self._pool: ConnectionPool | None = None
+        self._timeouts = timeouts
+        self._pool: ConnectionPool | PoolPerThread | None = None
+        if kept_connections is not None:
+            from trustcli.http.pool import PoolPerThread
+
+            self._pool = PoolPerThread(self.network(), most=kept_connections)
         self._registry: Registry | None = None
 
     def close(self) -> None:
@@ -199,6 +209,7 @@ class Session:
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
         memory_required: bool = False,
+        memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
         wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
@@ -212,7 +223,8 @@ class Session:
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
         of those of the lock file. `policy_max_life`: the policy's, which counts before that of the settings.
-        `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
+        `memory`: where rollback memory is kept, if not in `seen.json`. `keep=False`: write nothing on this machine,
+        neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -227,7 +239,7 @@ class Session:
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else _overlay(cache),
-                memory=self.memory if keep else _read_only(self.memory),
+                memory=memory or (self.memory if keep else _read_only(self.memory)),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
@@ -319,7 +331,7 @@ class Session:
             _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
 
-    def _shared_pool(self) -> ConnectionPool:
+    def _shared_pool(self) -> ConnectionPool | PoolPerThread:
         """Return the connections to trust servers: one for each server, whatever number of collections is read."""
         if self._pool is None:
             from trustcli.http.pool import ConnectionPool
@@ -386,7 +398,13 @@ class Session:
             cacert_source=self.settings.cacert_source,
             by_host=self.settings.tls,
         )
-        return Network(authorities=authorities, environ=self.environ, observer=observer, patience=self._patience)
+        return Network(
+            authorities=authorities,
+            environ=self.environ,
+            observer=observer,
+            patience=self._patience,
+            timeouts=self._timeouts or Timeouts(),
+        )
 
     @property
     def credentials(self) -> StoredCredentials:
