@@ -299,9 +299,7 @@ class Collection:
     def _read_roles(self, updater: Updater, wanted: frozenset[RoleName], *, refreshed: datetime) -> VerifiedRoles:
         delegated = delegations_of(updater.roles()[TARGETS].targets)
         faults = self._load(updater, (role for role in delegated if role in wanted))
-        return VerifiedRoles(
-            gun=self.gun, roles=updater.roles(), faults=faults, wanted=wanted, refreshed=refreshed
-        )
+        return VerifiedRoles(gun=self.gun, roles=updater.roles(), faults=faults, wanted=wanted, refreshed=refreshed)
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.
