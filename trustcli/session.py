@@ -505,10 +505,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
 
     Raises: SettingsUnusable.
     """
-    environ = plain_environment(os.environ)
-    if config is not None:
-        environ = {k: v for k, v in environ.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
-        environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    environ = hook_environment(os.environ, config)
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
     start_log(settings.log, output)
@@ -521,3 +518,18 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         helper_timeout=timeout / 2,
         patience=timeout / 4,
     )
+
+
+def hook_environment(environ: Mapping[str, str], config: Path | None) -> dict[str, str]:
+    """Return the environment that counts for a hook. `config`: its settings file, if one is named."""
+    found = dict(plain_environment(environ))
+    if config is None:
+        return found
+    found = {k: v for k, v in found.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
+    found.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    return found
+
+
+def wall_clock() -> datetime:
+    """Return what time it is (UTC), for processes that stay; all others read it once, as `Session.at`."""
+    return datetime.now(UTC)

@@ -175,9 +175,13 @@ class ResidentReader:
         with self._lock:
             return list(self._kept.values())
 
-    def forget(self) -> None:
-        """Forget all collections: servers or pins were changed. What is being refreshed ends, and is dropped."""
+    def use(self, source: CollectionSource) -> None:
+        """Forget all collections, and open them anew elsewhere: servers or pins were changed.
+
+        What is being refreshed ends, and is dropped.
+        """
         with self._lock:
+            self._source = source
             self._kept.clear()
             self._strangers.clear()
 

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
+import logging
+import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 from trustcli.errors import VerifierBusy
 
+_log = logging.getLogger(__name__)
+
+Job = Callable[[], object]
+
 
 class Workers:
-    """Some threads. `waiting`: how many jobs may wait for one of them."""
+    """Some threads, begun with the first job. `waiting`: how many jobs may wait for one of them.
+
+    They keep no process from ending: one may hang in a request to a server that does not answer.
+    """
 
     def __init__(self, threads: int, name: str, *, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, name)
-        self._free = threading.Semaphore(threads + waiting)
-        self._waiting = waiting
+        self._threads = threads
+        self._name = name
+        self._jobs: queue.Queue[Job | None] = queue.Queue(waiting)
+        self._lock = threading.Lock()
+        self._begun = self._stopped = False
 
-    def submit(self, job: Callable[[], None]) -> None:
+    def submit(self, job: Job) -> None:
         """Let a thread do a job soon. Raises: VerifierBusy if too much waits, or if the threads were stopped."""
-        if not self._free.acquire(blocking=False):
-            raise VerifierBusy(waiting=self._waiting)
-        try:
-            future = self._pool.submit(job)
-        except RuntimeError as stopped:
-            self._free.release()
-            raise VerifierBusy(waiting=0) from stopped
-        future.add_done_callback(lambda _: self._free.release())
+        with self._lock:
+            if self._stopped:
+                raise VerifierBusy(waiting=0)
+            try:
+                self._jobs.put_nowait(job)
+            except queue.Full as full:
+                raise VerifierBusy(waiting=self._jobs.maxsize) from full
+            if not self._begun:
+                self._begun = True
+                for number in range(self._threads):
+                    threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True).start()
 
     def stop(self) -> None:
         """Begin no further job; those that were begun go on."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            self._stopped = True
+            while not self._jobs.empty():
+                self._jobs.get_nowait()
+            self._jobs.put_nowait(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception:  # noqa: BLE001 - the thread must outlive every fault
+                _log.exception("a refresh failed")
+        self._jobs.put_nowait(None)  # for the next thread
