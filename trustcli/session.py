@@ -32,6 +32,7 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.hook_environment import hook_environment
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import ServerChoice, Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials
@@ -518,16 +519,6 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         helper_timeout=timeout / 2,
         patience=timeout / 4,
     )
-
-
-def hook_environment(environ: Mapping[str, str], config: Path | None) -> dict[str, str]:
-    """Return the environment that counts for a hook. `config`: its settings file, if one is named."""
-    found = dict(plain_environment(environ))
-    if config is None:
-        return found
-    found = {k: v for k, v in found.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
-    found.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
-    return found
 
 
 def wall_clock() -> datetime:

@@ -122,9 +122,9 @@ def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:
     if not (age is None or (type(age) in {int, float} and isinstance(age, int | float) and 0 <= age < float("inf"))):
         raise NoFrame
     if runs is None:
-        if mode not in _EXEMPTING:
+        if mode not in _EXEMPTING or asked.digest is not None:
             raise NoFrame
-    elif not (isinstance(runs, str) and _DIGEST.fullmatch(runs) and asked.digest in {None, runs}):
+    elif not (isinstance(runs, str) and _DIGEST.fullmatch(runs) and asked.digest in (None, runs)):
         raise NoFrame
     return Yes(
         runs=runs,

@@ -10,18 +10,28 @@ from typing import Final
 VARIABLE: Final = "TRUST_AGENT"
 DEFAULT: Final = "/run/content-trust/agent.sock"
 """The socket of a node's agent, which root runs."""
+OFF: Final = "off"
 _ROOT: Final = 0
 _MAX_LINKS: Final = 40
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
-def socket_path(environ: Mapping[str, str], setting: str | None) -> str | None:
-    """Return where an agent is looked for: the variable, else the setting, else where a node's is.
+def own_socket(environ: Mapping[str, str]) -> str:
+    """Return where an agent that this user runs listens, if it is not told."""
+    folder = environ.get("XDG_RUNTIME_DIR", "")
+    return f"{folder}/content-trust/agent.sock" if folder.startswith("/") and os.geteuid() != _ROOT else DEFAULT
 
-    `environ`: without the variable for hooks whose settings file is named. None: nowhere, since it is set to `off`.
+
+def socket_to_ask(environ: Mapping[str, str], setting: str | None) -> str | None:
+    """Return where an agent is looked for: by the variable, else the setting, else this user's own, else the node's.
+
+    `environ`: without the variable for hooks whose settings file is named. None: nowhere, since one of them is `off`.
     """
-    found = environ.get(VARIABLE) or setting or DEFAULT
-    return None if found == "off" else found
+    found = environ.get(VARIABLE) or setting
+    if not found:
+        own = own_socket(environ)
+        found = own if os.path.lexists(own) else DEFAULT
+    return None if found == OFF else found
 
 
 def trusted_uids() -> frozenset[int]:

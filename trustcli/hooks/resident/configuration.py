@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from keys.record import record
 from trustcli.client.policy_file import load_policy
+from trustcli.config.hook_environment import hook_environment
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
@@ -15,7 +16,7 @@ from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.resident.memory_folder import MemoryFolder
 from trustcli.hooks.resident.watched_files import Stamp, stamps_of
 from trustcli.http.time_budget import Timeouts
-from trustcli.session import Session, hook_environment, wall_clock
+from trustcli.session import Session, wall_clock
 from trustdata.errors import TrustError
 
 if TYPE_CHECKING:

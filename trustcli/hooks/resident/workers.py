@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -45,8 +46,9 @@ class Workers:
         """Begin no further job; those that were begun go on."""
         with self._lock:
             self._stopped = True
-            while not self._jobs.empty():
-                self._jobs.get_nowait()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._jobs.get_nowait()
             self._jobs.put_nowait(None)
 
     def _work(self) -> None:
