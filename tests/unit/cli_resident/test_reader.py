@@ -10,19 +10,13 @@ import pytest
 from tests.simulator.attacks.moves import replay_all
 from tests.simulator.owner import Owner
 from tests.simulator.scene import APP, GOOD, NEWER, good_collection
-from tests.support.resident_node import ResidentNode
+from tests.support.resident_node import ResidentNode, rule
 from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable
 from trustdata.errors import MetadataExpired, NotSigned, NotTrusted, PolicyRefused, TagMismatch, VersionRollback
-from trustdata.policy import Rule, read_policy
 from trustdata.roles import TARGETS, TIMESTAMP
 from trustdata.wire import WireFormat
 
 Nodes = Callable[..., ResidentNode]
-
-
-def rule(**members: object) -> Rule:
-    policy = read_policy({"rule": [{"match": str(APP), **members}]}, source="policy.toml")
-    return policy.rules[0]
 
 
 @pytest.fixture
