@@ -180,7 +180,7 @@ def _bound(path: Path, mode: int) -> socket.socket:
     if unsafe is not None:
         raise SettingsUnusable(place=str(path), reason=f"is no safe place for a socket: {unsafe}")
     _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}")  # short: the whole path of a socket has room for 107 bytes
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         with contextlib.suppress(FileNotFoundError):
