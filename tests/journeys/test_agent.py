@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.bindir_runner import asked, descriptor
 from tests.support.images import BuiltImage
 from tests.support.programs import READY_SECONDS, free_port
 from tests.support.pulling_node import PATIENT, Node, release
@@ -79,6 +80,26 @@ def test_what_the_agent_allows_needs_no_trust_server(node: Node, gun: str, image
         assert f"{gun}:1.0 is signed as {image.digest}" in first
         memory = list(node.state.glob("**/seen.json"))
         assert memory == [], "the verifier has verified nothing by itself"
+
+
+def test_what_verifies_is_not_even_loaded_for_it(node: Node, gun: str, image: BuiltImage) -> None:
+    code = """
+import os, sys
+really_end = os._exit
+def end(status):
+    os.write(2, " ".join(sys.modules).encode())
+    really_end(status)
+os._exit = end
+from trustcli.hooks.containerd import main
+main()
+"""
+    arguments = ("-config", str(node.config), "-state", str(node.state), *asked(f"{gun}:1.0", image.digest))
+    command = [sys.executable, "-c", code, *arguments]
+    with running(node):
+        done = subprocess.run(command, input=descriptor(image.digest), capture_output=True, check=True, timeout=60)
+    heavy = {"tuf", "securesystemslib", "cryptography", "http.client", "ssl", "trustcli.session", "trustdata.model"}
+    assert heavy & set(done.stderr.decode().split()) == set()
+    assert done.stdout.decode().startswith(f"{gun}:1.0 is signed as {image.digest}")
 
 
 def test_a_refusal_is_the_verifier_s_own(node: Node, gun: str) -> None:
