@@ -328,7 +328,11 @@ def test_whoever_lies_is_no_agent(path: Path, behave: Callable[[socket.socket, d
 
 def test_an_agent_that_hangs_is_none(path: Path) -> None:
     done = threading.Event()
-    with pretending(path, lambda connection, _: done.wait(PLENTY)):
+
+    def hang(_connection: socket.socket, _question: dict[str, object]) -> None:
+        done.wait(PLENTY)
+
+    with pretending(path, hang):
         assert ask(path, seconds=0.1) == [None]
         done.set()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.home import Home, without_network
-from tests.simulator.scene import APP, APP_IMAGE, GOOD, OTHER, Scene, good_collection
+from tests.simulator.repository import APP
+from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.support.resident_node import SetClocks
 from trustcli.errors import FileExposed, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
@@ -201,7 +202,7 @@ def test_what_decides_is_in_the_hash(site: Site) -> None:
     for change in (
         lambda: site.rule(signers='["alice"]'),
         lambda: site.settings.write_text('[servers]\n"registry.example.com" = "https://other.example.com"\n'),
-        lambda: site.settings.write_text(f'[verifier]\nallow = ["{ALLOWED}"]\n'),
+        lambda: site.settings.write_text('[verifier]\nallow = ["registry.example.com/other"]\n'),
         lambda: site.settings.write_text('[max_life]\n"*" = "400d"\n'),
         lambda: (site.home.folder / "pins.toml").write_text("[pins]\n"),
     ):

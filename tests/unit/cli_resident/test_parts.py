@@ -11,13 +11,15 @@ import pytest
 from keys.record import replace
 from tests.simulator.repository import APP
 from tests.simulator.scene import good_collection
+from trustcli.client.local_state import LocalState
 from trustcli.errors import VerifierBusy
 from trustcli.hooks.resident.clocks import CLOCK_TOLERANCE, Moment, elapsed, seconds_since_boot
 from trustcli.hooks.resident.memory_folder import RECORD_EVERY, MemoryFolder
 from trustcli.hooks.resident.rate import Rate
 from trustcli.hooks.resident.workers import Workers
-from trustdata.errors import RootNotPinned, VersionRollback
+from trustdata.errors import RootNotPinned, TrustError, VersionRollback
 from trustdata.gun import parse_gun
+from trustdata.judgement import Question
 from trustdata.roles import TIMESTAMP
 from trustdata.verification.rollback_memory import Memory
 
@@ -115,7 +117,7 @@ def test_another_root_of_trust_is_refused(tmp_path: Path) -> None:
 
 def test_a_long_name_has_a_file_too(tmp_path: Path) -> None:
     folder = MemoryFolder(tmp_path)
-    first, second = (parse_gun(f"registry.example.com/{'a/' * 120}{end}") for end in "bc")
+    first, second = (parse_gun(f"registry.example.com/{'a/' * 110}{end}") for end in "bc")
     folder.remember(first, remembered())
     assert folder.load(first) is not None
     assert folder.load(second) is None
@@ -134,7 +136,12 @@ def test_a_job_that_fails_ends_no_thread() -> None:
 
 def test_after_the_end_nothing_is_begun() -> None:
     workers, begun, go = Workers(1, "test", waiting=5), threading.Event(), threading.Event()
-    workers.submit(lambda: (begun.set(), go.wait(30)))
+
+    def hold() -> None:
+        begun.set()
+        go.wait(30)
+
+    workers.submit(hold)
     assert begun.wait(30)
     never = threading.Event()
     workers.submit(never.set)
@@ -147,10 +154,15 @@ def test_after_the_end_nothing_is_begun() -> None:
 
 def test_a_rollback_is_known_after_a_restart(tmp_path: Path) -> None:
     scene = good_collection()
-    client = scene.newcomer()
-    client.memory = MemoryFolder(tmp_path)  # type: ignore[assignment] - both are RollbackStores
-    assert client.judge().allowed
+
+    def verdict() -> TrustError | None:
+        client = scene.newcomer()
+        local = LocalState(cache=client.cache, memory=MemoryFolder(tmp_path), pins=client.pins)
+        collection = client.collection()
+        collection._local = local
+        question = Question(gun=APP, tag="1.0", digest=None)
+        return collection.judge([question])[0].refusal
+
+    assert verdict() is None
     scene.server.files = dict(scene.past.files)
-    fresh = scene.newcomer()
-    fresh.memory = MemoryFolder(tmp_path)  # type: ignore[assignment]
-    assert isinstance(fresh.judge().refusal, VersionRollback)
+    assert isinstance(verdict(), VersionRollback)
