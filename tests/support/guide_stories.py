@@ -333,7 +333,7 @@ STORIES: Final = {
             '"registry.example.com"': '"127.0.0.1:5000"',
             "127.0.0.1:9469": "127.0.0.1:4444",
             "/etc/content-trust": f"{ROOT}/etc/content-trust",
-            "/run/content-trust": f"{ROOT}/run/content-trust",
+            "/run/content-trust": f"{ROOT}/r",  # a socket's path has room for 107 bytes
             "/var/lib/content-trust": f"{ROOT}/var/lib/content-trust",
             **_SERVER_OF_THE_GUIDES,
         },

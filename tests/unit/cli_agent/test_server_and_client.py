@@ -145,6 +145,14 @@ def test_an_agent_takes_nobodys_place(path: Path) -> None:
     assert path.read_text() == "precious"
 
 
+def test_an_agent_listens_nowhere_that_nobody_can_connect_to(path: Path) -> None:
+    long = path.parent / ("s" * (108 - len(str(path.parent)) - 1))
+    with pytest.raises(SettingsUnusable, match="107 bytes"):
+        AgentServer(long, Answers(Deciding(), now=lambda: NOW))
+    with serving(long.with_name(long.name[:-1])) as server:
+        assert ask(server.path) != [None]
+
+
 def test_an_agent_listens_in_no_folder_that_others_write_to(path: Path) -> None:
     path.parent.chmod(0o777)
     with pytest.raises(SettingsUnusable, match="no safe place"):

@@ -22,6 +22,8 @@ from trustcli.hooks.agent.protocol import MAX_QUESTION, NoFrame, peer_uid, recei
 from trustcli.hooks.resident.rate import Rate
 
 _BACKLOG: Final = 128
+_LONGEST_PATH: Final = 107
+"""Bytes, of Linux: a longer name could be given to a socket by renaming it, and nobody could connect to it."""
 _log = logging.getLogger(__name__)
 
 
@@ -172,6 +174,8 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _bound(path: Path, mode: int) -> socket.socket:
     """Return a listening socket at the path, with its mode from the first moment on. Raises: SettingsUnusable."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise SettingsUnusable(place=str(path), reason=f"is longer than the {_LONGEST_PATH} bytes of a socket's path")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     except OSError as error:
