@@ -35,9 +35,9 @@ from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PatternPin, PinEntry, PinsFile
 from trustcli.state.rotations import BegunRotation, RotationsFile
-from trustdata import policy
 from trustdata.errors import FileNewer, PolicyMalformed
 from trustdata.gun import GUN
+from trustdata.policy import reading
 from trustdata.roles import RELEASES, ROOT
 from trustdata.verification import lock_document, memory_document
 from trustdata.verification.trust_pinning import Pin, parse_pin
@@ -61,7 +61,7 @@ KINDS: Final[dict[str, DocumentKind]] = {
     "seen.json": memory_document.KIND,
     "trust.lock": lock_document.KIND,
     "rotations.json": rotations.KIND,
-    "policy.toml": policy.KIND,
+    "policy.toml": reading.KIND,
     "trust.toml": settings.KIND,
     "template.toml": template.KIND,
     "trust-server.toml": server_settings.KIND,
@@ -179,7 +179,8 @@ def test_the_witness_is_read_and_written_as_before(home: Path) -> None:
 
 
 def test_policy_and_settings_are_read_as_before(home: Path) -> None:
-    assert load_policy(home / "policy.toml").rule_for(APP).requirement.signers == ("alice",)
+    (requirement,) = load_policy(home / "policy.toml").rule_for(APP, at=AT).requirements
+    assert requirement.signers == ("alice",)
     found = load_hook_settings({}, config=home / "trust.toml", state=home)
     assert found.servers == {"registry.example.com": "https://trust.example.com"}
 

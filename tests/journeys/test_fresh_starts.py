@@ -47,6 +47,9 @@ def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form
     for tag in ("1.0", "2.0"):
         assert run("verify", f"{gun}:{tag}", user=reader) == f"{gun}@{digest}\n"
     assert "trusted: " in run("explain", f"{gun}:2.0", user=reader)
+    (reader.folder / "policy.toml").write_text(f'[[rule]]\nmatch = "{gun}"\nsigners = ["alice"]\n')
+    assert "1 of alice" in run("policy", "check", "policy.toml", f"{gun}:2.0", user=reader)
+    assert run("verify", "--policy", "policy.toml", f"{gun}:2.0", user=reader) == f"{gun}@{digest}\n"
     assert digest.removeprefix("sha256:") in run("inspect", gun, user=reader)
     run("pull", f"{gun}:1.0", user=reader, expect=6)  # there is no engine
     assert "nothing is wrong" in run("doctor", gun)

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from tests.simulator.scene import Scene
 from trustcli.errors import RemoteUnreachable
 from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustdata.envelope import Envelope
 from trustdata.errors import NoTrustData, TrustError
 from trustdata.gun import GUN
 from trustdata.judgement import Question, candidates, judge, refused
 from trustdata.policy import Rule
-from trustdata.roles import ROOT, TARGETS
+from trustdata.roles import TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.trust_pinning import SourcedPin, check_pins
 
@@ -26,10 +27,13 @@ class PlainReader:
     """
 
     def __init__(self, scenes: Sequence[Scene], *, age: timedelta | None = None) -> None:
-        self._roles = {}
-        self._pins = {}
+        self._roles: dict[GUN, dict[RoleName, Envelope]] = {}
+        self._chains: dict[GUN, Sequence[Envelope]] = {}
+        self._pins: dict[GUN, list[SourcedPin]] = {}
         for scene in scenes:
             updater = scene.newcomer().collection().refresh()
+            assert updater.progress is not None
+            self._chains[scene.server.gun] = updater.progress.roots
             updater.load_published(delegations_of(updater.roles()[TARGETS].targets))
             self._roles[scene.server.gun] = updater.roles()
             self._pins[scene.server.gun] = [SourcedPin(pin=scene.pin, source="pins.toml")]
@@ -66,4 +70,4 @@ class PlainReader:
         if self._age is not None and (bound is None or self._age > bound):
             raise AWAY
         pins = [*(rule.sourced_pins() if rule else ()), *self._pins[gun]]
-        check_pins(gun, pins, [self._roles[gun][ROOT]])
+        check_pins(gun, pins, self._chains[gun])

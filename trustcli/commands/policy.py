@@ -33,7 +33,7 @@ def _group() -> None:
 def check(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy.")],
-    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...", help="What to explain.")] = None,
+    images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...")] = None,
     images_file: ImagesFile = None,
 ) -> int:
     """Say which rule counts for images, and why; warn of what can never count or has run out. Nothing is verified."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -13,7 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys.algorithms import Algorithm, generate
-from keys.certificate import LEEWAY, LIFETIME, certificate_fault, common_name, root_certificate
+from keys.certificate import (
+    LEEWAY,
+    LIFETIME,
+    certificate_fault,
+    certificate_fingerprint,
+    common_name,
+    root_certificate,
+)
 from keys.errors import KeyNotAccepted
 from keys.go_certificate import load_der_certificate, load_pem_certificate, name_of, with_readable_names
 from keys.notary import NotaryKey, bare_key
@@ -322,3 +330,18 @@ def test_a_long_name_costs_no_square_of_its_length() -> None:
 def test_a_certificate_lives_as_long_as_the_root_that_holds_it() -> None:
     """`keys` knows of no roots, and so cannot ask how long one lives."""
     assert NOTARY_LIFETIMES.root == LIFETIME
+
+
+def test_the_fingerprint_is_that_of_the_bytes_that_stand_there() -> None:
+    made = _made("registry.example.com/app")
+    assert certificate_fingerprint(made) == _read(made).fingerprint(SHA256()).hex()
+    old = _as_old_go_wrote_it("registry.example.com/*")
+    pem = base64.b64decode(old.keyval["public"]).decode()
+    der = base64.b64decode("".join(pem.split("-----")[2].split()))
+    assert certificate_fingerprint(old) == hashlib.sha256(der).hexdigest()
+
+
+@pytest.mark.parametrize("public", ["", "?", "####", base64.b64encode(b"no certificate").decode()])
+def test_what_has_no_fingerprint(public: str) -> None:
+    assert certificate_fingerprint(NotaryKey.of("ecdsa-x509", public)) is None
+    assert certificate_fingerprint(bare_key(generate(Algorithm.ECDSA_P256).public_key())) is None

@@ -143,7 +143,8 @@ def _scope_rules(scope: str) -> Iterator[_Rule]:
         yield {"match": path, "tags": [tag], "mode": "deny"}
     else:
         patterns = [scope] if scope == _ANY else [scope, f"{scope}/*"]
-        yield from ({"match": pattern, "mode": "deny"} for pattern in patterns if is_pattern(pattern))
+        named = (each for each in patterns if is_pattern(each) and (each == _ANY or "/" in each))
+        yield from ({"match": pattern, "mode": "deny"} for pattern in named)
 
 
 # --- Portieris

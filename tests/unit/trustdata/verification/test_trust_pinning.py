@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from functools import partial
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.simulator.repository import APP
 from tests.simulator.scene import Scene, good_collection
@@ -20,8 +23,11 @@ from trustdata.verification.trust_pinning import (
     check_pins,
     fingerprint,
     parse_pin,
+    parse_policy_pin,
 )
 from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
 
 HEX = "0123456789abcdef" * 4
 STRANGER, ANOTHER = Pin("sha256", "ab" * 32), Pin("key", "cd" * 32)
@@ -123,3 +129,33 @@ def test_keys_alone_vouch_for_a_root_that_names_its_collection() -> None:
         with pytest.raises(RootNotNamed) as caught:
             check_named(APP, [SourcedPin(pin=key, source="pins.toml", recorded=recorded)], chain, names=lambda _: False)
         assert caught.value.pin_recorded is recorded
+
+
+def fingerprint_of(pem: bytes) -> str:
+    return x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex()
+
+
+def test_a_policy_may_pin_the_certificate_of_a_root_key() -> None:
+    scene = good_collection(NOTARY)
+    chain = chain_of(scene)
+    pinned = {
+        keyid: Pin("cert", fingerprint_of(base64.b64decode(key.keyval["public"])))
+        for keyid, key in chain[0].root.keys.items()
+        if key.keytype.endswith("x509")
+    }
+    assert len(pinned) == 2
+    for keyid, pin in pinned.items():
+        assert chain_holds(pin, chain) == (keyid in chain[0].signatures)
+        assert parse_policy_pin(str(pin)) == pin
+        assert not chain_holds(pin, chain[1:])
+        assert not chain_holds(pin, chain_of(good_collection(TUF)))
+
+
+def test_what_a_policy_may_pin() -> None:
+    for text in (f"sha256:{'a' * 64}", f"key:{'a' * 64}", f"cert:{'a' * 64}"):
+        assert str(parse_policy_pin(text)) == text
+    with pytest.raises(InvalidName):
+        parse_pin(f"cert:{'a' * 64}")
+    for text in (f"ca:{'a' * 64}", "cert:ab", f"cert:{'A' * 64}"):
+        with pytest.raises(InvalidName):
+            parse_policy_pin(text)
