@@ -31,7 +31,7 @@ from trustcli.config.home_folder import home_folder
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
 from trustcli.config.tls_settings import HostTls, parse_tls_tables
 from trustcli.config.verifier_settings import VerifierSettings, parse_verifier_table
-from trustcli.console.client_log import LEVELS
+from trustcli.console.log_levels import LEVELS
 from trustcli.errors import (
     NoTrustServer,
     SettingsUnusable,
