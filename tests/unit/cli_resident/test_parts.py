@@ -12,13 +12,14 @@ from keys.record import replace
 from tests.simulator.repository import APP
 from tests.simulator.scene import good_collection
 from trustcli.client.local_state import LocalState
-from trustcli.errors import VerifierBusy
+from trustcli.errors import MemoryUnwritable, VerifierBusy
 from trustcli.hooks.resident.clocks import CLOCK_TOLERANCE, Moment, elapsed, seconds_since_boot
 from trustcli.hooks.resident.memory_folder import RECORD_EVERY, MemoryFolder
 from trustcli.hooks.resident.rate import Rate
 from trustcli.hooks.resident.workers import Workers
+from trustcli.state.memory import MemoryFile
 from trustdata.errors import RootNotPinned, TrustError, VersionRollback
-from trustdata.gun import parse_gun
+from trustdata.gun import GUN, parse_gun
 from trustdata.judgement import Question
 from trustdata.roles import TIMESTAMP
 from trustdata.verification.rollback_memory import Memory
@@ -96,6 +97,24 @@ def test_the_time_of_a_refresh_alone_is_written_now_and_then(tmp_path: Path) -> 
         found = folder.load(APP)
         assert found is not None
         assert found.refreshed == written
+
+
+def test_a_full_disk_loses_the_time_of_a_refresh_and_no_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, folder = remembered(), MemoryFolder(tmp_path)
+    assert memory.refreshed is not None
+    folder.remember(APP, memory)
+
+    def full(self: MemoryFile, gun: GUN, memory: Memory) -> None:
+        raise MemoryUnwritable(path="seen", reason="No space left on device")
+
+    monkeypatch.setattr(MemoryFile, "remember", full)
+    later = replace(memory, refreshed=memory.refreshed + 2 * RECORD_EVERY)
+    folder.remember(APP, later)
+    newer = replace(memory.roles[TIMESTAMP], version=memory.roles[TIMESTAMP].version + 1)
+    with pytest.raises(MemoryUnwritable):
+        folder.remember(APP, replace(later, roles={**memory.roles, TIMESTAMP: newer}))
 
 
 def test_a_newer_version_is_written_at_once(tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_every_answer_says_when_the_server_confirmed_it(node: ResidentNode) -> N
     assert node.ask().refreshed == began
 
 
+def test_the_age_is_told_by_the_clock_that_says_more(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(seconds=50)
+    node.time.set_wall(seconds=-30)
+    refreshed = node.ask().refreshed
+    assert refreshed is not None
+    assert (node.time.at - refreshed).total_seconds() == 50
+
+
 def test_a_verdict_is_judged_once(node: ResidentNode, monkeypatch: pytest.MonkeyPatch) -> None:
     node.digest()
     judged: list[Question] = []

@@ -34,7 +34,7 @@ def reason_of_agent(name: str, digest: str, *, config: Path | None, state: Path 
     context = context_hash(settings, policy=settings.verifier.policy, with_allow_list=True)
     seconds = min(_LONGEST, settings.verifier.timeout * _SHARE)
     (yes,) = ask_agent(path, context, [Asked(image=name, digest=digest)], seconds=seconds)
-    if yes is None or yes.runs != digest:
+    if yes is None or yes.runs != digest or not yes.reason.isprintable():
         return None
     for warning in yes.warnings:
         sys.stderr.write(f"warning: {warning.encode('unicode_escape').decode()}\n")

@@ -6,12 +6,14 @@ A single file for all of them would be read and written whole at each of many re
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from keys.record import replace
+from trustcli.errors import MemoryUnwritable
 from trustcli.state.memory import MemoryFile
 from trustdata.gun import GUN
 from trustdata.verification.rollback_memory import Memory, merge
@@ -39,23 +41,30 @@ class MemoryFolder:
         Raises: RootNotPinned, MemoryUnwritable, MemoryDamaged, FileNewer, FileExposed.
         """
         before = self.load(gun)
-        if before is None or self._differs(before, memory):
+        if before is None or self._has_learned(before, memory):
             self._file(gun).remember(gun, memory)
+        elif not timedelta(0) <= _since(before, memory) < RECORD_EVERY:
+            with suppress(MemoryUnwritable):  # a full disk: nothing that was verified is forgotten
+                self._file(gun).remember(gun, memory)
 
     def forget(self, gun: GUN) -> None:
         """Delete the memory of the collection. Raises: MemoryUnwritable, MemoryDamaged, FileNewer."""
         self._file(gun).forget(gun)
 
-    def _differs(self, before: Memory, memory: Memory) -> bool:
+    def _has_learned(self, before: Memory, memory: Memory) -> bool:
+        """Return whether anything but the time of the refresh would change."""
         if before.root_of_trust != memory.root_of_trust or before.refreshed is None:
             return True
-        if replace(merge(before, memory), refreshed=None) != replace(before, refreshed=None):
-            return True
-        since = (memory.refreshed or before.refreshed) - before.refreshed
-        return not timedelta(0) <= since < RECORD_EVERY
+        return replace(merge(before, memory), refreshed=None) != replace(before, refreshed=None)
 
     def _file(self, gun: GUN) -> MemoryFile:
         name = quote(gun, safe="")
         if len(name) > _LONGEST:
             name = f"{name[: _LONGEST - 65]}~{hashlib.sha256(name.encode()).hexdigest()}"
         return MemoryFile(self._folder / f"{name}.json")
+
+
+def _since(before: Memory, memory: Memory) -> timedelta:
+    if before.refreshed is None or memory.refreshed is None:
+        return timedelta(0)
+    return memory.refreshed - before.refreshed

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trustcli.client.verified_roles import VerifiedRoles
     from trustdata.gun import GUN
     from trustdata.policy import Rule
+    from trustdata.verification.target_lookup import Target
 
 _PERHAPS_SIGNED_MEANWHILE: Final = (NotSigned, TagMismatch, PolicyRefused)
 """The refusals that a newer signature would change."""
@@ -111,15 +112,18 @@ class ResidentReader:
             return roles.needed(Question(gun=gun, tag=None, digest=None, policy=requirements))
 
         state = self._state(kept, rule, needed)
-        verified, refreshed = state.verified, _refreshed(state)
+        now, verified = self._clocks.moment(), state.verified
         if verified is None:
-            return ReleasedTags(targets=(), refusal=state.failure, refreshed=refreshed)
+            return ReleasedTags(targets=(), refusal=state.failure)
+        targets: tuple[Target, ...] = ()
+        refusal: TrustError | None = None
         try:
-            roles, _ = verified.roles.valid(needed(verified.roles), verified.age(self._clocks.moment()).latest)
+            roles, _ = verified.roles.valid(needed(verified.roles), verified.age(now).latest)
             targets = tuple(candidates(requirements, roles))
-        except TrustError as refusal:
-            return ReleasedTags(targets=(), refusal=refusal, refreshed=refreshed, stale=state.stale)
-        return ReleasedTags(targets=targets, refreshed=refreshed, stale=state.stale)
+        except TrustError as error:
+            refusal = error
+        refreshed = _refreshed(state, now)
+        return ReleasedTags(targets=targets, refusal=refusal, refreshed=refreshed, stale=state.stale)
 
     # --- in the background
 
@@ -205,7 +209,7 @@ class ResidentReader:
             return Reading(judgements=tuple(refused(question, failure) for question in questions))
         now = self._clocks.moment()
         answers = tuple(_apart(kept.judge(state.verified, question, now)) for question in questions)
-        return Reading(judgements=answers, refreshed=_refreshed(state), stale=state.stale)
+        return Reading(judgements=answers, refreshed=_refreshed(state, now), stale=state.stale)
 
     def _state(self, kept: KeptCollection, rule: Rule | None, needed: Needed) -> _State:
         """Return data that is young enough, refreshed if need be; or older data, or the failure."""
@@ -365,5 +369,7 @@ def _way(gun: GUN, rule: Rule | None) -> Hashable:
     return gun, tuple(rule.sourced_pins()), rule.max_life, rule.server
 
 
-def _refreshed(state: _State) -> datetime | None:
-    return state.verified.asked.wall if state.verified is not None else None
+def _refreshed(state: _State, now: Moment) -> datetime | None:
+    """Return when the server confirmed the data, by what the wall clock says now: it may have been set since."""
+    verified = state.verified
+    return None if verified is None else now.wall - timedelta(seconds=verified.age(now).seconds)
