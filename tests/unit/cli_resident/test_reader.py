@@ -11,8 +11,9 @@ from tests.simulator.attacks.moves import replay_all
 from tests.simulator.owner import Owner
 from tests.simulator.repository import APP
 from tests.simulator.scene import GOOD, NEWER, good_collection
-from tests.support.resident_node import ResidentNode, rule
-from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable
+from tests.support.resident_node import Gate, ResidentNode, rule
+from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable, VerifierBusy
+from trustcli.hooks.resident.limits import ResidentLimits
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     MetadataExpired,
@@ -55,6 +56,15 @@ def test_older_answers_are_asked_anew(node: ResidentNode) -> None:
     reading = node.ask()
     assert node.timestamps_asked() == 1
     assert (reading.refreshed, reading.stale) == (node.time.at, False)
+
+
+def test_after_the_clock_was_set_back_the_server_is_asked(node: ResidentNode) -> None:
+    node.digest()
+    node.timestamps_asked()
+    node.time.pass_(seconds=1)
+    node.time.set_wall(minutes=-2)
+    node.digest()
+    assert node.timestamps_asked() == 1
 
 
 def test_every_answer_says_when_the_server_confirmed_it(node: ResidentNode) -> None:
@@ -117,6 +127,7 @@ def test_unknown_tags_earn_one_refresh_in_some_seconds(node: ResidentNode) -> No
     node.time.pass_(seconds=1)
     node.timestamps_asked()
     for number in range(20):
+        node.time.pass_(seconds=0.01)
         with pytest.raises(NotSigned):
             node.digest(f"unknown-{number}")
     assert node.timestamps_asked() == 1
@@ -130,11 +141,12 @@ def test_an_unknown_tag_at_first_contact_is_not_asked_for_twice(node: ResidentNo
     with pytest.raises(NotSigned):
         node.digest("unknown")
     assert node.timestamps_asked() == 1
+    node.time.pass_(seconds=1)
+    Owner(node.client.server, "targets").sign("unknown", NEWER)
+    assert node.digest("unknown") == f"sha256:{NEWER}", "its refresh was not spent"
 
 
 def test_all_collections_together_earn_so_many(wire: WireFormat, node_of: Nodes) -> None:
-    from trustcli.hooks.resident.limits import ResidentLimits
-
     node = node_of(good_collection(wire).newcomer(), limits=ResidentLimits(unknown=0.0, unknown_rate=0.2))
     node.digest()
     node.timestamps_asked()
@@ -181,15 +193,37 @@ def test_within_the_bound_older_data_is_used_and_says_so(node: ResidentNode) -> 
     assert not node.ask(rule=bounded).stale
 
 
-def test_a_server_that_is_known_to_be_away_is_not_waited_for(node: ResidentNode) -> None:
+def test_a_server_that_is_known_to_be_away_is_tried_now_and_then(node: ResidentNode) -> None:
     bounded = rule(max_staleness="2h")
     node.digest(rule=bounded)
     node.client.server.down = True
     node.time.pass_(seconds=61)
-    node.timestamps_asked()
     for _ in range(5):
         assert node.ask(rule=bounded).stale
     assert len(node.counted.refreshes) == 2
+
+
+def test_nobody_waits_for_a_server_that_is_known_to_be_away(wire: WireFormat, node_of: Nodes) -> None:
+    node = node_of(good_collection(wire).newcomer(), limits=ResidentLimits(wait_with_older=1000.0, wait=1000.0))
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    node.time.pass_(seconds=61)
+    assert node.ask(rule=bounded).stale
+    gate = node.client.server.before_fetch = Gate()
+    node.time.pass_(seconds=node.limits.failure)
+    assert node.ask(rule=bounded).stale
+    assert gate.reached.wait(30), "it is tried all the same"
+    gate.opened.set()
+
+
+def test_a_verifier_that_is_busy_is_no_server_that_is_away(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.time.pass_(seconds=61)
+    node.reader.stop()
+    with pytest.raises(VerifierBusy):
+        node.digest(rule=bounded)
 
 
 def test_never_beyond_the_expiry_of_the_data(node: ResidentNode) -> None:
