@@ -60,7 +60,7 @@ from trustdata.verification.delegations import delegations_of, may_list
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
-from trustdata.verification.target_lookup import Target, find_released, read_target
+from trustdata.verification.target_lookup import Target, find_released, listed_by_signers, read_target
 from trustdata.verification.trust_pinning import SourcedPin, chain_holds
 from trustdata.verification.trusted_set import TrustedSet
 
@@ -293,14 +293,22 @@ class _Explainer:
     # --- release and signers
 
     def _target(self) -> Target | None:
-        """Return the released target that the verdict is about, or None."""
+        """Return the target that the verdict is about, or None: the released one, or what required signers list."""
         evidence = self._judgement.evidence
         tag = evidence.tags[0] if evidence else self._question.tag
         if tag is None or TARGETS not in self._roles:
             return None
         with suppress(TrustError):
-            return find_released(tag, self._roles)
+            return find_released(tag, self._roles) if self._question.needs_release else self._signed(tag)
         return None
+
+    def _signed(self, tag: str) -> Target | None:
+        """Return what required signers list: as the verdict says, else the last digest. Raises: ContentMismatch."""
+        signers = [role for requirement in self._question.policy for role in requirement.roles()]
+        listed = listed_by_signers(dict.fromkeys(signers), self._roles, tag)
+        digest = self._judgement.digest
+        allowed = [target for target in listed if digest is not None and target.has_manifest(hex_of(digest))]
+        return next(iter([*allowed, *reversed(listed)]), None)
 
     def release(self) -> Release | None:
         target = self._target()

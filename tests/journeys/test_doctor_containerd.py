@@ -240,6 +240,20 @@ def test_what_is_wrong_is_named(
     assert any(said in finding["text"] for finding in found), found
 
 
+def test_what_a_policy_exempts_and_what_its_owner_should_know(checked: Checked) -> None:
+    pause = '[[rule]]\nmatch = "registry.k8s.io/pause"\nmode = "allow"\nreason = "of every pod"\nuntil = %s\n'
+    checked.node.configure({}, verifier='policy = "policy.toml"')
+    rules = checked.node.etc / "policy.toml"
+    rules.write_text(pause % "2999-01-01")
+    assert [finding["check"] for finding in checked.wrong()] == []
+    rules.write_text(pause % "2020-01-01")
+    assert [finding["check"] for finding in checked.wrong()] == ["sandbox-image"]
+    _, findings = checked.node.doctor(checked.config)
+    (told,) = [finding for finding in findings if finding["check"] == "policy"]
+    assert "has run out" in told["text"]
+    assert told["remedy"] == f"trust policy check {rules}"
+
+
 def test_a_verifier_that_allows_nonsense_is_named(checked: Checked) -> None:
     environ = {"HOME": str(checked.node.etc), "TRUST_HOME": str(checked.node.etc)}
     checked.node.admin.environ.update(environ)

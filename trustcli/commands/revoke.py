@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_references
@@ -48,6 +49,7 @@ def command(
         accept_expired=accept_expired,
         start_empty=start_empty,
     )
+    agree_to_aliases(session, revocations, yes=yes or plan_)
     if plan_:
         return plan_revocations(session, revocations, decisions)
     what = ", ".join(map(str, revocations.values()))

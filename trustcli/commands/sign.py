@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from trustcli.client.collection import Collection
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
@@ -50,6 +51,7 @@ def command(
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
     format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Sign in the collection that an alias means.")] = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -89,6 +91,7 @@ def command(
         ]
         return Done(changed=changed, lines=tuple(names), row={"images": rows})
 
+    agree_to_aliases(session, looked_up.guns, yes=yes or plan_)
     if plan_:
         return plan_each(session, looked_up.guns, check)
     outcomes = carry_out(session, looked_up.guns, check=check, do=sign, blank=lambda _: {"images": []})

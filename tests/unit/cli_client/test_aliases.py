@@ -25,6 +25,7 @@ from trustdata.errors import (
     CertificateOfAnotherName,
     CollectionExists,
     FormatChanged,
+    InvalidName,
     PinsDisagree,
     RootNotNamed,
     RootOfAnotherName,
@@ -132,16 +133,24 @@ def test_owners_change_the_real_collection(tmp_path: Path, monkeypatch: pytest.M
     home.registry_digest = f"sha256:{GOOD}"
     assert home.run("sign", f"{MIRROR}:1.0", "--plan") == DONE
     assert site.stored[TARGETS].version == 1
-    assert home.run("sign", f"{MIRROR}:1.0") == DONE
+    with pytest.raises(UsageError, match=f"{MIRROR} is an alias of {APP}; name {APP}"):
+        home.run("sign", f"{MIRROR}:1.0")
+    assert site.stored[TARGETS].version == 1
+    assert home.run("sign", f"{MIRROR}:1.0", "--yes") == DONE
+    assert f"{MIRROR} is an alias of {APP}" in home.err
     assert home.run("verify", f"{MIRROR}:1.0", f"{APP}:1.0") == DONE
     assert home.out == f"{MIRROR}@sha256:{GOOD}\n{APP}@sha256:{GOOD}\n"
     assert home.run("inspect", MIRROR) == DONE
     assert home.run("renew", MIRROR, "--within", "9000d") == DONE
     for _ in range(2):
-        assert home.run("key", "rotate", "targets", MIRROR, APP) == DONE
+        assert home.run("key", "rotate", "targets", MIRROR, APP, "--yes") == DONE
         assert "nothing to do" not in home.err
         assert home.out.count("targets has key") == 1, "one collection"
-    assert home.run("key", "rotate", "root", MIRROR) == DONE
+    with pytest.raises(UsageError, match="is an alias of"):
+        home.run("key", "rotate", "root", MIRROR)
+    assert home.run("key", "rotate", "root", MIRROR, "--yes") == DONE
+    with pytest.raises(UsageError, match="is an alias of"):
+        home.run("revoke", f"{MIRROR}:1.0")
     assert home.run("revoke", f"{MIRROR}:1.0", "--yes") == DONE
     assert home.run("verify", f"{APP}:1.0") == NOT_SIGNED
     assert home.run("expiring", "--within", "1d") == DONE
@@ -149,6 +158,18 @@ def test_owners_change_the_real_collection(tmp_path: Path, monkeypatch: pytest.M
     assert home.run(*again, json=True) == REFUSED
     assert json.loads(home.out)["error"]["code"] == CollectionExists.code
     assert set(home.asked) == {APP}
+
+
+def test_an_alias_of_the_machine_s_policy_is_refused(home: Home, pair: Siblings) -> None:
+    """Nothing is done to the mirror's own name either: it would be another collection than the one that is judged."""
+    file = home.folder / "policy.toml"
+    file.write_text(f'[[alias]]\nname = "{MIRROR}"\ntrust = "{APP}"\n')
+    file.chmod(0o600)
+    verifier = VerifierSettings(policy=file)
+    for command in (["sign", f"{MIRROR}:1.0"], ["revoke", f"{MIRROR}:1.0"], ["key", "rotate", "root", MIRROR]):
+        with pytest.raises(InvalidName, match=f"makes it an alias; name {APP}"):
+            home.run(*command, "--yes", verifier=verifier)
+    assert home.asked == []
 
 
 # --- declared once, seen everywhere

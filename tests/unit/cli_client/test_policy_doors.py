@@ -146,6 +146,20 @@ def test_explain_tells_the_rule_its_reason_and_its_end(home: Home, scene: Scene)
     assert (document["broke_at"], document["policy"]["mode"]) == ("the command line and settings", "deny")
 
 
+def test_explain_where_signers_alone_decide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wire: WireFormat) -> None:
+    without_network(monkeypatch)
+    scene = signed_by(wire)
+    home = Home(tmp_path, scene.server)
+    alone = policy(home, scene, 'signers = ["alice"]\nreleased = false')
+    assert home.run("explain", "--policy", alone, f"{APP}:multi") == DONE
+    assert "alice agrees" in home.out
+    assert f"multi is sha256:{GOOD} (a manifest of 1000 bytes), by targets/alice" in home.out
+    both = policy(home, scene, 'signers = ["alice", "bob"]\nreleased = false')
+    assert home.run("explain", "--policy", both, f"{APP}:evil", f"{APP}:signed") == POLICY
+    assert f"bob lists sha256:{EVIL} instead" in home.out
+    assert "bob agrees" in home.out
+
+
 # --- a second collection, an alias, a server
 
 

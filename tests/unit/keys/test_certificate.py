@@ -341,7 +341,7 @@ def test_the_fingerprint_is_that_of_the_bytes_that_stand_there() -> None:
     assert certificate_fingerprint(old) == hashlib.sha256(der).hexdigest()
 
 
-@pytest.mark.parametrize("public", ["", "?", "####", base64.b64encode(b"no certificate").decode()])
+@pytest.mark.parametrize("public", ["", "A", base64.b64encode(b"no certificate").decode()])
 def test_what_has_no_fingerprint(public: str) -> None:
     assert certificate_fingerprint(NotaryKey.of("ecdsa-x509", public)) is None
     assert certificate_fingerprint(bare_key(generate(Algorithm.ECDSA_P256).public_key())) is None

@@ -8,9 +8,12 @@ from typing import Final
 import pytest
 
 from tests.simulator.forgery import Document
+from tests.simulator.owner import Owner, tag_edit
 from tests.simulator.owner_commands import expire_role
-from tests.simulator.scene import EVIL, GOOD, Scene
+from tests.simulator.repository import RepositorySimulator
+from tests.simulator.scene import EVIL, GOOD, OTHER, Scene, good_collection
 from tests.simulator.signed_by import ALICE, INDEX, PLATFORM, signed_by
+from trustdata.editing import repository_editor as editor
 from trustdata.errors import MetadataExpired, NotSigned, PolicyRefused, TagMismatch
 from trustdata.judgement import Judgement, Question
 from trustdata.policy import Requirement
@@ -46,9 +49,16 @@ def judged(
     released: bool = False,
     threshold: int | None = None,
     digest: str | None = None,
+    releases_only: bool = False,
 ) -> Judgement:
     count = len(signers) if threshold is None else threshold
-    rule = Requirement(source="the rule", signers=signers, threshold=count, released=released or not signers)
+    rule = Requirement(
+        source="the rule",
+        signers=signers,
+        threshold=count,
+        released=released or not signers,
+        releases_only=releases_only,
+    )
     question = Question(gun=scene.server.gun, tag=tag, digest=digest, policy=(rule,))
     (answer,) = scene.newcomer().collection().judge([question])
     return answer
@@ -74,6 +84,23 @@ def test_to_ask_for_the_release_too_allows_no_more(
 ) -> None:
     answer = judged(signed_by(wire), tag, *signers, released=True)
     assert not answer.allowed or verdict == "allow"
+
+
+def test_the_release_of_signers_alone(wire: WireFormat) -> None:
+    """Where there are signers, a tag that `targets` lists is released by the repository key, which no signer has."""
+    scene = good_collection(wire)
+    Owner(scene.server, "targets").publish(
+        lambda roles: editor.set_tags(roles, [tag_edit("old", OTHER)], into=[TARGETS], terms=scene.owner.terms)
+    )
+    assert judged(scene, "old").allowed
+    refused = judged(scene, "old", releases_only=True).refusal
+    assert isinstance(refused, PolicyRefused)
+    assert refused.reason == "only targets lists it, and the rule asks for targets/releases"
+    assert judged(scene, "1.0", releases_only=True).allowed
+    alone = RepositorySimulator(wire=wire)
+    pin = Owner(alone).initialise()
+    Owner(alone).sign("1.0", GOOD)
+    assert judged(Scene(server=alone, past=alone, pin=pin), "1.0", releases_only=True).allowed
 
 
 def test_why_it_is_refused(wire: WireFormat) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.support.json_schema import faults
 from trustdata.errors import PolicyMalformed, PolicyRefused
 from trustdata.gun import GUN, parse_gun
 from trustdata.policy import Exemption, Policy, Rule, read_policy
@@ -22,7 +24,15 @@ OTHER = "key:" + "b" * 64
 
 
 def policy(text: str) -> Policy:
-    return read_policy(tomllib.loads(text), source="p")
+    """The policy; what can be read is as the schema says."""
+    read = read_policy(tomllib.loads(text), source="p")
+    assert schema_faults(text) == []
+    return read
+
+
+def schema_faults(text: str) -> list[str]:
+    """What is wrong with the document by its schema, in which dates and times are text."""
+    return faults(json.loads(json.dumps(tomllib.loads(text), default=lambda moment: moment.isoformat())), "policy")
 
 
 def rules(*bodies: str) -> Policy:
@@ -218,68 +228,74 @@ def test_an_alias() -> None:
 
 
 ALIAS = '[[alias]]\nname = "%s"\ntrust = "%s"\n'
+MALFORMED = [
+    ("[[alias]]", "alias[0].name"),
+    ("alias = 3", ""),
+    ("alias = [3]", "alias[0]"),
+    (ALIAS % ("*", "b.example/*"), "alias[0].trust"),
+    (ALIAS % ("a.example/x", "*"), "alias[0].trust"),
+    ('[[rule]]\nmatch = "*"\naction = "deny"\nmode = "deny"', "rule[0].mode"),
+    ('[[rule]]\nmatch = "*"\nmode = 3', "rule[0].mode"),
+    ('[[rule]]\nmatch = "*"\naction = ["deny"]', "rule[0].action"),
+    ('[[rule]]\nmatch = "*"\ntags = ["[ab]"]', "rule[0].tags"),
+    ('[[rule]]\nmatch = "*"\ndigests = ["d"]', "rule[0].digests"),
+    ('[[rule]]\nmatch = "*"\nmode = "allow"', "rule[0].reason"),
+    ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = " "', "rule[0].reason"),
+    ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"', "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 2026-01-01T00:00:00', "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = "soon"', "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 3', "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\nreason = "x"', "rule[0].reason"),
+    ('[[rule]]\nmatch = "*"\nmode = "deny"\nuntil = 2026-01-01', "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = 1"), "rule[0].break_glass"),
+    ('[[rule]]\nmatch = "*"\n' + exempt("audit", more="break_glass = true"), "rule[0].break_glass"),
+    ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = true"), "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\nreleased = "x"', "rule[0].released"),
+    ('[[rule]]\nmatch = "*"\nserver = ""', "rule[0].server"),
+    ('[[rule]]\nmatch = "*"\nserver = 3', "rule[0].server"),
+    ('[[rule]]\nmatch = "*"\nserver = "s.example"', "rule[0].server"),
+    ('[[rule]]\nmatch = "*"\nmax_staleness = "0d"', "rule[0].max_staleness"),
+    ('[[rule]]\nmatch = "*"\nmax_staleness = "long"', "rule[0].max_staleness"),
+    ('[[rule]]\nmatch = "*"\nmax_staleness = 3', "rule[0].max_staleness"),
+    ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0]"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "*"}', "rule[0].second.name"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = "b.example/x"', "rule[0].second"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", signers = ["A"]}', "rule[0].second"),
+]
+BEYOND_A_SCHEMA = [
+    (ALIAS % ("a.example/x", "b.example/*"), "alias[0].trust"),
+    (ALIAS % ("a.example/*", "a.example/y/*"), "alias[0].trust"),
+    (ALIAS % ("a.example/x", "a.example/x"), "alias[0].trust"),
+    (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("a.example/*", "c.example/*"), "alias[1].name"),
+    (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/x", "c.example/x"), "alias[0].trust"),
+    (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/*", "c.example/*"), "alias[0].trust"),
+    ("".join(ALIAS % (f"a.example/x{n}", f"b.example/x{n}") for n in range(1001)), "alias"),
+    ('[[rule]]\nmatch = "*"\ntags = []', "rule[0].tags"),
+    ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="since = 2027-02-01"), "rule[0].since"),
+    (
+        '[[rule]]\nmatch = "*"\n'
+        + exempt("allow", "2026-12-08T00:00:01Z", "break_glass = true\nsince = 2026-12-01T00:00:00Z"),
+        "rule[0].until",
+    ),
+    ('[[rule]]\nmatch = "*"\nreleased = false', "rule[0].released"),
+    ('[[rule]]\nmatch = "*"\nreleased = false\nsigners = ["a", "b"]\nthreshold = 1', "rule[0].threshold"),
+    ('[[rule]]\nmatch = "*"\nsecond = {name = "a.example/*"}', "rule[0].second.name"),
+    ('[[rule]]\nmatch = "a.example/*"\nsecond = {name = "b.example/x"}', "rule[0].second.name"),
+]
+"""Members that do not go together."""
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("[[alias]]", "alias[0].name"),
-        ("alias = 3", ""),
-        ("alias = [3]", "alias[0]"),
-        (ALIAS % ("a.example/x", "b.example/*"), "alias[0].trust"),
-        (ALIAS % ("*", "b.example/*"), "alias[0].trust"),
-        (ALIAS % ("a.example/x", "*"), "alias[0].trust"),
-        (ALIAS % ("a.example/*", "a.example/y/*"), "alias[0].trust"),
-        (ALIAS % ("a.example/x", "a.example/x"), "alias[0].trust"),
-        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("a.example/*", "c.example/*"), "alias[1].name"),
-        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/x", "c.example/x"), "alias[0].trust"),
-        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/*", "c.example/*"), "alias[0].trust"),
-        ("".join(ALIAS % (f"a.example/x{n}", f"b.example/x{n}") for n in range(1001)), "alias"),
-        ('[[rule]]\nmatch = "*"\naction = "deny"\nmode = "deny"', "rule[0].mode"),
-        ('[[rule]]\nmatch = "*"\nmode = 3', "rule[0].mode"),
-        ('[[rule]]\nmatch = "*"\naction = ["deny"]', "rule[0].action"),
-        ('[[rule]]\nmatch = "*"\ntags = []', "rule[0].tags"),
-        ('[[rule]]\nmatch = "*"\ntags = ["[ab]"]', "rule[0].tags"),
-        ('[[rule]]\nmatch = "*"\ndigests = ["d"]', "rule[0].digests"),
-        ('[[rule]]\nmatch = "*"\nmode = "allow"', "rule[0].reason"),
-        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = " "', "rule[0].reason"),
-        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"', "rule[0].until"),
-        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 2026-01-01T00:00:00', "rule[0].until"),
-        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = "soon"', "rule[0].until"),
-        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 3', "rule[0].until"),
-        ('[[rule]]\nmatch = "*"\nreason = "x"', "rule[0].reason"),
-        ('[[rule]]\nmatch = "*"\nmode = "deny"\nuntil = 2026-01-01', "rule[0].until"),
-        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="since = 2027-02-01"), "rule[0].since"),
-        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = 1"), "rule[0].break_glass"),
-        ('[[rule]]\nmatch = "*"\n' + exempt("audit", more="break_glass = true"), "rule[0].break_glass"),
-        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = true"), "rule[0].until"),
-        (
-            '[[rule]]\nmatch = "*"\n'
-            + exempt("allow", "2026-12-08T00:00:01Z", "break_glass = true\nsince = 2026-12-01T00:00:00Z"),
-            "rule[0].until",
-        ),
-        ('[[rule]]\nmatch = "*"\nreleased = false', "rule[0].released"),
-        ('[[rule]]\nmatch = "*"\nreleased = "x"', "rule[0].released"),
-        ('[[rule]]\nmatch = "*"\nreleased = false\nsigners = ["a", "b"]\nthreshold = 1', "rule[0].threshold"),
-        ('[[rule]]\nmatch = "*"\nserver = ""', "rule[0].server"),
-        ('[[rule]]\nmatch = "*"\nserver = 3', "rule[0].server"),
-        ('[[rule]]\nmatch = "*"\nserver = "s.example"', "rule[0].server"),
-        ('[[rule]]\nmatch = "*"\nmax_staleness = "0d"', "rule[0].max_staleness"),
-        ('[[rule]]\nmatch = "*"\nmax_staleness = "long"', "rule[0].max_staleness"),
-        ('[[rule]]\nmatch = "*"\nmax_staleness = 3', "rule[0].max_staleness"),
-        ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0]"),
-        ('[[rule]]\nmatch = "*"\nsecond = {name = "a.example/*"}', "rule[0].second.name"),
-        ('[[rule]]\nmatch = "a.example/*"\nsecond = {name = "b.example/x"}', "rule[0].second.name"),
-        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "*"}', "rule[0].second.name"),
-        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second"),
-        ('[[rule]]\nmatch = "a.example/x"\nsecond = "b.example/x"', "rule[0].second"),
-        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", signers = ["A"]}', "rule[0].second"),
-    ],
-)
+@pytest.mark.parametrize(("text", "path"), [*MALFORMED, *BEYOND_A_SCHEMA])
 def test_what_is_malformed_is_named_by_its_place(text: str, path: str) -> None:
     with pytest.raises(PolicyMalformed) as caught:
         policy(text)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize("text", [text for text, _ in MALFORMED])
+def test_the_schema_says_the_same(text: str) -> None:
+    assert schema_faults(text) != []
 
 
 def test_break_glass_of_seven_days() -> None:

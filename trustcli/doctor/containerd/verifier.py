@@ -8,25 +8,28 @@ file, which the first pull would make as well.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from keys.passphrase import without_passphrases
-from trustcli.client.policy_file import load_policy
+from trustcli.client.policy_file import load_policy, tag_meant
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
 from trustcli.doctor.findings import Finding
 from trustcli.errors import HookRequestMalformed
 from trustcli.hooks.bin_dir import HookFile, open_to_others
 from trustcli.hooks.wrapper import Wrapper
-from trustcli.registry.reference import parse_reference
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session, open_hook_session
 from trustcli.state.guarded_file import GuardedFile
 from trustdata.counting import counted
-from trustdata.errors import InvalidName, TrustError
+from trustdata.errors import InvalidName, PolicyRefused, TrustError
 from trustdata.gun import parse_gun
 from trustdata.policy import Policy
+from trustdata.policy.review import review
 
 _MARGIN: Final = 1.0
 """Seconds for starting and ending the process, in addition to the verifier's own time limit."""
@@ -66,6 +69,7 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
     yield from _check_timeout(session, verifiers)
     yield from _check_files(session, wrapper)
     yield from _check_names(session, policy, files)
+    yield from _check_policy(policy, session.at)
 
 
 def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
@@ -162,6 +166,7 @@ def _check_names(session: Session, policy: Policy | None, files: Sequence[Config
         except InvalidName:
             continue
         known = any(entry.allows(reference.gun, entry.digest or "") for entry in settings.verifier.allow)
+        known = known or _is_exempted(policy, reference, session.at)
         if not known and reference.gun not in pinned and not in_policy:
             yield Finding(
                 check="sandbox-image",
@@ -170,6 +175,28 @@ def _check_names(session: Session, policy: Policy | None, files: Sequence[Config
                 remedy=f"name {reference.gun}@sha256:HEX under [verifier] allow in {settings.file}",
                 place=place,
             )
+
+
+def _is_exempted(policy: Policy | None, reference: ImageReference, at: datetime) -> bool:
+    """Return whether a rule of the policy lets an image run whose trust data nobody has."""
+    if policy is None:
+        return False
+    try:
+        rule = policy.rule_for(
+            policy.trust_name(reference.gun), tag=tag_meant(reference), digest=reference.digest, at=at
+        )
+    except PolicyRefused:
+        return False
+    return rule.mode in {"allow", "audit"}
+
+
+def _check_policy(policy: Policy | None, at: datetime) -> Iterator[Finding]:
+    if policy is None:
+        return
+    remedy = f"trust policy check {shlex.quote(policy.source)}"
+    for note in review(policy, at):
+        text = f"{note.rule}: {note.text}"
+        yield Finding(check="policy", severity="note", text=text, remedy=remedy, place=policy.source)
 
 
 def _fails(check: str, error: TrustError, place: str, effect: str) -> Finding:
