@@ -38,7 +38,7 @@ class AgentLimits:
 
     connections: int = 128
     per_user: int = 32
-    questions: float = 200.0
+    questions: float = 100.0
     idle: float = 5.0
     life: float = 60.0
     stopping: float = 5.0
