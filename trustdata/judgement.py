@@ -56,7 +56,8 @@ class Evidence:
     """The reasons for an allowed image.
 
     `versions`: of the roles used, by role. `released_by`: the role that lists the tag. `signers`: their names.
-    `fresh_until`: when the first of the roles used expires (UTC).
+    `fresh_until`: when the first of the roles used expires (UTC). `signed_as`: the digest of the tag (`sha256:HEX`);
+    another one than that which may run if one of its platforms was asked about.
     """
 
     versions: Mapping[str, int]
@@ -64,6 +65,7 @@ class Evidence:
     tags: tuple[str, ...]
     signers: tuple[str, ...]
     fresh_until: datetime
+    signed_as: str = ""
 
 
 @record
@@ -114,6 +116,7 @@ def judge(
         tags=(target.tag,),
         signers=tuple(map(signer_name, signers)),
         fresh_until=min(roles[role].expires for role in used),
+        signed_as=f"sha256:{target.digest}",
     )
     return Judgement(question=question, digest=digest, evidence=evidence)
 
@@ -152,6 +155,7 @@ def with_every_signer(judgement: Judgement, roles: Mapping[RoleName, Envelope]) 
         tags=evidence.tags,
         signers=tuple(map(signer_name, signers)),
         fresh_until=evidence.fresh_until,
+        signed_as=evidence.signed_as,
     )
     return Judgement(question=question, digest=judgement.digest, evidence=shown)
 

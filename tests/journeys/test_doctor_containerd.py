@@ -251,7 +251,7 @@ def test_what_a_policy_exempts_and_what_its_owner_should_know(checked: Checked) 
     _, findings = checked.node.doctor(checked.config)
     (told,) = [finding for finding in findings if finding["check"] == "policy"]
     assert "has run out" in told["text"]
-    assert told["remedy"] == f"trust policy check {rules}"
+    assert told["remedy"] == f"trust policy check {shlex.quote(str(rules))}"
 
 
 def test_a_verifier_that_allows_nonsense_is_named(checked: Checked) -> None:

@@ -117,6 +117,11 @@ class Life:
         run("completion", "bash")
         run("plugin", "install")
         run("plugin", "uninstall")
+        theirs, ours = folder / "policy.json", folder / "policy.toml"
+        theirs.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        ours.write_text(f'[[rule]]\nmatch = "{self.gun}"\nsigners = ["alice"]\n')
+        run("policy", "convert", "--from", "containers", str(theirs))
+        run("policy", "check", str(ours), f"{self.gun}:1.0", "elsewhere.example.com/x:1", expect=5)
         run("hook", "containerd", "--bin-dir", str(folder / "bin"))
         config = folder / "config.toml"
         config.write_text(DEFAULT_3)

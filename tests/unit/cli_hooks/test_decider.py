@@ -12,7 +12,7 @@ from tests.simulator.owner import Owner
 from tests.simulator.plain_reader import PlainReader
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, OTHER, Scene, good_collection
-from tests.simulator.signed_by import signed_by
+from tests.simulator.signed_by import INDEX, PLATFORM, signed_by
 from trustcli.config.verifier_settings import AllowedImage
 from trustcli.errors import HookRequestMalformed, RemoteUnreachable
 from trustcli.hooks.deciding.decider import PolicyDecider
@@ -231,6 +231,24 @@ def test_what_a_tag_is_verified_as_is_judged_by_the_rules_for_this_digest(wire: 
     assert isinstance(stricter.decide(f"{APP}:1.0").refusal, PolicyRefused)
     other_way = Scenery(policy(f'{base}signers = ["alice"]\n{of_digest}signers = ["alice"]'), good_collection(wire))
     assert other_way.decide(f"{APP}:1.0").digest == f"sha256:{GOOD}"
+
+
+def test_a_platform_is_judged_by_the_rules_for_its_index_too(wire: WireFormat) -> None:
+    """Who denies an index need not know the digests of its platforms."""
+    scene = signed_by(wire)
+    of_index = f'[[rule]]\nmatch = "{APP}"\n[[rule]]\nmatch = "{APP}"\ndigests = ["sha256:{INDEX}"]\n'
+    by_platform = f"{APP}@sha256:{PLATFORM}"
+    for image, served in ((by_platform, None), (f"{APP}:index", PLATFORM)):
+        assert Scenery(policy(of_index), scene).decide(image, served).digest == f"sha256:{PLATFORM}"
+        denied = Scenery(policy(f'{of_index}mode = "deny"'), scene).decide(image, served)
+        assert (denied.allowed, denied.mode) == (False, "deny")
+        asked = Scenery(policy(f'{of_index}signers = ["carol"]'), scene).decide(image, served)
+        assert isinstance(asked.refusal, PolicyRefused)
+        assert "carol is no signer" in asked.reason
+        assert Scenery(policy(f'{of_index}signers = ["alice"]'), scene).decide(image, served).allowed
+        assert Scenery(policy(f'{of_index}mode = "audit"\n{REASON}'), scene).decide(image, served).verified
+        only = f'[[rule]]\nmatch = "{APP}"\nmode = "deny"\n[[rule]]\nmatch = "{APP}"\ndigests = ["sha256:{PLATFORM}"]'
+        assert Scenery(policy(only), scene).decide(image, served).allowed
 
 
 # --- pins and age

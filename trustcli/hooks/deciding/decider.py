@@ -166,13 +166,15 @@ class PolicyDecider:
         """Return the decision on a verdict: by the rules for the digest that was found, and the second collection."""
         refusal = _refusal_of(judgement, case.question.digest)
         rule = case.rule
-        if refusal is None and rule is not None and case.question.digest is None:
+        if refusal is None and rule is not None:
             try:
-                of_digest = self._rule(case.trust_name, tag_meant(case.reference), judgement.digest)
+                of_digest = self._rule_for_digest(case, judgement)
             except PolicyRefused as denied:
                 return _denied(case.reference, case.trust_name, denied)
-            if of_digest != rule:
+            if of_digest is not None and case.question.digest is None:
                 return self.decide(case.reference, judgement.digest)
+            if of_digest is not None:
+                refusal = self._refusal_of_index(case, of_digest)
         stale, refreshed = reading.stale, reading.refreshed
         if refusal is None and rule is not None:
             for second in rule.seconds:
@@ -206,6 +208,30 @@ class PolicyDecider:
             exemption=_exemption(rule),
             judgement=replace(judgement, refusal=refusal),
         )
+
+    def _rule_for_digest(self, case: _Case, judgement: Judgement) -> Rule | None:
+        """Return what rules for the digest of the tag say, which was not known before; None if there are none.
+
+        Raises: PolicyRefused if one of them denies it.
+        """
+        signed_as = judgement.evidence.signed_as if judgement.evidence is not None else ""
+        if self._policy is None or not signed_as or signed_as == case.question.digest:
+            return None
+        tag = tag_meant(case.reference)
+        counting = self._policy.counting(case.trust_name, tag=tag, digest=signed_as, at=self._at())
+        if not any(rule.digests for rule in counting):
+            return None
+        return self._rule(case.trust_name, tag, signed_as)
+
+    def _refusal_of_index(self, case: _Case, rule: Rule) -> TrustError | None:
+        """Return why the rule for an index does not allow the platform of it that was asked about; None if it does."""
+        if rule.mode != "enforce":
+            return None
+        question = question_about(
+            case.reference, rule=rule, gun=case.trust_name, signers=self._signers, digest=case.digest
+        )
+        (judgement,) = self._reader.judge(case.trust_name, rule, [question]).judgements
+        return _refusal_of(judgement, question.digest)
 
     def _second(self, second: Rule, tag: str | None, judgement: Judgement) -> Reading:
         """Judge the same digest in the second collection, under the same tag if one was named."""
