@@ -31,7 +31,9 @@ from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
+from trustcli.client.unkept import unkept_cache, unkept_memory
 from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.hook_environment import hook_environment
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import ServerChoice, Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials
@@ -40,6 +42,7 @@ from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
 from trustcli.http.patience import COMMAND_SECONDS, Patience
+from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -58,11 +61,10 @@ if TYPE_CHECKING:
     from keys.passphrase import PassphraseProvider
     from trustcli.client.collection import TrustServer
     from trustcli.client.local_state import RollbackStore
-    from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
-    from trustcli.http.pool import ConnectionPool
+    from trustcli.http.pool import ConnectionPool, PoolPerThread
     from trustcli.http.record import Observer
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
@@ -80,7 +82,8 @@ class Session:
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
-    from, if not from the environment and a prompt.
+    from, if not from the environment and a prompt. `timeouts`: of each request, if not the usual ones.
+    `kept_connections`: of each of several threads that ask trust servers; None if one thread does.
     """
 
     def __init__(
@@ -93,6 +96,8 @@ class Session:
         helper_timeout: float = HELPER_TIMEOUT,
         patience: float = COMMAND_SECONDS,
         passphrases: PassphraseProvider | None = None,
+        timeouts: Timeouts | None = None,
+        kept_connections: int | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -101,8 +106,12 @@ class Session:
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
-        self._pool: ConnectionPool | None = None
+        self._timeouts = timeouts or Timeouts()
+        self._pool: ConnectionPool | PoolPerThread | None = None
+        self._kept_connections = kept_connections
         self._registry: Registry | None = None
+        if kept_connections is not None:
+            self._shared_pool()  # made before there are threads
 
     def close(self) -> None:
         """Close all connections, for a process that goes on; a later request opens its own again."""
@@ -131,17 +140,14 @@ class Session:
 
         Raises: SettingsUnusable (`pins.toml` cannot be read).
         """
-        entry = self.pins.load().get(gun)
-        return gun if entry is None else entry.named or gun
+        return self.pins.real_name(gun)
 
     def pinned_names(self) -> list[GUN]:
         """Return one pinned name of each collection, sorted: an alias only if its real name is not pinned itself.
 
         Raises: SettingsUnusable (`pins.toml` cannot be read).
         """
-        pins = self.pins.load()
-        aliases = {entry.named: gun for gun, entry in pins.items() if entry.named and entry.named not in pins}
-        return sorted([*aliases.values(), *(gun for gun, entry in pins.items() if not entry.named)])
+        return self.pins.names_of_collections()
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
@@ -155,18 +161,11 @@ class Session:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
-        entries = self._pin_entries(gun)
+        entries = self.pins.entries_for(gun)
         if not entries and (fitting := self.pins.pattern_for(gun)) is not None:
             pattern, entry = fitting
             return [*found, SourcedPin(pin=entry.pin, source=f"{pattern} in {source}", of_pattern=True)]
         return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in entries]
-
-    def _pin_entries(self, gun: GUN) -> list[PinEntry]:
-        """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""
-        pins = self.pins.load()
-        entry = pins.get(gun)
-        entries = [entry, pins.get(entry.named) if entry.named else None] if entry else []
-        return [entry for entry in entries if entry is not None]
 
     def record_pin(self, gun: GUN, pin: Pin, how: str, wire: WireFormat) -> None:
         """Store a pin in `pins.toml`.
@@ -200,6 +199,7 @@ class Session:
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
         memory_required: bool = False,
+        memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
         wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
@@ -209,10 +209,12 @@ class Session:
         """Return the collection as this machine knows it; the server is asked only for the format, at first contact.
 
         The collection of an alias is that of its real name: server, pins, rollback memory, cache and lock entry.
+
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
         of those of the lock file. `policy_max_life`, `policy_server`: the policy's, which count before the settings;
-        `--server` before both. `keep=False`: write nothing on this machine: no pin, no rollback memory, no cache.
+        `--server` before both. `memory`: where rollback memory is kept, if not in `seen.json`. `keep=False`: write
+        nothing on this machine: no pin, no rollback memory, no cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -226,8 +228,8 @@ class Session:
             wire=wrap_wire(found) if wrap_wire else found,
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
-                cache=cache if keep else _overlay(cache),
-                memory=self.memory if keep else _read_only(self.memory),
+                cache=cache if keep else unkept_cache(cache),
+                memory=memory or (self.memory if keep else unkept_memory(self.memory)),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
@@ -258,7 +260,7 @@ class Session:
 
         `link`: None if no server may be asked. Raises: FormatChanged, SettingsUnusable.
         """
-        recorded = [(entry.format, str(self.settings.home / "pins.toml")) for entry in self._pin_entries(gun)]
+        recorded = [(entry.format, str(self.settings.home / "pins.toml")) for entry in self.pins.entries_for(gun)]
         recorded += [(lock.entry.format, lock.source)] if lock else []
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
@@ -319,12 +321,12 @@ class Session:
             _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
 
-    def _shared_pool(self) -> ConnectionPool:
+    def _shared_pool(self) -> ConnectionPool | PoolPerThread:
         """Return the connections to trust servers: one for each server, whatever number of collections is read."""
         if self._pool is None:
-            from trustcli.http.pool import ConnectionPool
+            from trustcli.http.pool import pool_of
 
-            self._pool = ConnectionPool(self.network())
+            self._pool = pool_of(self.network(), self._kept_connections)
         return self._pool
 
     def publisher(
@@ -386,7 +388,10 @@ class Session:
             cacert_source=self.settings.cacert_source,
             by_host=self.settings.tls,
         )
-        return Network(authorities=authorities, environ=self.environ, observer=observer, patience=self._patience)
+        environ, patience, timeouts = self.environ, self._patience, self._timeouts
+        return Network(
+            authorities=authorities, environ=environ, observer=observer, patience=patience, timeouts=timeouts
+        )
 
     @property
     def credentials(self) -> StoredCredentials:
@@ -427,18 +432,6 @@ def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
     from trustcli.client.notary_remote import NotaryRemote
 
     return NotaryRemote(link)
-
-
-def _overlay(cache: FileCache) -> MetadataCache:
-    from trustcli.client.overlay_cache import OverlayCache
-
-    return OverlayCache(cache)
-
-
-def _read_only(memory: MemoryFile) -> RollbackStore:
-    from trustcli.state.read_only import ReadOnlyMemory
-
-    return ReadOnlyMemory(memory)
 
 
 def open_session(options: GlobalOptions) -> Session:
@@ -482,10 +475,7 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
 
     Raises: SettingsUnusable.
     """
-    environ = plain_environment(os.environ)
-    if config is not None:
-        environ = {k: v for k, v in environ.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
-        environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    environ = hook_environment(os.environ, config)
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
     start_log(settings.log, output)
@@ -498,3 +488,8 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
         helper_timeout=timeout / 2,
         patience=timeout / 4,
     )
+
+
+def wall_clock() -> datetime:
+    """Return what time it is (UTC), for processes that stay; all others read it once, as `Session.at`."""
+    return datetime.now(UTC)

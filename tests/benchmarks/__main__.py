@@ -19,6 +19,7 @@ from tests.benchmarks import (
     hostile_files,
     many_collections,
     notary_format,
+    resident,
     under_attack,
 )
 from tests.benchmarks.commands import medians
@@ -59,6 +60,7 @@ def main() -> int:
         rows += common_pots.token_rows()
         rows += access.rows(folder / "access")
         rows += guessing.rows(folder / "guessing")
+        rows += resident.rows()
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

@@ -108,7 +108,7 @@ TRUST: Final = Words(
             },
             arguments=(IMAGE,),
         ),
-        "verify": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "verify": Words(options={**_JUDGED, "--fresh": FLAG}, arguments=(IMAGE,)),
         "pull": Words(options={**_IMAGES, "--signer": SIGNER, "--policy": FILE}, arguments=(IMAGE,)),
         "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
         "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),
@@ -211,6 +211,16 @@ TRUST: Final = Words(
         ),
         "hook": Words(
             below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
+        ),
+        "agent": Words(
+            options={
+                "--socket": FILE,
+                "--socket-mode": FREE,
+                "--config": FILE,
+                "--state": FOLDER,
+                "--refresh": FREE,
+                "--metrics": FREE,
+            }
         ),
         "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),

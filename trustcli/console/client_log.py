@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from trustcli.console.output import Output
 
-LEVELS: Final = ("info", "debug")
 _OURS: Final = "trustcli"
 
 

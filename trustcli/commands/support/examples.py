@@ -64,6 +64,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust policy convert --from connaisseur connaisseur.json",
         "trust policy convert --from containers /etc/containers/policy.json",
     ),
+    "agent": (
+        "trust agent",
+        "trust agent --config /etc/trust/verifier.toml --state /var/lib/content-trust/agent --metrics 127.0.0.1:9469",
+    ),
     "hook containerd": (
         "trust hook containerd --bin-dir /opt/containerd/image-verifier/bin",
         "trust hook containerd --bin-dir /opt/verifier --config /etc/trust/verifier.toml --state /var/lib/trust",

@@ -1,0 +1,68 @@
+"""Serve with a certificate from files, and with the renewed one as soon as it is there."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from pathlib import Path
+
+from trustcli.errors import SettingsUnusable
+
+_log = logging.getLogger(__name__)
+_Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ReloadedCertificate:
+    """A certificate and its key in PEM files: call it for the TLS settings of the next connection. Safe for threads.
+
+    Files that were replaced are read again. If the new ones cannot be used (they are being written, or do not belong
+    together) the old ones serve on, and the log says so once for each change.
+    """
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
+        self._files = (certificate, key)
+        self._lock = threading.Lock()
+        self._stamp = self._stamped()
+        self._context = self._read()
+
+    def __call__(self) -> ssl.SSLContext:
+        with self._lock:
+            stamp = self._stamped()
+            if stamp != self._stamp:
+                self._stamp = stamp
+                try:
+                    self._context = self._read()
+                    _log.info("serving with the certificate that is now in %s", self._files[0])
+                except SettingsUnusable as error:
+                    _log.warning("%s; the certificate of before serves on", error)
+            return self._context
+
+    def _stamped(self) -> _Stamp:
+        found = []
+        for file in self._files:
+            try:
+                status = file.stat()
+            except OSError:
+                found.append((0, 0, 0))
+            else:
+                found.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        return tuple(found)
+
+    def _read(self) -> ssl.SSLContext:
+        certificate, key = self._files
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail.
+            context.load_cert_chain(certificate, key, password=lambda: "")
+        except ssl.SSLError as error:
+            reason = f"is no certificate in PEM that fits the unencrypted key in {key}"
+            raise SettingsUnusable(place=str(certificate), reason=reason) from error
+        except OSError as error:
+            reason = f"cannot be read (or {key}): {error.strerror}"
+            raise SettingsUnusable(place=str(certificate), reason=reason) from error
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+        context.set_alpn_protocols(["http/1.1"])
+        return context

@@ -1,0 +1,266 @@
+"""Serve one client's connection: read requests one after another, have each answered, keep the connection or end it.
+
+Source: RFC 9112. h11 parses and frames; every request gets an h11 connection of its own, so that its head is judged as
+bytes before h11 sees it (`request_head`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final
+
+import h11
+
+from trustcli.hooks.serving.limits import Limits
+from trustcli.hooks.serving.messages import Body, ClientGone, Handler, Headers, Request, Response, plain
+from trustcli.hooks.serving.peer import ConnectedPeer
+from trustcli.hooks.serving.request_head import END, RequestRefused, check_head
+from trustdata.errors import TooLarge
+
+_log = logging.getLogger(__name__)
+_OWN_FIELDS: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
+_WITHOUT_BODY: Final = frozenset({204, 304})
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class ClientConnection:
+    """A connection and its state, served by one thread; `finish` and `abort` may be called from others."""
+
+    def __init__(self, peer: ConnectedPeer, handler: Handler, limits: Limits, *, client: str, secured: bool) -> None:
+        self._peer = peer
+        self._handler = handler
+        self._limits = limits
+        self._client = client
+        self._secured = secured
+        self._received = b""
+        self._idle = True
+        self._last = False
+
+    def finish(self) -> None:
+        """Let the request that has begun be the last one; an idle connection ends now."""
+        self._last = True
+        if self._idle:
+            self._shut(socket.SHUT_RD)
+
+    def abort(self) -> None:
+        """End the connection, whatever it is doing."""
+        self._shut(socket.SHUT_RDWR)
+
+    def serve(self) -> None:
+        """Answer requests until the connection ends. Raises nothing."""
+        gently = False
+        try:
+            while (head := self._read_head()) is not None and self._answer(head):
+                self._idle = True
+                if self._last:
+                    break
+            gently = head is not None
+        except RequestRefused as refused:
+            gently = self._refuse(refused)
+        except (OSError, ClientGone) as error:
+            _log.debug("%s: the connection ended: %r", self._client, error)
+        finally:
+            if gently:
+                self._peer.close_gently()
+            else:
+                self._peer.close()
+
+    # --- reading
+
+    def _read_head(self) -> bytes | None:
+        """Return the head of the next request; None if the client has closed. Raises: OSError, RequestRefused."""
+        deadline = time.monotonic() + (self._limits.head_seconds if self._received else self._limits.idle)
+        searched = 0
+        while (end := self._received.find(END, max(0, searched - len(END)))) < 0:
+            searched = len(self._received)
+            if searched > self._limits.head:
+                raise RequestRefused(431, f"the head of the request is longer than {self._limits.head} bytes")
+            try:
+                data = self._peer.receive(deadline)
+            except TimeoutError:
+                if not self._received:
+                    return None
+                raise RequestRefused(408, "the head of the request did not come in time") from None
+            if not data:
+                return None
+            if not self._received:
+                self._idle = False
+                deadline = time.monotonic() + self._limits.head_seconds
+            self._received += data
+        self._idle = False
+        end += len(END)
+        if end > self._limits.head:
+            raise RequestRefused(431, f"the head of the request is longer than {self._limits.head} bytes")
+        head, self._received = self._received[:end], self._received[end:]
+        return head
+
+    def _answer(self, head: bytes) -> bool:
+        """Read the rest of a request and answer it. Return whether another may follow. Raises: as `_read_head`."""
+        check_head(head, fields=self._limits.fields)
+        exchange = _Exchange(self._peer, self._limits, head, self._received)
+        self._received = b""
+        request = exchange.request(client=self._client, secured=self._secured)
+        self._peer.begin_answer()
+        try:
+            response = self._handler(request)
+        except (RequestRefused, ClientGone):
+            raise
+        except TooLarge as error:
+            response = plain(413, str(error), close=True)
+        except Exception:  # noqa: BLE001 - a handler's error ends one connection, never the server
+            _log.exception("%s: %s %s was not answered", self._client, request.method, request.path)
+            response = plain(500, "an error inside this program; its log says more", close=True)
+        keep = exchange.send(response, last=self._last)
+        self._received = exchange.following
+        return keep
+
+    def _refuse(self, refused: RequestRefused) -> bool:
+        """Answer what is no request, and return whether that could be sent."""
+        answer = plain(refused.status, refused.reason)
+        lines = [b"HTTP/1.1 %d %s" % (refused.status, _REASONS.get(refused.status, b"")), b"connection: close"]
+        lines += [name + b": " + value for name, value in answer.headers]
+        body = answer.body if isinstance(answer.body, bytes) else b""
+        lines.append(b"content-length: %d" % len(body))
+        try:
+            self._peer.begin_answer()
+            self._peer.send(b"\r\n".join(lines) + END + body)
+        except OSError:
+            return False
+        return True
+
+    def _shut(self, how: int) -> None:
+        # Not the method of an SSLSocket, which would take TLS away under the thread that uses it.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._peer.socket, how)
+
+
+class _Exchange:
+    """One request and its answer. `following`: what the client has sent after the request already."""
+
+    def __init__(self, peer: ConnectedPeer, limits: Limits, head: bytes, received: bytes) -> None:
+        self.following = b""
+        self._peer = peer
+        self._limits = limits
+        self._received = received
+        self._complete = False
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
+        self._http.receive_data(head)
+        try:
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise RequestRefused(error.error_status_hint, str(error)) from error
+        if not isinstance(event, h11.Request):
+            raise RequestRefused(400, "no request")
+        self._event = event
+
+    def request(self, *, client: str, secured: bool) -> Request:
+        """Return the request, its body unread."""
+        headers = list(self._event.headers)
+        declared = next((value for name, value in headers if name == b"content-length"), None)
+        chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        length = None if chunked else int(declared or 0)
+        if length == 0:
+            for _ in self._pieces(bounded=True):
+                pass  # there is nothing; h11 says so
+        return Request(
+            method=self._event.method.decode(),
+            target=self._event.target.decode(),
+            headers=headers,
+            body=Body(self._pieces, length=length),
+            client=client,
+            secured=secured,
+        )
+
+    def _pieces(self, *, bounded: bool) -> Iterator[bytes]:
+        """Yield the body. Raises: ClientGone, RequestRefused."""
+        end = time.monotonic() + self._limits.body_seconds
+        while not self._complete:
+            try:
+                event = self._http.next_event()
+                if event is h11.NEED_DATA:
+                    self._http.receive_data(self._more(end if bounded else time.monotonic() + self._limits.stall))
+                    continue
+            except h11.RemoteProtocolError as error:
+                raise RequestRefused(error.error_status_hint, str(error)) from error
+            if isinstance(event, h11.Data):
+                yield bytes(event.data)
+            else:
+                self._complete = True
+                self.following = self._http.trailing_data[0] + self._received
+
+    def _more(self, deadline: float) -> bytes:
+        """Return more of the body. Raises: ClientGone."""
+        if self._received:
+            data, self._received = self._received, b""
+            return data
+        try:
+            if self._http.they_are_waiting_for_100_continue:
+                informed = self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+                self._peer.send(informed or b"")
+            data = self._peer.receive(deadline)
+        except OSError as error:
+            raise ClientGone from error
+        if not data:
+            raise ClientGone
+        return data
+
+    # --- answering
+
+    def send(self, response: Response, *, last: bool) -> bool:
+        """Send an answer. Return whether the connection can be used again. Raises: OSError."""
+        body = response.body
+        keep = self._complete and not (last or response.close) and self._event.http_version == b"1.1"
+        keep = keep and self._http.their_state is not h11.MUST_CLOSE  # the client wants no more
+        head_only = self._event.method == b"HEAD" or response.status in _WITHOUT_BODY
+        try:
+            self._send(response, _fields(response, keep=keep), head_only=head_only)
+        except (OSError, h11.LocalProtocolError):
+            raise
+        except Exception as error:
+            # The head is gone: only the end of the connection can tell the client that the body is not whole.
+            _log.warning("an answer was cut off: %s", error)
+            raise ConnectionAbortedError from error
+        finally:
+            if not isinstance(body, bytes) and hasattr(body, "close"):
+                body.close()
+        return keep
+
+    def _send(self, response: Response, fields: Headers, *, head_only: bool) -> None:
+        body = response.body
+        reason = _REASONS.get(response.status, b"")
+        head = self._http.send(h11.Response(status_code=response.status, headers=list(fields), reason=reason)) or b""
+        if head_only:
+            self._peer.send(head)
+        elif isinstance(body, bytes):
+            pieces = [head, self._http.send(h11.Data(data=body)), self._http.send(h11.EndOfMessage())]
+            self._peer.send(b"".join(filter(None, pieces)))
+        elif isinstance(body, Iterator):
+            self._peer.send(head)
+            for piece in body:
+                self._peer.send(self._http.send(h11.Data(data=piece)) or b"")
+            self._peer.send(self._http.send(h11.EndOfMessage()) or b"")
+        else:
+            self._peer.send(head)
+            written = body.write_to(self._peer)
+            if written != body.length:
+                raise ConnectionAbortedError(f"{written} of {body.length} bytes")
+
+
+def _fields(response: Response, *, keep: bool) -> Headers:
+    body = response.body
+    fields = [(b"date", formatdate(usegmt=True).encode())]
+    fields += [(name, value) for name, value in response.headers if name.lower() not in _OWN_FIELDS]
+    length = response.length
+    if length is None and not isinstance(body, Iterator):
+        length = len(body) if isinstance(body, bytes) else body.length
+    if length is not None and response.status not in _WITHOUT_BODY:
+        fields.append((b"content-length", b"%d" % length))
+    if not keep:
+        fields.append((b"connection", b"close"))
+    return fields

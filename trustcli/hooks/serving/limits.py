@@ -1,0 +1,30 @@
+"""Bound what clients of a resident door may cost: connections, bytes and time."""
+
+from __future__ import annotations
+
+from keys.record import record
+
+
+@record
+class Limits:
+    """The bounds of a server. Times are seconds, sizes bytes.
+
+    `connections`: at one time, in all; `per_address`: of one address (others may share it, behind a proxy of theirs).
+    `head`: of request line and header fields; `fields`: how many of these. `handshake`: of TLS.
+    `head_seconds`: of one head, from its first byte. `idle`: between two requests. `body_seconds`: of a whole body; how
+    many bytes it may have, its reader says (`Body.read`). `stall`: in which the client sends or takes nothing.
+    `slowest`: bytes a second that it takes on average, after the first `stall` seconds. `stopping`: from `stop` to the
+    end.
+    """
+
+    connections: int = 512
+    per_address: int = 128
+    head: int = 32 * 1024
+    fields: int = 100
+    handshake: float = 10.0
+    head_seconds: float = 10.0
+    idle: float = 75.0
+    body_seconds: float = 30.0
+    stall: float = 30.0
+    slowest: int = 4 * 1024
+    stopping: float = 20.0

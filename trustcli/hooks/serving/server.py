@@ -1,0 +1,208 @@
+"""Accept connections, a thread for each, within limits, and stop in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Final
+
+from trustcli.errors import SettingsUnusable
+from trustcli.hooks.serving.connection import ClientConnection
+from trustcli.hooks.serving.limits import Limits
+from trustcli.hooks.serving.listening import Listen
+from trustcli.hooks.serving.messages import Handler
+from trustcli.hooks.serving.peer import ConnectedPeer
+
+_log = logging.getLogger(__name__)
+_BUSY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 21\r\n\r\ntoo many connections\n"
+)
+_TURNED_AWAY: Final = 64
+"""Refused connections that are kept a moment, so that what they were told arrives."""
+_BACKLOG: Final = 512
+
+TlsContext = Callable[[], ssl.SSLContext]
+"""Returns the settings of TLS for the next connection: those of a certificate that may have been renewed."""
+
+
+class Server:
+    """An HTTP/1.1 server on threads and blocking sockets. `run` returns after `stop`."""
+
+    def __init__(
+        self, *, listen: Listen, handler: Handler, tls: TlsContext | None = None, limits: Limits | None = None
+    ) -> None:
+        """Bind the address; connections wait until `run`. Raises: SettingsUnusable (the address cannot be used)."""
+        self.limits = limits or Limits()
+        self.turned_away = 0
+        """How many connections were refused because there were too many."""
+        self._handler = handler
+        self._tls = tls
+        self._listener = _bound(listen)
+        self._stop_read, self._stop_write = os.pipe()
+        self._stopping = False
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._open: dict[socket.socket, ClientConnection | None] = {}
+        """None: in a handshake."""
+        self._by_address: Counter[str] = Counter()
+        self._leaving: deque[socket.socket] = deque()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port that are listened at: with port 0 the one that was chosen."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Ask for the end: from any thread, or a signal handler. Repeating it changes nothing."""
+        if not self._stopping:
+            self._stopping = True
+            os.write(self._stop_write, b".")
+
+    def run(self) -> None:
+        """Serve until `stop`; then finish what has begun, within `Limits.stopping`. Raises nothing."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._stop_read, selectors.EVENT_READ)
+            while not self._stopping:
+                ready = selector.select(1.0 if self._leaving else None)
+                if not ready:
+                    self._let_go(0)
+                elif any(key.fileobj is self._listener for key, _ in ready):
+                    self._accept()
+        self._listener.close()
+        self._let_go(0)
+        self._finish()
+        os.close(self._stop_read)
+        os.close(self._stop_write)
+
+    # --- accepting
+
+    def _accept(self) -> None:
+        try:
+            sock, address = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            _log.warning("no connection can be accepted: %s", error.strerror)
+            time.sleep(0.1)  # out of descriptors: the connection stays in the queue, and would be offered at once
+            return
+        client = str(address[0])
+        with self._lock:
+            full = len(self._open) >= self.limits.connections or self._by_address[client] >= self.limits.per_address
+            if not full:
+                self._open[sock] = None
+                self._by_address[client] += 1
+        if full:
+            self._turn_away(sock)
+            return
+        thread = threading.Thread(target=self._serve, args=(sock, client), name=f"client {client}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads
+            self._forget(sock, client)
+            self._turn_away(sock)
+
+    def _turn_away(self, sock: socket.socket) -> None:
+        """Answer 503 without reading, and close a moment later. In TLS nothing can be said without a handshake."""
+        self.turned_away += 1
+        if self._tls is not None:
+            sock.close()
+            return
+        with contextlib.suppress(OSError):
+            sock.setblocking(False)
+            sock.send(_BUSY)
+            sock.shutdown(socket.SHUT_WR)
+        self._leaving.append(sock)
+        self._let_go(_TURNED_AWAY)
+
+    def _let_go(self, most: int) -> None:
+        """Close refused connections, the oldest first, until only `most` are left."""
+        while len(self._leaving) > most:
+            self._leaving.popleft().close()
+
+    # --- one connection
+
+    def _serve(self, sock: socket.socket, client: str) -> None:
+        accepted = sock
+        try:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                sock = self._handshaken(self._tls(), sock)
+            peer = ConnectedPeer(sock, self.limits)
+            connection = ClientConnection(
+                peer, self._handler, self.limits, client=client, secured=self._tls is not None
+            )
+            with self._lock:
+                self._open[accepted] = connection
+                last = self._stopping
+            if last:
+                connection.finish()
+            connection.serve()
+        except (OSError, ValueError) as error:
+            _log.debug("%s: no handshake: %r", client, error)
+        except Exception:  # noqa: BLE001 - the server goes on
+            _log.exception("%s: the connection ended", client)
+        finally:
+            sock.close()
+            self._forget(accepted, client)
+
+    def _handshaken(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+        sock.settimeout(self.limits.handshake)  # of the whole handshake
+        return context.wrap_socket(sock, server_side=True)
+
+    def _forget(self, sock: socket.socket, client: str) -> None:
+        with self._changed:
+            self._open.pop(sock, None)
+            self._by_address[client] -= 1
+            if self._by_address[client] <= 0:
+                del self._by_address[client]
+            self._changed.notify_all()
+
+    # --- stopping
+
+    def _finish(self) -> None:
+        with self._lock:
+            connections = list(self._open.values())
+        for connection in filter(None, connections):
+            connection.finish()
+        deadline = time.monotonic() + self.limits.stopping
+        with self._changed:
+            while self._open and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            connections = list(self._open.values())
+        if connections:
+            _log.warning("%d connections were cut off at the end", len(connections))
+        for connection in filter(None, connections):
+            connection.abort()
+
+
+def _bound(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    try:
+        found = socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        reason = f"cannot be listened at: {error.strerror or error}"
+        raise SettingsUnusable(place=str(listen), reason=reason) from error
+    found.setblocking(False)
+    return found
