@@ -483,18 +483,32 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
 
     With `config`, variables named TRUST_* are ignored, and Docker's configuration is read from `docker/` beside that
     file unless DOCKER_CONFIG is set: the container runtime's own environment and home folder must decide nothing.
-    Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
-    them running, and busy servers are waited for a quarter of it.
 
-    Raises: SettingsUnusable.
+    Raises: SettingsUnusable, FileExposed.
     """
-    environ = plain_environment(os.environ)
-    if config is not None:
-        environ = {k: v for k, v in environ.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
-        environ.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    environ = hook_environment(os.environ, config)
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
     start_log(settings.log, output)
+    return hook_session(settings, environ, output)
+
+
+def hook_environment(environ: Mapping[str, str], config: Path | None) -> dict[str, str]:
+    """Return the environment of a hook, as far as it counts where this settings file is named."""
+    plain = dict(plain_environment(environ))
+    if config is None:
+        return plain
+    kept = {k: v for k, v in plain.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
+    kept.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
+    return kept
+
+
+def hook_session(settings: Settings, environ: Mapping[str, str], output: Output) -> Session:
+    """Return the session of one verdict of a hook, whose reference time is now.
+
+    Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
+    them running, and busy servers are waited for a quarter of it.
+    """
     timeout = settings.verifier.timeout
     return Session(
         settings=settings,

@@ -19,6 +19,7 @@ from trustcli.hooks.kubernetes.answer import BAD_REQUEST, answer_to, refusal_of
 from trustcli.hooks.kubernetes.judging import Manner, Verdict, judge
 from trustcli.hooks.kubernetes.review import MAX_REVIEW, Review, SentRequest, read_review, read_sent
 from trustcli.hooks.kubernetes.time_limit import LimitedTime, seconds_for
+from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.messages import Request, Response, plain
 from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from trustcli.hooks.serving.operator_pages import OperatorPages
 
 _log = logging.getLogger(__name__)
+LIMITS: Final = Limits(connections=512, per_address=512)
+"""All connections may come from one address: that of the API server, or of the proxy that it sends by."""
 _JSON: Final = (b"content-type", b"application/json")
 _LARGE: Final = 256 * 1024
 """Bytes from which on a review needs one of a few places, so that many large ones take no more memory than these."""
