@@ -16,6 +16,7 @@ CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
+KUBERNETES: Final = "docs/guides/kubernetes.md"
 LOCK_FILE: Final = "docs/reference/lock-file.md"
 MIGRATE: Final = "docs/guides/migrate.md"
 OPERATE: Final = "docs/guides/operate-server.md"
@@ -280,6 +281,7 @@ STORIES: Final = {
         environ=SECRETS,
     ),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
+    "kubernetes": Story(parts=(replace(_tutorial(2, 5, compared=False), before=_PATH), Part(guide=KUBERNETES))),
     "clock-jump": Story(
         parts=(
             _SERVER_AND_REGISTRY,

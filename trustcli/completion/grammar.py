@@ -201,7 +201,24 @@ TRUST: Final = Words(
         ),
         "plugin": Words(below={"install": _PLUGIN, "uninstall": _PLUGIN}),
         "hook": Words(
-            below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
+            below={
+                "admission": Words(
+                    options={
+                        "--listen": FREE,
+                        "--policy": FILE,
+                        "--tls-cert": FILE,
+                        "--tls-key": FILE,
+                        "--self-signed": FLAG,
+                        "--dns-name": FREE,
+                        "--namespace-policy": FREE,
+                        "--mutate-templates": FLAG,
+                        "--require-digests": FLAG,
+                        "--config": FILE,
+                        "--state": FOLDER,
+                    }
+                ),
+                "containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER}),
+            },
         ),
         "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),

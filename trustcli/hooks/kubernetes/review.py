@@ -72,15 +72,15 @@ class Review:
 def read_sent(raw: bytes) -> SentRequest:
     """Read as much of a review as its answer needs. Raises: ReviewMalformed."""
     if len(raw) > MAX_REVIEW:
-        raise ReviewMalformed(place="the review", reason=f"is longer than {MAX_REVIEW} bytes")
+        raise ReviewMalformed(place="its text", reason=f"is longer than {MAX_REVIEW} bytes")
     try:
         document = bounded_json.loads(raw, values=MAX_VALUES, depth=MAX_DEPTH, encoding="utf-8", pairs=_members)
     except (ValueError, RecursionError) as error:
-        raise ReviewMalformed(place="the review", reason=f"cannot be read: {error}") from error
+        raise ReviewMalformed(place="its JSON", reason=f"cannot be read: {error}") from error
     if not isinstance(document, dict):
-        raise ReviewMalformed(place="the review", reason="is no object")
+        raise ReviewMalformed(place="its JSON", reason="is no object")
     if document.get("kind") != KIND or document.get("apiVersion") != API_VERSION:
-        raise ReviewMalformed(place="the review", reason=f"is no {KIND} of {API_VERSION}")
+        raise ReviewMalformed(place="its JSON", reason=f"is no {KIND} of {API_VERSION}")
     members = document.get("request")
     if not isinstance(members, dict):
         raise ReviewMalformed(place="request", reason="is no object")
