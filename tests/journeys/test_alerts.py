@@ -64,9 +64,7 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustServerSlow": {'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+98x120"},
     "TrustServerRefusesUploads": {'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+70x120"},
     "TrustAdmissionDown": {'up{job="trust-admission",instance="b"}': "1x80 0x40"},
-    "TrustAdmissionFails": {
-        'trust_admission_reviews_total{instance="b",path="/validate",outcome="failed"}': "2+1x120"
-    },
+    "TrustAdmissionFails": {'trust_admission_reviews_total{instance="b",path="/validate",outcome="failed"}': "2+1x120"},
     "TrustAdmissionLate": {'trust_admission_images_total{instance="b",outcome="verdict-too-late"}': "1+1x120"},
     "TrustAdmissionStale": {'trust_admission_stale_images_total{instance="b"}': "4+1x120"},
     "TrustAdmissionRefuses": {'trust_admission_images_total{instance="b",outcome="not-signed"}': "0+6x120"},

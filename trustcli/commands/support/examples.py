@@ -65,8 +65,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "hook admission": (
         "trust hook admission --listen 127.0.0.1:8443 --self-signed --policy policy.toml",
-        "trust hook admission --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --policy policy.toml "
-        "--config /etc/content-trust/trust.toml --state /var/lib/content-trust --require-digests",
+        "trust hook admission --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --policy policy.toml",
     ),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),

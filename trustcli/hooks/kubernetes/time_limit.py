@@ -13,8 +13,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from trustcli.errors import VerdictTooLate
@@ -38,6 +39,9 @@ _SHARE: Final = 0.8
 _TIMEOUT: Final = re.compile(r"(?:^|&)timeout=([0-9]{1,4})(ms|s)(?:&|$)")
 
 
+_Work = tuple[Asked, str, "Future[Decision]"]
+
+
 def seconds_for(query: str) -> float:
     """Return how long a verdict may take. `query`: of the request, in which the API server says `timeout=10s`."""
     found = _TIMEOUT.search(query)
@@ -46,7 +50,10 @@ def seconds_for(query: str) -> float:
 
 
 class LimitedTime:
-    """Asks the deciders of a cluster. `deciders`: by namespace; "" is the policy of the whole cluster. Thread-safe."""
+    """Asks the deciders of a cluster. `deciders`: by namespace; "" is the policy of the whole cluster. Thread-safe.
+
+    Its threads keep no process from ending: one may hang in a request to a server that does not answer.
+    """
 
     def __init__(
         self,
@@ -60,7 +67,8 @@ class LimitedTime:
         self._threads = threads
         self._share = of_one_namespace
         self._clock = clock
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="deciding")
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._begun = 0
         self._running: dict[Asked, Future[Decision]] = {}
         self._held: Counter[str] = Counter()
         self._ended = threading.Condition()
@@ -88,8 +96,10 @@ class LimitedTime:
         return answers
 
     def close(self) -> None:
-        """Begin nothing more. What runs is not waited for: nobody reads it any more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Let the threads end when they have nothing to do. Who still asks gets no answer in time."""
+        with self._ended:
+            for _ in range(self._begun):
+                self._work.put(None)
 
     def _begin(self, question: Asked, namespace: str, deadline: float) -> Future[Decision] | None:
         """Return the decision that is being made; None if no thread was free in time."""
@@ -100,13 +110,29 @@ class LimitedTime:
             if running is not None:
                 return running
             self._held[namespace] += 1
-            future = self._pool.submit(ask, self._deciders[question.namespace], question.image)
+            future: Future[Decision] = Future()
             self._running[question] = future
-        future.add_done_callback(lambda _: self._end(question, namespace))
+            self._work.put((question, namespace, future))
+            if self._begun < self._held.total():
+                self._begun += 1
+                threading.Thread(target=self._decide, name=f"deciding-{self._begun}", daemon=True).start()
         return future
 
     def _is_full(self, namespace: str) -> bool:
         return self._held.total() >= self._threads or self._held[namespace] >= self._share
+
+    def _decide(self) -> None:
+        """Be one of the threads."""
+        while (work := self._work.get()) is not None:
+            question, namespace, future = work
+            try:
+                decision = ask(self._deciders[question.namespace], question.image)
+            except BaseException as error:  # noqa: BLE001 - whoever waits is told
+                self._end(question, namespace)
+                future.set_exception(error)
+            else:
+                self._end(question, namespace)
+                future.set_result(decision)
 
     def _end(self, question: Asked, namespace: str) -> None:
         with self._ended:
