@@ -94,7 +94,8 @@ def test_kubectl_takes_it(built: list[Manifest], tmp_path: Path) -> None:
     file = tmp_path / "built.json"
     file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": built}))
     with empty_cluster((document["apiVersion"], document["kind"]) for document in built) as server:
-        command = [program("kubectl"), "apply", "--dry-run=client", "--validate=false", "--server", server, "-f", file]
+        command = [program("kubectl"), "apply", "--dry-run=client", "--validate=false", "--server", server]
+        command += ["-f", str(file)]
         done = subprocess.run(
             command, env={"HOME": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=60
         )

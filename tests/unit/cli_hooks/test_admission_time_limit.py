@@ -62,8 +62,8 @@ def slow() -> Iterator[Slow]:
 def limited(slow: Slow) -> Iterator[Callable[..., LimitedTime]]:
     made = []
 
-    def make(**limits: int) -> LimitedTime:
-        made.append(LimitedTime({"": slow, "team-a": slow}, **limits))
+    def make(*, threads: int = 8, of_one_namespace: int = 4) -> LimitedTime:
+        made.append(LimitedTime({"": slow, "team-a": slow}, threads=threads, of_one_namespace=of_one_namespace))
         return made[-1]
 
     yield make

@@ -96,12 +96,13 @@ def admission(
     server = Server(listen=address, handler=webhook, tls=tls, limits=LIMITS)
     host, port = server.address
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    bundle = ca_bundle(tls.ca) if isinstance(tls, OwnCertificate) else None
+    ca = tls.ca if isinstance(tls, OwnCertificate) else None
+    bundle = ca_bundle(ca) if ca else None
     session.output.result(f"admission at {url}")
-    if isinstance(tls, OwnCertificate):
-        session.output.result(f"CA certificate: {tls.ca}")
+    if ca:
+        session.output.result(f"CA certificate: {ca}")
         session.output.result(f"caBundle: {bundle}")
-    session.output.document({"url": url, "ca": str(tls.ca) if bundle else None, "ca_bundle": bundle, "exit": DONE})
+    session.output.document({"url": url, "ca": str(ca) if ca else None, "ca_bundle": bundle, "exit": DONE})
     sys.stdout.flush()  # whoever has started it waits for these lines
     with stopped_by_signals(server):
         server.run()

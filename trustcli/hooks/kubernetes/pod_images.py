@@ -89,10 +89,11 @@ def image_places(kind: Kind, document: Object, where: str) -> list[ImagePlace]:
     """Return every image of an object. `where`: the object, for messages. Raises: ReviewMalformed."""
     if document.get("kind") != kind.kind or document.get("apiVersion") != kind.api_version:
         raise ReviewMalformed(place=where, reason=f"is no {kind}")
-    path: Path = POD_SPECS[kind]
+    way = POD_SPECS[kind]
     spec = document
-    for name in path:
+    for name in way:
         spec = _object(spec.get(name), f"{where}.{name}")
+    path: Path = way
     places: list[ImagePlace] = []
     for member, value in spec.items():
         if member == _VOLUMES:
