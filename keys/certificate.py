@@ -7,6 +7,7 @@ The rules: docs/reference/notary-format.md.
 from __future__ import annotations
 
 import base64
+import hashlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import load_pem_certificate, name_of
+from keys.go_certificate import certificate_der, load_pem_certificate, name_of
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
@@ -119,6 +120,20 @@ def common_name(key: Key) -> str:
     Raises: KeyNotAccepted; ValueError if the name cannot be read.
     """
     return _name_of(_certificate(key))
+
+
+def certificate_fingerprint(key: Key) -> str | None:
+    """Return the SHA-256 (hex) of the certificate of a root key in DER; None if it has none.
+
+    It is that of the bytes in the document, also where a name in it had to be made readable.
+    """
+    if not key.keytype.endswith(X509):
+        return None
+    try:
+        der = certificate_der(base64.b64decode(key.keyval["public"]))
+    except ValueError:
+        return None
+    return hashlib.sha256(der).hexdigest() if der else None
 
 
 def _certificate(key: Key) -> x509.Certificate:

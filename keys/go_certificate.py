@@ -45,7 +45,7 @@ def load_pem_certificate(pem: bytes) -> x509.Certificate:
     except x509.InvalidVersion as error:
         raise ValueError(str(error)) from error
     except ValueError:
-        der = _der(pem)
+        der = certificate_der(pem)
         readable = with_readable_names(der)
         if readable == der:
             raise
@@ -68,7 +68,11 @@ def name_of(certificate: x509.Certificate, *, issuer: bool = False) -> x509.Name
         raise ValueError(str(error)) from error
 
 
-def _der(pem: bytes) -> bytes:
+def certificate_der(pem: bytes) -> bytes:
+    """Return the bytes of the first certificate in a PEM text as they stand there, b"" if there is none.
+
+    Raises: ValueError (no base64).
+    """
     found = _PEM.search(pem)
     if found is None:
         return b""

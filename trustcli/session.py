@@ -198,6 +198,7 @@ class Session:
         *,
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
+        policy_server: str = "",
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -211,14 +212,15 @@ class Session:
 
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
-        of those of the lock file. `policy_max_life`: the policy's, which counts before that of the settings.
+        of those of the lock file. `policy_max_life`, `policy_server`: the policy's, which count before those of the
+        settings; a server that is named on the command line counts before it.
         `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
         asked, gun = gun, self.real_name(gun)
         lock = self._lock(asked, gun, self.locks if locks is None else locks)
-        link = self.link(gun)
+        link = self.link(gun, self._policy_server(policy_server))
         found, failure = self._format(asked, lock, wire, link=None if offline else link)
         cache = self.cache(gun, found.name)
         return Collection(
@@ -239,6 +241,10 @@ class Session:
             warn=self.output.warn,
             other_format=partial(other_format_offered, link, gun, found),
         )
+
+    def _policy_server(self, url: str) -> str:
+        """Return the URL that a policy names, unless the command line names one: then "", and the settings say it."""
+        return "" if self.settings.server_source == "--server" else url
 
     def _lock(self, asked: GUN, gun: GUN, locks: Mapping[GUN, SourcedLock]) -> SourcedLock | None:
         """Return the lock entry of a collection. `asked`: its alias, or the same name; an alias is never locked itself.

@@ -205,10 +205,7 @@ class _Explainer:
         named = [
             Requirement(source="--signer", signers=(shown(n),), threshold=1) for n in self._question.required_signers
         ]
-        policy = self._question.policy
-        if policy is not None:
-            named.append(policy.escaped(_MAX_TEXT))
-        return tuple(named)
+        return (*named, *(requirement.escaped(_MAX_TEXT) for requirement in self._question.policy))
 
     # --- roots and roles
 

@@ -171,11 +171,29 @@ class VerdictChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReport:
+    """What the policy says of the image. `rule`: the file and the rule that counts. `mode`: of the rule.
+
+    `exemption`: until when the rule verifies nothing (`allow`) or only watches (`audit`), and why; "" if it does
+    neither. `verified`: whether the image may run because of what was verified. `trust_name`: the collection; another
+    name than that of the image if the policy has an alias. `warnings`: sentences.
+    """
+
+    rule: str
+    mode: str
+    exemption: str
+    verified: bool
+    trust_name: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The explanation of one verdict. `real_name`: of the collection; another than `name` if that is an alias.
 
-    `trusted`, `digest`, `refusal`: of the verdict. `demands`: the requirements of options and policy. `broke_at`: the
-    step that refused, None if the image is trusted.
+    `trusted`, `digest`, `refusal`: of the verdict; under a rule that only watches, an image with a refusal may run.
+    `demands`: the requirements of options and policy. `broke_at`: the step that refused, None if none did. `policy`:
+    None without one.
     """
 
     name: str
@@ -197,3 +215,4 @@ class Explanation:
     signers: tuple[SignerReport, ...]
     registry: RegistryReport | None
     changes: tuple[VerdictChange, ...]
+    policy: PolicyReport | None = None

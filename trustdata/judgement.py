@@ -5,7 +5,7 @@ A judgement says whether the image is allowed, with which digest, and why.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from types import MappingProxyType
@@ -21,7 +21,9 @@ from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import (
     Target,
+    each_released,
     find_released,
+    listed_by_signers,
     released_with_digest,
     requires_published_releases,
     signers_of_target,
@@ -34,14 +36,19 @@ _NO_FAULTS: Final[Mapping[RoleName, TrustError]] = MappingProxyType({})
 class Question:
     """The image to judge: a tag, a digest (`sha256:HEX`), or both.
 
-    `required_signers`: all of them must have signed it. `policy`: what a rule of the policy requires in addition.
+    `required_signers`: all of them must have signed it. `policy`: what the rules of a policy require in addition.
     """
 
     gun: GUN
     tag: str | None
     digest: str | None
     required_signers: tuple[str, ...] = ()
-    policy: Requirement | None = None
+    policy: tuple[Requirement, ...] = ()
+
+    @property
+    def needs_release(self) -> bool:
+        """Whether the tag must be released, as it must unless the rules say that signers alone decide."""
+        return not self.policy or any(requirement.released for requirement in self.policy)
 
 
 @record
@@ -80,7 +87,7 @@ def needed_roles(question: Question, targets: Envelope) -> tuple[RoleName, ...]:
     """Return the delegations that must be loaded to answer the question. `targets`: verified."""
     delegated = delegations_of(targets.targets)
     named = (role for requirement in _requirements(question) for role in requirement.roles())
-    candidates = [RELEASES, *dict.fromkeys(named)]
+    candidates = [*([RELEASES] if question.needs_release else []), *dict.fromkeys(named)]
     return tuple(role for role in candidates if role in delegated)
 
 
@@ -109,6 +116,20 @@ def judge(
         fresh_until=min(roles[role].expires for role in used),
     )
     return Judgement(question=question, digest=digest, evidence=evidence)
+
+
+def candidates(requirements: Sequence[Requirement], roles: Mapping[RoleName, Envelope]) -> Iterator[Target]:
+    """Yield the tags that rules with these requirements may allow, sorted: the released ones, or what signers list.
+
+    A tag may come several times where signers alone decide and disagree; `judge` says which one is allowed.
+
+    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    """
+    if not requirements or any(requirement.released for requirement in requirements):
+        yield from each_released(roles)
+    else:
+        signers = [role for requirement in requirements for role in requirement.roles()]
+        yield from listed_by_signers(dict.fromkeys(signers), roles)
 
 
 def with_every_signer(judgement: Judgement, roles: Mapping[RoleName, Envelope]) -> Judgement:
@@ -150,8 +171,11 @@ def refused(question: Question, refusal: TrustError) -> Judgement:
 def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
     """Return the targets that the question may mean: the one of the tag, or all with the digest; at least one.
 
-    Raises: MetadataMissing, NotSigned, TagMismatch, ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    Raises: MetadataMissing, NotSigned, TagMismatch, ReleaseConflict, DelegationOutOfScope, ContentMismatch;
+    PolicyRefused if signers alone decide, and one is none of the collection or has no file that verifies.
     """
+    if not question.needs_release:
+        return _signed_targets(question, roles)
     if requires_published_releases(roles[TARGETS].targets) and RELEASES not in roles:
         raise MetadataMissing(role=RELEASES, reason="targets delegates to it, but the snapshot does not list it")
     requested = hex_of(question.digest) if question.digest else None
@@ -170,6 +194,29 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
             gun=question.gun, tag=question.tag, asked=f"sha256:{requested}", signed=f"sha256:{target.digest}"
         )
     return [target]
+
+
+def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
+    """Return what the required signers list, where they alone decide: one target for each tag and digest."""
+    required = [role for requirement in question.policy for role in requirement.roles()]
+    listed = listed_by_signers(dict.fromkeys(required), roles, question.tag)
+    requested = hex_of(question.digest) if question.digest else None
+    found = [target for target in listed if requested is None or target.has_manifest(requested)]
+    if found:
+        return found
+    for requirement in question.policy:
+        for role in requirement.roles():
+            if role not in roles:
+                delegated = role in delegations_of(roles[TARGETS].targets)
+                lacks = (
+                    f"has no file that verifies in {question.gun}" if delegated else f"is no signer of {question.gun}"
+                )
+                name = f"{question.gun}:{question.tag}" if question.tag else str(question.gun)
+                raise PolicyRefused(name=name, rule=requirement.source, reason=f"{signer_name(role)} {lacks}")
+    if listed and question.tag is not None:
+        signed = f"sha256:{listed[0].digest}"
+        raise TagMismatch(gun=question.gun, tag=question.tag, asked=str(question.digest), signed=signed)
+    raise NotSigned(gun=question.gun, tag=question.tag or question.digest or "")
 
 
 def _first_with_required_signers(
@@ -206,4 +253,4 @@ def _check_signers(question: Question, target: Target, roles: Mapping[RoleName, 
 
 def _requirements(question: Question) -> tuple[Requirement, ...]:
     named = tuple(Requirement(source=f"--signer {n}", signers=(n,), threshold=1) for n in question.required_signers)
-    return named if question.policy is None else (*named, question.policy)
+    return (*named, *question.policy)

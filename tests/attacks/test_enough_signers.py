@@ -58,7 +58,7 @@ def judged(scene: Scene, threshold: int, *signers: str, named: tuple[str, ...] =
     """A newcomer's verdict on 1.0, under a rule that asks for `threshold` of `signers`."""
     rule = Requirement(source="the policy", signers=signers, threshold=threshold)
     collection = scene.newcomer().collection()
-    question = Question(gun=collection.gun, tag="1.0", digest=None, required_signers=named, policy=rule)
+    question = Question(gun=collection.gun, tag="1.0", digest=None, required_signers=named, policy=(rule,))
     (judgement,) = collection.judge([question])
     return judgement
 

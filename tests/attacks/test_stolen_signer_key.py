@@ -59,11 +59,11 @@ def test_one_key_under_two_names_is_one_signer(wire: WireFormat) -> None:
     Owner(scene.server, "alice").sign("4.0", GOOD)
     roles = scene.owner.read()
     asked = Requirement(signers=("alice", "alicia"), threshold=2, source="policy.toml")
-    answer = judge(Question(gun=scene.server.gun, tag="4.0", digest=None, policy=asked), roles)
+    answer = judge(Question(gun=scene.server.gun, tag="4.0", digest=None, policy=(asked,)), roles)
     assert isinstance(answer.refusal, PolicyRefused)
     assert "one and the same key" in str(answer.refusal)
     one = Requirement(signers=("alice", "alicia"), threshold=1, source="policy.toml")
-    assert judge(Question(gun=scene.server.gun, tag="4.0", digest=None, policy=one), roles).allowed
+    assert judge(Question(gun=scene.server.gun, tag="4.0", digest=None, policy=(one,)), roles).allowed
 
 
 def test_a_digest_is_judged_under_every_tag_that_has_it(wire: WireFormat) -> None:

@@ -82,6 +82,7 @@ class SimulatedSession(Session):
         *,
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
+        policy_server: str = "",
         memory_required: bool = False,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
@@ -89,7 +90,7 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, memory_required, locks, wire, offline
+        del policy_pins, policy_server, memory_required, locks, wire, offline
         assert gun == self.client.server.gun
         self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         found = self.client.server.wire

@@ -16,7 +16,9 @@ class Verdict:
     `image`: as it was given. `error`: why it is not trusted, else None. All others are None or empty unless it is
     trusted. `name`: what may run, `REPOSITORY@sha256:HEX`. `digest`: `sha256:HEX`. `tags`: the signed tags that were
     meant. `signers`: all whose roles list the digest. `released_by`: the role that lists the tag. `versions`: of the
-    roles used, by role. `fresh_until`: when the first of these roles expires (UTC).
+    roles used, by role. `fresh_until`: when the first of these roles expires (UTC). `warnings`: sentences, such as that
+    a rule of the policy lets the image run though nothing, or not enough, was verified; then `tags`, `signers` and what
+    follows them are empty.
     """
 
     image: str
@@ -28,6 +30,7 @@ class Verdict:
     released_by: str | None = None
     versions: Mapping[str, int] = field(default_factory=dict, hash=False)
     fresh_until: datetime | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def trusted(self) -> bool:

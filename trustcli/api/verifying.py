@@ -8,9 +8,11 @@ from pathlib import Path
 
 from trustcli.api.values import Verdict
 from trustcli.client.policy_file import load_policy
+from trustcli.commands.support.judging import runnable_name
 from trustcli.commands.support.judging import verify as judge_images
+from trustcli.hooks.deciding.decision import Decision
 from trustcli.session import Session
-from trustdata.judgement import Judgement
+from trustdata.errors import NotTrusted
 
 
 def verify(
@@ -23,21 +25,24 @@ def verify(
 ) -> list[Verdict]:
     """Return one verdict for each image, in order. Raises: PolicyMalformed, FileNewer, FileExposed."""
     rules = None if policy is None else load_policy(Path(policy))
-    answers = judge_images(session, images, signers=signers, policy=rules, max_age=offline, every_signer=True)
-    return [_verdict(image, answer) for image, answer in zip(images, answers, strict=True)]
+    decisions = judge_images(session, images, signers=signers, policy=rules, max_age=offline, every_signer=True)
+    return [_verdict(image, decision) for image, decision in zip(images, decisions, strict=True)]
 
 
-def _verdict(image: str, answer: Judgement) -> Verdict:
-    evidence = answer.evidence
-    if answer.refusal is not None or answer.digest is None or evidence is None:
-        return Verdict(image=image, error=answer.refusal)
+def _verdict(image: str, decision: Decision) -> Verdict:
+    if not decision.allowed or decision.digest is None:
+        return Verdict(image=image, error=decision.refusal or NotTrusted())
+    name, evidence = runnable_name(decision), decision.evidence
+    if evidence is None:
+        return Verdict(image=image, name=name, digest=decision.digest, warnings=decision.warnings)
     return Verdict(
         image=image,
-        name=f"{answer.question.gun}@{answer.digest}",
-        digest=answer.digest,
+        name=name,
+        digest=decision.digest,
         tags=evidence.tags,
         signers=evidence.signers,
         released_by=evidence.released_by,
         versions=dict(evidence.versions),
         fresh_until=evidence.fresh_until,
+        warnings=decision.warnings,
     )

@@ -9,6 +9,7 @@ from trustcli.guarded_files import read_guarded
 from trustcli.registry.reference import ImageReference
 from trustdata import bounded_toml
 from trustdata.errors import PolicyMalformed
+from trustdata.gun import GUN
 from trustdata.judgement import Question
 from trustdata.policy import Policy, Rule, read_policy
 
@@ -29,15 +30,27 @@ def load_policy(file: Path) -> Policy:
 
 
 def question_about(
-    reference: ImageReference, *, rule: Rule | None, signers: tuple[str, ...] = (), digest: str | None = None
+    reference: ImageReference,
+    *,
+    rule: Rule | None,
+    gun: GUN | None = None,
+    signers: tuple[str, ...] = (),
+    digest: str | None = None,
 ) -> Question:
     """Return the question to judge for an image reference.
 
-    `rule`: the policy's rule for its name, if any. `digest`: the content that was found under the tag, used if the
-    reference has no digest of its own.
+    `rule`: the policy's rule for its name, if any. `gun`: the name whose collection counts, if it is another one.
+    `digest`: the content that was found under the tag, used if the reference has no digest of its own.
     """
-    tag = reference.tag or (None if reference.digest else LATEST)
-    requirement = rule.requirement if rule else None
     return Question(
-        gun=reference.gun, tag=tag, digest=reference.digest or digest, required_signers=signers, policy=requirement
+        gun=gun or reference.gun,
+        tag=tag_meant(reference),
+        digest=reference.digest or digest,
+        required_signers=signers,
+        policy=rule.requirements if rule else (),
     )
+
+
+def tag_meant(reference: ImageReference) -> str | None:
+    """Return the tag of a reference: `latest` if it has neither tag nor digest, None if it has a digest alone."""
+    return reference.tag or (None if reference.digest else LATEST)

@@ -22,13 +22,14 @@ from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
+from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
-from trustdata.errors import TrustError
+from trustdata.errors import NotTrusted, TrustError
 from trustdata.explaining import VerificationState, explain
-from trustdata.explanation import Explanation, RegistryAnswer, ServerUsed
+from trustdata.explanation import Explanation, PolicyReport, RegistryAnswer, ServerUsed
 from trustdata.gun import GUN, parse_tag
-from trustdata.judgement import Judgement, Question
+from trustdata.judgement import Judgement, Question, refused
 from trustdata.policy import Policy
 from trustdata.roles import TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
@@ -84,7 +85,7 @@ class _Terms:
 
 def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
     collections: list[Collection] = []
-    (judgement,) = verify(
+    (decision,) = verify(
         session,
         [image],
         signers=terms.signers,
@@ -93,13 +94,38 @@ def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
         watch=collections.append,
     )
     offline = terms.max_age is not None
-    return explained(
+    judgement = decision.judgement or _unread(decision)
+    real_name = _real_name(session, judgement.question.gun)
+    read = [collection for collection in collections if collection.gun == real_name]
+    found = explained(
         judgement,
-        updater=collections[0].last_updater if collections else None,
+        updater=read[-1].last_updater if read else None,
         session=session,
         offline=offline,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
     )
+    if not decision.rule and decision.trust_name == judgement.question.gun:
+        return found
+    return replace(
+        found,
+        name=str(parse_reference(image).gun),
+        trusted=decision.allowed,
+        digest=decision.digest,
+        refusal=decision.refusal,
+        policy=PolicyReport(
+            rule=decision.rule,
+            mode=decision.mode,
+            exemption=decision.exemption,
+            verified=decision.verified,
+            trust_name=str(decision.trust_name),
+            warnings=decision.warnings,
+        ),
+    )
+
+
+def _unread(decision: Decision) -> Judgement:
+    """Return a verdict for the explanation of an image about which nothing was read."""
+    return refused(Question(gun=GUN(""), tag=None, digest=None), decision.refusal or NotTrusted())
 
 
 def explained(
@@ -187,7 +213,7 @@ def _report(session: Session, image: str, explanation: Explanation) -> tuple[int
         session.output.warn(
             f"{image}: {registry.registry} serves {registry.digest} under this tag, which is not what is signed"
         )
-    refusal = explanation.refusal
+    refusal = None if explanation.trusted else explanation.refusal
     status = DONE if refusal is None else row_for(refusal).status
     row: dict[str, object] = {"image": image, **explanation_document(explanation)}
     if refusal is not None:

@@ -13,15 +13,15 @@ from pathlib import Path
 from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
-from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
+from trustcli.commands.support.judging import DEFAULT_MAX_AGE, runnable_name, verify
 from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
+from trustcli.hooks.deciding.decision import Decision
 from trustcli.session import Session
-from trustdata.judgement import Judgement
 
 SUMMARY = "Verify images; print name@digest for each that is trusted."
 
@@ -66,30 +66,45 @@ def main(session: Session, arguments: Sequence[str]) -> int:
     return _report(session, images, answers)
 
 
-def _report(session: Session, images: Sequence[str], answers: Sequence[Judgement]) -> int:
+def _report(session: Session, images: Sequence[str], decisions: Sequence[Decision]) -> int:
     statuses = []
     rows: list[dict[str, object]] = []
-    for image, answer in zip(images, answers, strict=True):
-        row: dict[str, object] = {"image": image, "trusted": answer.allowed}
-        if answer.evidence is not None and answer.digest is not None:
-            name = f"{answer.question.gun}@{answer.digest}"
+    for image, decision in zip(images, decisions, strict=True):
+        row: dict[str, object] = {"image": image, "trusted": decision.allowed}
+        if decision.allowed:
+            name = runnable_name(decision)
             session.output.result(name)
-            evidence = answer.evidence
-            row |= {
-                "name": name,
-                "digest": answer.digest,
-                "tags": list(evidence.tags),
-                "signers": list(evidence.signers),
-                "released_by": evidence.released_by,
-                "versions": dict(evidence.versions),
-                "fresh_until": to_rfc3339(evidence.fresh_until),
-            }
+            row |= {"name": name, "digest": decision.digest, **_evidence(decision)}
             statuses.append(DONE)
-        elif answer.refusal is not None:
-            session.output.failure(answer.refusal, subject=image)
-            row["error"] = failure_document(answer.refusal)
-            statuses.append(row_for(answer.refusal).status)
-        rows.append(row)
+        elif decision.refusal is not None:
+            session.output.failure(decision.refusal, subject=image)
+            row["error"] = failure_document(decision.refusal)
+            statuses.append(row_for(decision.refusal).status)
+        rows.append(row | _by_rule(decision))
     status = worst(statuses)
     session.output.document({"images": rows, "exit": status})
     return status
+
+
+def _evidence(decision: Decision) -> dict[str, object]:
+    """Return what the verdict rests on; nothing where a rule lets an image run that is not verified."""
+    evidence = decision.evidence
+    if evidence is None:
+        return {}
+    return {
+        "tags": list(evidence.tags),
+        "signers": list(evidence.signers),
+        "released_by": evidence.released_by,
+        "versions": dict(evidence.versions),
+        "fresh_until": to_rfc3339(evidence.fresh_until),
+    }
+
+
+def _by_rule(decision: Decision) -> dict[str, object]:
+    """Return what the policy says, where there is one."""
+    if not decision.rule:
+        return {}
+    told: dict[str, object] = {"mode": decision.mode, "rule": decision.rule, "warnings": list(decision.warnings)}
+    if decision.allowed and decision.refusal is not None:
+        told["refusal"] = failure_document(decision.refusal)
+    return told

@@ -1,4 +1,4 @@
-"""Decide whether content may run under a name: the one question of every pull-time hook.
+"""Decide whether content may run under a name, for a pull-time hook whose process ends after one answer.
 
 Only returning allows it. Every error is an exception, and so a refusal.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trustcli.errors import HookRequestMalformed
+from trustcli.hooks.deciding.allow_list import allowed_by_list
 from trustdata.errors import NotTrusted
-from trustdata.roles import TARGETS
 
 if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
     from trustcli.registry.reference import ImageReference
     from trustcli.session import Session
-    from trustdata.judgement import Evidence
 
 
 def admit(session: Session, reference: ImageReference, digest: str) -> str:
@@ -24,37 +23,24 @@ def admit(session: Session, reference: ImageReference, digest: str) -> str:
     before this returns. A name without tag and digest means `latest`. Raises: TrustError; every one of them is a
     refusal.
     """
-    if reference.digest not in {None, digest}:
-        reason = f"is {digest}, but the name says {reference.digest}"
-        raise HookRequestMalformed(place="the digest", reason=reason)
-    settings = session.settings.verifier
-    for entry in settings.allow:
-        if entry.allows(reference.gun, digest):
-            return f"{reference.gun}@{digest} needs no signature: {entry} stands under [verifier] allow"
-    return _verified(session, reference, digest)
-
-
-def _verified(session: Session, reference: ImageReference, digest: str) -> str:
-    from trustcli.client.policy_file import load_policy, question_about
-
-    file = session.settings.verifier.policy
-    rule = load_policy(file).rule_for(reference.gun) if file else None
-    collection = session.collection(
-        reference.gun,
-        policy_pins=rule.sourced_pins() if rule else (),
-        policy_max_life=rule.max_life if rule else None,
-        memory_required=True,
-    )
-    (answer,) = collection.judge([question_about(reference, rule=rule, digest=digest)])
-    if answer.refusal is not None:
-        raise answer.refusal
-    if not answer.allowed or answer.digest != digest or answer.evidence is None:
+    decision = allowed_by_list(session.settings.verifier.allow, reference, digest)
+    if decision is None:
+        decision = _decided(session, reference, digest)
+    for warning in decision.warnings:
+        session.output.warn(warning)
+    if decision.refusal is not None and not decision.allowed:
+        raise decision.refusal
+    if not decision.allowed or decision.digest != digest:
         raise NotTrusted
-    return f"{reference.gun}:{answer.evidence.tags[0]} is signed as {digest} {_by(answer.evidence)}"
+    return decision.reason
 
 
-def _by(evidence: Evidence) -> str:
-    """Return who signed the tag, for the message; signers' own roles are read only if the policy asks for them."""
-    if evidence.signers:
-        return f"by {', '.join(evidence.signers)}"
-    return "by the repository key" if evidence.released_by == TARGETS else f"and released in {evidence.released_by}"
+def _decided(session: Session, reference: ImageReference, digest: str) -> Decision:
+    from trustcli.client.policy_file import load_policy
+    from trustcli.hooks.deciding.decider import PolicyDecider
+    from trustcli.hooks.deciding.once import OnceReader
+
+    settings = session.settings.verifier
+    policy = load_policy(settings.policy) if settings.policy else None
+    reader = OnceReader(session, memory_required=True)
+    return PolicyDecider(policy, settings.allow, reader, at=lambda: session.at).decide(reference, digest)

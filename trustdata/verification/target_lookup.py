@@ -9,7 +9,7 @@ needed: in the shape of our collections it finds exactly the released digest (do
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -182,6 +182,29 @@ def signers_of_target(
     list too. Raises: ContentMismatch.
     """
     return tuple(role for role in signers if _signer_lists(role, target, roles, requested or target.digest))
+
+
+def listed_by_signers(
+    signers: Iterable[RoleName], roles: Mapping[RoleName, Envelope], tag: str | None = None
+) -> list[Target]:
+    """Return what signers list, sorted by tag: one target for each tag and digest, of the first that lists it so.
+
+    `signers`: their roles; those that are not among `roles` list nothing. `tag`: only this one. What lies outside the
+    paths delegated to a role, or cannot be used, is left out. Raises: ContentMismatch.
+    """
+    found: dict[tuple[str, str], Target] = {}
+    for role in signers:
+        if role not in roles:
+            continue
+        listed = roles[role].targets.targets
+        for name in listed if tag is None else [tag]:
+            entry = listed.get(name)
+            if entry is None or isinstance(entry, UnusableTarget):
+                continue
+            if may_list(roles[TARGETS].targets, role, name):
+                target = read_target(role, name, entry)
+                found.setdefault((name, target.digest), target)
+    return [found[key] for key in sorted(found)]
 
 
 def _signer_lists(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str) -> bool:

@@ -1,8 +1,9 @@
 """Pins: what the user knows about the root of a collection before the first contact (docs/adr/0032).
 
 A pin is `sha256:HEX`, the hash of a root file of any version, or `key:HEX`, the id of a root key that must have signed
-version 1; of a key with a certificate (Notary v1), the id of the certificate or that of the key itself. Pins agree if
-one verified root chain matches them all. The TUF specification 1.0, section 5.2, calls this a root that is delivered
+version 1; of a key with a certificate (Notary v1), the id of the certificate or that of the key itself. In a policy it
+may be `cert:HEX`, the SHA-256 of such a certificate in DER, as `openssl x509 -fingerprint -sha256` shows it. Pins agree
+if one verified root chain matches them all. The TUF specification 1.0, section 5.2, calls this a root that is delivered
 out of band.
 """
 
@@ -18,17 +19,20 @@ from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, PinsDisagree, RootNotNamed, RootNotPinned, Unpinned
 from trustdata.gun import GUN
-from trustdata.model import Root
+from trustdata.model import Key, Root
 from trustdata.roles import ROOT
 
-_REFERENCE: Final = re.compile(r"(sha256|key):([0-9a-f]{64})")
+_REFERENCE: Final = re.compile(r"(sha256|key|cert):([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A pin. `kind`: `sha256` of a root file, or `key` for a root key id. `digest`: 64 lower-case hex digits."""
+    """A pin. `kind`: `sha256` of a root file, `key` for a root key id, `cert` for the SHA-256 of its certificate.
 
-    kind: Literal["sha256", "key"]
+    `digest`: 64 lower-case hex digits.
+    """
+
+    kind: Literal["sha256", "key", "cert"]
     digest: str
 
     def __str__(self) -> str:
@@ -51,13 +55,32 @@ class SourcedPin:
 
 def parse_pin(text: str) -> Pin:
     """Read a pin from text. Raises: InvalidName."""
-    match = _REFERENCE.fullmatch(text)
-    if match is None:
+    pin = _parsed(text)
+    if pin is None or pin.kind == "cert":
         forms = "sha256:HEX of a root file or key:HEX of a root key"
         raise InvalidName(
             kind="pin", name=text, reason=f"must be {forms}, each with 64 hexadecimal digits, none a capital"
         )
-    return Pin("sha256" if match[1] == "sha256" else "key", match[2])
+    return pin
+
+
+def parse_policy_pin(text: str) -> Pin:
+    """Read a pin of a policy from text, which may also be that of a certificate. Raises: InvalidName."""
+    pin = _parsed(text)
+    if pin is None:
+        forms = "sha256:HEX of a root file, key:HEX of a root key or cert:HEX of its certificate"
+        raise InvalidName(
+            kind="pin", name=text, reason=f"must be {forms}, each with 64 hexadecimal digits, none a capital"
+        )
+    return pin
+
+
+def _parsed(text: str) -> Pin | None:
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return None
+    kinds: dict[str, Literal["sha256", "key", "cert"]] = {"sha256": "sha256", "key": "key", "cert": "cert"}
+    return Pin(kinds[match[1]], match[2])
 
 
 def fingerprint(root: Envelope) -> Pin:
@@ -77,14 +100,18 @@ def _has_signed(pin: Pin, file: Envelope, root: Root) -> bool:
 
     Of a key with a certificate, the id of the certificate or that of the key itself will do.
     """
-    named = {
-        keyid
-        for keyid in root.roles[ROOT].keyids
-        if keyid in root.keys and pin.digest in {keyid, bare_keyid(root.keys[keyid])}
-    }
+    named = {keyid for keyid in root.roles[ROOT].keyids if keyid in root.keys and _names(pin, keyid, root.keys[keyid])}
     if not named:
         return False
     return not named.isdisjoint(root.get_verification_result(ROOT, file.payload, dict(file.signatures)).signed)
+
+
+def _names(pin: Pin, keyid: str, key: Key) -> bool:
+    if pin.kind == "cert":
+        from keys.certificate import certificate_fingerprint  # Notary v1 only: start-up time
+
+        return certificate_fingerprint(key) == pin.digest
+    return pin.digest in {keyid, bare_keyid(key)}
 
 
 def check_pins(gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:

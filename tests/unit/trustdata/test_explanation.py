@@ -109,7 +109,7 @@ def test_a_signer_who_lists_something_else_is_told_with_what() -> None:
         gun=scene.server.gun,
         tag="1.0",
         digest=None,
-        policy=Requirement(signers=("alice", "bob"), threshold=2, source="policy.toml, rule *"),
+        policy=(Requirement(signers=("alice", "bob"), threshold=2, source="policy.toml, rule *"),),
     )
     told = _explained(scene.newcomer(), asked)
     assert not told.trusted

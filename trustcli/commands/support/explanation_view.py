@@ -10,7 +10,16 @@ from typing import Final
 from keys.keyid import short_keyid
 from keys.record import is_record, values_of
 from keys.rfc3339 import to_rfc3339
-from trustdata.explanation import PINS, Explanation, PinReport, RegistryReport, RoleStep, RootStep, SignerReport
+from trustdata.explanation import (
+    PINS,
+    Explanation,
+    PinReport,
+    PolicyReport,
+    RegistryReport,
+    RoleStep,
+    RootStep,
+    SignerReport,
+)
 
 _CHILDREN_SHOWN: Final = 4
 """How many platforms of an index are named; of the others only how many they are is said."""
@@ -45,10 +54,14 @@ def _plain(value: object) -> object:
 
 
 def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
+    policy = explanation.policy
     if explanation.trusted:
-        yield "verdict", f"trusted: {explanation.name}@{explanation.digest}"
+        trusted = "trusted" if policy is None or policy.verified else "allowed, and not verified"
+        yield "verdict", f"{trusted}: {explanation.name}@{explanation.digest}"
     else:
         yield "verdict", f"refused at {explanation.broke_at}: {explanation.refusal}"
+    if policy is not None:
+        yield from _policy_rows(policy, explanation)
     if explanation.server is not None:
         how = "not asked (--offline)" if explanation.offline else explanation.server.source
         yield "server", f"{explanation.server.url} ({how})"
@@ -63,6 +76,17 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for change in explanation.changes:
         when = f"{_time(change.at)} ({_distance(change.at, explanation.at)}): " if change.at else ""
         yield "changes if", f"{when}{change.what}"
+
+
+def _policy_rows(policy: PolicyReport, explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Return the rows of the rule that counts: its mode, an exemption's reason and end, an alias."""
+    if policy.rule:
+        exemption = f"; {policy.exemption}" if policy.exemption else ""
+        yield "policy", f"{policy.mode}, by {policy.rule}{exemption}"
+    if explanation.trusted and explanation.refusal is not None:
+        yield "watched", f"would be refused at {explanation.broke_at}: {explanation.refusal}"
+    if policy.trust_name != explanation.name:
+        yield "alias of", f"{policy.trust_name}, by the policy; its pins, memory and server count"
 
 
 def _known_rows(explanation: Explanation) -> Iterator[tuple[str, str]]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
 from trustcli.client.collection import Collection
-from trustcli.client.policy_file import question_about
-from trustcli.registry.reference import parse_reference
+from trustcli.hooks.deciding.decider import PolicyDecider
+from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.deciding.once import OnceReader
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
-from trustdata.errors import NotSigned, TrustError
+from trustdata.errors import NotSigned, PolicyRefused, TrustError
 from trustdata.gun import GUN
-from trustdata.judgement import Judgement, Question, refused
-from trustdata.policy import Policy, Rule
+from trustdata.judgement import Judgement, refused
+from trustdata.policy import Policy
 from trustdata.verification.target_lookup import each_released
-
-_log = logging.getLogger(__name__)
 
 TAGS_TOLD: Final = 5
 """How many signed tags are named beside one that is not."""
@@ -36,48 +35,51 @@ def verify(
     max_age: timedelta | None = None,
     watch: Callable[[Collection], None] | None = None,
     every_signer: bool = False,
-) -> list[Judgement]:
-    """Return one judgement for each image, in order; images of one collection share one refresh.
+) -> list[Decision]:
+    """Return one decision for each image, in order; images of one collection share one refresh.
+
+    An allowed image always has its digest: where a rule of the policy verifies nothing, the registry is asked for it.
 
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     `every_signer`: name the signers of a digest that nobody asked for, too.
     """
-    questions: list[Question | TrustError] = []
-    rules: dict[GUN, Rule] = {}
-    for image in images:
+    reader = OnceReader(session, max_age=max_age, every_signer=every_signer, watch=watch, finish=_with_signed_tags)
+    decider = PolicyDecider(policy, (), reader, at=lambda: session.at, signers=signers)
+    found: dict[int, Decision] = {}
+    asked: dict[int, ImageReference] = {}
+    for index, image in enumerate(images):
         try:
-            reference = parse_reference(image)
-            rule = policy.rule_for(reference.gun) if policy else None
+            asked[index] = parse_reference(image)
         except TrustError as error:
-            questions.append(error)
-            continue
-        questions.append(question_about(reference, rule=rule, signers=signers))
-        if rule is not None:
-            _log.info("%s: the policy's rule for %s counts", reference.gun, rule.match)
-            rules[reference.gun] = rule
-    by_gun: dict[GUN, list[Question]] = {}
-    for question in questions:
-        if isinstance(question, Question):
-            by_gun.setdefault(question.gun, []).append(question)
-    answers: dict[Question, Judgement] = {}
-    for gun, gun_questions in by_gun.items():
-        try:
-            rule = rules.get(gun)
-            collection = session.collection(
-                gun,
-                policy_pins=rule.sourced_pins() if rule else (),
-                policy_max_life=rule.max_life if rule else None,
-                offline=max_age is not None,
-            )
-            if watch is not None:
-                watch(collection)
-            judged = collection.judge(gun_questions, max_age=max_age, every_signer=every_signer)
-            judged = [_with_signed_tags(collection, answer) for answer in judged]
-        except TrustError as error:
-            judged = [refused(question, error) for question in gun_questions]
-        answers |= dict(zip(gun_questions, judged, strict=True))
-    no_question = Question(gun=GUN(""), tag=None, digest=None)
-    return [answers[q] if isinstance(q, Question) else refused(no_question, q) for q in questions]
+            found[index] = Decision.refused(image, GUN(""), error)
+    decided = decider.decide_each((reference, None) for reference in asked.values())
+    for (index, reference), decision in zip(asked.items(), decided, strict=True):
+        found[index] = _with_content(session, decider, reference, decision, offline=max_age is not None)
+    for decision in found.values():
+        for warning in decision.warnings:
+            session.output.warn(warning)
+    return [found[index] for index in range(len(images))]
+
+
+def runnable_name(decision: Decision) -> str:
+    """Return what may run of an allowed image: NAME@DIGEST, with the registry's name, whatever its trust name is."""
+    return f"{parse_reference(decision.image).gun}@{decision.digest}"
+
+
+def _with_content(
+    session: Session, decider: PolicyDecider, reference: ImageReference, decision: Decision, *, offline: bool
+) -> Decision:
+    """Decide again with the digest that the registry serves, where a rule allows whatever that is."""
+    if not decision.allowed or decision.digest is not None:
+        return decision
+    try:
+        if offline:
+            reason = "it exempts the image, but only the registry could say which content that is; name its digest"
+            raise PolicyRefused(name=str(reference), rule=decision.rule, reason=reason)
+        digest = session.registry().resolve(reference).digest
+    except TrustError as refusal:
+        return Decision.refused(decision.image, decision.trust_name, refusal, mode=decision.mode, rule=decision.rule)
+    return decider.decide(reference, digest)
 
 
 def _with_signed_tags(collection: Collection, answer: Judgement) -> Judgement:

@@ -10,7 +10,7 @@ from keys.record import record
 if TYPE_CHECKING:
     from trustdata.errors import TrustError
     from trustdata.gun import GUN
-    from trustdata.judgement import Evidence
+    from trustdata.judgement import Evidence, Judgement
 
 Mode: TypeAlias = Literal["enforce", "audit", "allow", "deny"]
 
@@ -21,11 +21,14 @@ class Decision:
 
     `image`: the name as it was asked for. `trust_name`: the collection that was judged; another one than that of the
     image where the policy has an alias. `digest`: `sha256:HEX`, what may run; None together with `allowed`: whatever
-    the registry serves, since the rule verifies nothing (`allow`) or only watches (`audit`). `mode`: of the rule.
+    the registry serves, since the rule verifies nothing (`allow`) or only watches (`audit`); whoever learns the digest
+    then asks again with it, since a rule may be about this digest. `mode`: of the rule.
     `rule`: the file and the rule; empty where no policy counts. `reason`: one sentence for people. `refusal`: why
     verification refused; under `audit` it is told and does not decide. `warnings`: sentences for people. `refreshed`:
     when the server last confirmed the trust data (UTC); None where none was needed or had. `stale`: the server was
-    away, and the rule allows data of this age.
+    away, and the rule allows data of this age. `exemption`: until when a rule verifies nothing or only watches, and
+    why; "" where it does neither. `judgement`: of verification itself, for `trust explain`; None where nothing was
+    verified, or another process has.
     """
 
     image: str
@@ -40,6 +43,29 @@ class Decision:
     warnings: tuple[str, ...] = ()
     refreshed: datetime | None = None
     stale: bool = False
+    exemption: str = ""
+    judgement: Judgement | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the image is allowed because of what was verified, and not because a rule exempts it."""
+        return self.allowed and self.evidence is not None
+
+    @classmethod
+    def refused(
+        cls, image: str, trust_name: GUN, refusal: TrustError, *, mode: Mode = "enforce", rule: str = ""
+    ) -> Decision:
+        """Return the decision that an image may not run."""
+        return cls(
+            image=image,
+            trust_name=trust_name,
+            allowed=False,
+            digest=None,
+            mode=mode,
+            rule=rule,
+            reason=str(refusal),
+            refusal=refusal,
+        )
 
 
 @record

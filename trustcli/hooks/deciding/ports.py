@@ -43,7 +43,10 @@ class Reading:
 
 @record
 class ReleasedTags:
-    """All released tags of a collection, verified; `refusal` instead if it cannot be read."""
+    """All released tags of a collection, verified; `refusal` instead if it cannot be read.
+
+    Where the rule says that signers alone decide, all that they list (`trustdata.judgement.candidates`).
+    """
 
     targets: tuple[Target, ...]
     refusal: TrustError | None = None

@@ -1,0 +1,265 @@
+"""Decide about images by the allow list, the policy, pins and trust data: the one place that says yes.
+
+A verdict of verification alone (`trustdata.judgement`) allows nothing here before every rule that counts is met, the
+second collection included. Whatever cannot be judged is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from keys.record import record, replace
+from keys.rfc3339 import to_rfc3339
+from trustcli.client.policy_file import question_about, tag_meant
+from trustcli.errors import HookRequestMalformed
+from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
+from trustcli.hooks.deciding.decision import Decision, SignedTags
+from trustcli.registry.reference import ImageReference
+from trustdata.errors import NotTrusted, PolicyRefused, TrustError
+from trustdata.gun import GUN, parse_tag
+from trustdata.judgement import Judgement, Question
+from trustdata.policy import Rule
+from trustdata.roles import TARGETS
+
+if TYPE_CHECKING:
+    from trustcli.config.verifier_settings import AllowedImage
+    from trustcli.hooks.deciding.ports import Reading, TrustDataReader
+    from trustdata.judgement import Evidence
+    from trustdata.policy import Policy
+
+
+_log = logging.getLogger(__name__)
+
+
+@record
+class _Case:
+    """An image whose trust data must be read. `digest`: what the registry serves, if that is known."""
+
+    reference: ImageReference
+    digest: str | None
+    trust_name: GUN
+    rule: Rule | None
+    question: Question
+
+
+class PolicyDecider:
+    """Decides about images. Safe to be called from several threads if its reader is.
+
+    `policy`: None if there is none; then pins and trust data decide. `allow`: images that need no signature; they are
+    looked at before the policy. `reader`: where trust data comes from. `at`: the clock (UTC). `signers`: those who must
+    have signed each image besides.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None,
+        allow: Sequence[AllowedImage],
+        reader: TrustDataReader,
+        *,
+        at: Callable[[], datetime],
+        signers: tuple[str, ...] = (),
+    ) -> None:
+        self._policy = policy
+        self._allow = allow
+        self._reader = reader
+        self._at = at
+        self._signers = signers
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        """Decide about a name. `digest` (`sha256:HEX`): what the registry serves under it, if that is known."""
+        return self.decide_each([(reference, digest)])[0]
+
+    def decide_each(self, images: Iterable[tuple[ImageReference, str | None]]) -> list[Decision]:
+        """Decide about names, each with its digest if that is known; what is of one collection is read together."""
+        first = [self._first(reference, digest) for reference, digest in images]
+        verified = self._verified([case for case in first if isinstance(case, _Case)])
+        decisions = iter(verified)
+        return [next(decisions) if isinstance(case, _Case) else case for case in first]
+
+    def signed_tags(self, gun: GUN) -> SignedTags:
+        """Return the tags of a name that may run, by the same rules."""
+        if allows_all(self._allow, gun):
+            return SignedTags(trust_name=gun, tags={}, any_content=True)
+        trust_name, rule, mode = gun, None, "enforce"
+        if self._policy is not None:
+            trust_name = self._policy.trust_name(gun)
+            try:
+                rule = self._rule(trust_name, None, None)
+                mode = rule.mode
+            except PolicyRefused as refusal:
+                rule = self._of_some_tags(trust_name)
+                if rule is None:
+                    return SignedTags(trust_name=trust_name, tags={}, refusal=refusal)
+            if mode == "allow":
+                return SignedTags(trust_name=trust_name, tags={}, any_content=True)
+        released = self._reader.released(trust_name, rule)
+        if released.refusal is not None:
+            told = None if mode == "audit" else released.refusal
+            return SignedTags(trust_name=trust_name, tags={}, refusal=told, any_content=mode == "audit")
+        names = list(dict.fromkeys(target.tag for target in released.targets))
+        references = [ImageReference(gun=gun, tag=parse_tag(tag), digest=None, given=f"{gun}:{tag}") for tag in names]
+        decided = zip(names, self.decide_each((reference, None) for reference in references), strict=True)
+        tags = {tag: each.digest for tag, each in decided if each.allowed and each.digest is not None}
+        return SignedTags(trust_name=trust_name, tags=tags, any_content=mode == "audit", refreshed=released.refreshed)
+
+    def _of_some_tags(self, gun: GUN) -> Rule | None:
+        """Return a rule by which some tags of a name may run, where none is about the name as a whole.
+
+        It only says how the collection is read: about each tag, the rules for that tag decide.
+        """
+        rules = self._policy.about(gun) if self._policy is not None else ()
+        return next((rule.for_name(gun) for rule in rules if rule.tags and rule.mode in {"enforce", "audit"}), None)
+
+    # --- before anything is read
+
+    def _first(self, reference: ImageReference, digest: str | None) -> Decision | _Case:
+        """Return what can be decided without trust data, or what must be read."""
+        if digest is not None and reference.digest not in {None, digest}:
+            reason = f"is {digest}, but the name says {reference.digest}"
+            malformed = HookRequestMalformed(place="the digest", reason=reason)
+            return Decision.refused(reference.given, reference.gun, malformed)
+        known = reference.digest or digest
+        listed = allowed_by_list(self._allow, reference, digest)
+        if listed is not None:
+            return listed
+        if self._policy is None:
+            return self._case(reference, digest, reference.gun, None)
+        trust_name = self._policy.trust_name(reference.gun)
+        try:
+            rule = self._rule(trust_name, tag_meant(reference), known)
+        except PolicyRefused as refusal:
+            return _denied(reference, trust_name, refusal)
+        _log.info("%s: the policy's rule for %s counts", trust_name, rule.match)
+        if rule.mode == "allow":
+            return _exempted(reference, known, trust_name, rule)
+        return self._case(reference, digest, trust_name, rule)
+
+    def _rule(self, gun: GUN, tag: str | None, digest: str | None) -> Rule:
+        """Return what the policy says of an image. Raises: PolicyRefused if no rule counts, or one denies it."""
+        policy = self._policy
+        if policy is None:
+            raise NotTrusted
+        return policy.rule_for(gun, tag=tag, digest=digest, at=self._at())
+
+    def _case(self, reference: ImageReference, digest: str | None, trust_name: GUN, rule: Rule | None) -> _Case:
+        question = question_about(reference, rule=rule, gun=trust_name, signers=self._signers, digest=digest)
+        return _Case(reference=reference, digest=digest, trust_name=trust_name, rule=rule, question=question)
+
+    # --- by trust data
+
+    def _verified(self, cases: Sequence[_Case]) -> list[Decision]:
+        """Judge cases, those of one collection and rule together."""
+        groups: dict[tuple[GUN, Rule | None], list[int]] = {}
+        for index, case in enumerate(cases):
+            groups.setdefault((case.trust_name, case.rule), []).append(index)
+        found: dict[int, Decision] = {}
+        for (gun, rule), indexes in groups.items():
+            reading = self._reader.judge(gun, rule, [cases[index].question for index in indexes])
+            for index, judgement in zip(indexes, reading.judgements, strict=True):
+                found[index] = self._decided(cases[index], judgement, reading)
+        return [found[index] for index in range(len(cases))]
+
+    def _decided(self, case: _Case, judgement: Judgement, reading: Reading) -> Decision:
+        """Return the decision on a verdict: by the rules for the digest that was found, and the second collection."""
+        refusal = _refusal_of(judgement, case.question.digest)
+        rule = case.rule
+        if refusal is None and rule is not None and case.question.digest is None:
+            try:
+                of_digest = self._rule(case.trust_name, tag_meant(case.reference), judgement.digest)
+            except PolicyRefused as denied:
+                return _denied(case.reference, case.trust_name, denied)
+            if of_digest != rule:
+                return self.decide(case.reference, judgement.digest)
+        stale, refreshed = reading.stale, reading.refreshed
+        if refusal is None and rule is not None:
+            for second in rule.seconds:
+                agreed = self._second(second, case.question.tag, judgement)
+                refusal = refusal or _refusal_of(agreed.judgements[0], judgement.digest)
+                stale = stale or agreed.stale
+                refreshed = min(refreshed, agreed.refreshed) if refreshed and agreed.refreshed else None
+        evidence = judgement.evidence if refusal is None else None
+        if refusal is not None or evidence is None:
+            decision = Decision.refused(case.reference.given, case.trust_name, refusal or NotTrusted())
+            if rule is not None:
+                decision = replace(decision, mode=rule.mode, rule=rule.source)
+            if decision.mode == "audit":
+                decision = _watched(decision, case.question.digest, _exemption(rule))
+        else:
+            decision = Decision(
+                image=case.reference.given,
+                trust_name=case.trust_name,
+                allowed=True,
+                digest=judgement.digest,
+                mode=rule.mode if rule else "enforce",
+                rule=rule.source if rule else "",
+                reason=f"{case.trust_name}:{evidence.tags[0]} is signed as {judgement.digest} {_by(evidence)}",
+                evidence=evidence,
+                warnings=(_old(case, refreshed),) if stale else (),
+            )
+        return replace(
+            decision,
+            refreshed=refreshed,
+            stale=stale,
+            exemption=_exemption(rule),
+            judgement=replace(judgement, refusal=refusal),
+        )
+
+    def _second(self, second: Rule, tag: str | None, judgement: Judgement) -> Reading:
+        """Judge the same digest in the second collection, under the same tag if one was named."""
+        gun = GUN(second.match)
+        question = Question(gun=gun, tag=tag, digest=judgement.digest, policy=second.requirements)
+        return self._reader.judge(gun, second, [question])
+
+
+def _refusal_of(judgement: Judgement, digest: str | None) -> TrustError | None:
+    """Return why a verdict allows nothing, or another digest than this one (if it is known); None if it allows it."""
+    if judgement.refusal is not None:
+        return judgement.refusal
+    allowed = judgement.allowed and digest in {None, judgement.digest}
+    return None if allowed else NotTrusted()
+
+
+def _denied(reference: ImageReference, trust_name: GUN, refusal: PolicyRefused) -> Decision:
+    return Decision.refused(reference.given, trust_name, refusal, mode="deny", rule=refusal.rule)
+
+
+def _watched(refused: Decision, digest: str | None, exemption: str) -> Decision:
+    """Return the decision of a rule that only watches: the image may run, and why it should not is told."""
+    reason = f"{refused.image} would be refused, but {refused.rule} only watches ({exemption}): {refused.reason}"
+    return replace(refused, allowed=True, digest=digest, reason=reason, warnings=(reason,))
+
+
+def _exemption(rule: Rule | None) -> str:
+    """Return until when and why a rule verifies nothing or only watches; "" where it does neither."""
+    return str(rule.exemption) if rule is not None and rule.exemption is not None else ""
+
+
+def _exempted(reference: ImageReference, digest: str | None, trust_name: GUN, rule: Rule) -> Decision:
+    """Return the decision of a rule that verifies nothing; that it does is a warning each time."""
+    named = f"{reference.gun}@{digest}" if digest else str(reference)
+    return Decision(
+        image=reference.given,
+        trust_name=trust_name,
+        allowed=True,
+        digest=digest,
+        mode="allow",
+        rule=rule.source,
+        reason=f"{named} needs no signature: {rule.source} exempts it ({rule.exemption})",
+        warnings=(f"{named} is not verified: {rule.source} exempts it ({rule.exemption})",),
+        exemption=_exemption(rule),
+    )
+
+
+def _old(case: _Case, refreshed: datetime | None) -> str:
+    since = to_rfc3339(refreshed) if refreshed else "an unknown time"
+    return f"{case.reference.given} is judged by trust data of {since}: the trust server is away"
+
+
+def _by(evidence: Evidence) -> str:
+    """Return who signed the tag, for the message; signers' own roles are read only if the policy asks for them."""
+    if evidence.signers:
+        return f"by {', '.join(evidence.signers)}"
+    return "by the repository key" if evidence.released_by == TARGETS else f"and released in {evidence.released_by}"

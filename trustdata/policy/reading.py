@@ -1,0 +1,271 @@
+"""Read a policy from a parsed TOML document: everything that is not understood is malformed, and named by its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NoReturn
+
+from keys.document_version import DocumentKind
+from keys.rfc3339 import from_rfc3339
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern
+from trustdata.digest import is_digest
+from trustdata.document_version import refuse_newer
+from trustdata.duration import parse_duration
+from trustdata.errors import InvalidName, PolicyMalformed
+from trustdata.lifetimes import MaxLife
+from trustdata.policy.aliases import Alias, fault_of
+from trustdata.policy.exemption import MAX_BREAK_GLASS, Exemption
+from trustdata.policy.requirement import Requirement
+from trustdata.policy.rule import MODES, Mode, Rule
+from trustdata.policy.selection import Policy
+from trustdata.policy.tag_patterns import TAG_PATTERN_RULE, is_tag_pattern
+from trustdata.roles import signer_role
+from trustdata.verification.trust_pinning import Pin, parse_policy_pin
+
+KIND: Final = DocumentKind(what="a policy")
+MAX_ALIASES: Final = 1000
+"""Each is compared with every other one when the policy is read."""
+_TERMS: Final = frozenset({"pins", "server", "signers", "threshold", "released", "max_life"})
+_EXEMPTION: Final = frozenset({"reason", "until", "since", "break_glass"})
+_RULE: Final = (
+    frozenset({"match", "tags", "digests", "mode", "action", "max_staleness", "second"}) | _TERMS | _EXEMPTION
+)
+_SECOND: Final = frozenset({"name"}) | _TERMS
+_ALIAS: Final = frozenset({"name", "trust"})
+_ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
+
+
+def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
+    """Read a policy from a parsed TOML document. Raises: FileNewer; PolicyMalformed, which names the member."""
+    refuse_newer(KIND, document, path=source)
+    if not KIND.is_known(document):
+        raise PolicyMalformed(source=source, path=KIND.member, reason="must be a whole number from 1 on")
+    rules, aliases = document.get("rule", []), document.get("alias", [])
+    if set(document) - {KIND.member, "rule", "alias"} or not isinstance(rules, list) or not isinstance(aliases, list):
+        reason = "must hold [[rule]] and [[alias]] tables and nothing else"
+        raise PolicyMalformed(source=source, path="", reason=reason)
+    read = [_Table(rule, f"rule[{index}]", source, _RULE).rule() for index, rule in enumerate(rules)]
+    return Policy.of(source=source, rules=_distinct_sources(read), aliases=_read_aliases(aliases, source))
+
+
+def _distinct_sources(rules: Sequence[Rule]) -> list[Rule]:
+    """Return the rules; several with the same text as their source get their number, so that messages tell them apart.
+
+    Requirements are told apart by their source, too.
+    """
+    count: dict[str, int] = {}
+    for rule in rules:
+        count[rule.source] = count.get(rule.source, 0) + 1
+    return [
+        rule.renamed(f"{rule.source} (rule {number})") if count[rule.source] > 1 else rule
+        for number, rule in enumerate(rules, 1)
+    ]
+
+
+def _read_aliases(aliases: list[object], source: str) -> list[Alias]:
+    if len(aliases) > MAX_ALIASES:
+        raise PolicyMalformed(source=source, path="alias", reason=f"holds more than {MAX_ALIASES} aliases")
+    read = [_Table(alias, f"alias[{index}]", source, _ALIAS).alias() for index, alias in enumerate(aliases)]
+    fault = fault_of(read)
+    if fault is not None:
+        index, member, reason = fault
+        raise PolicyMalformed(source=source, path=f"alias[{index}].{member}", reason=reason)
+    return read
+
+
+class _Table:
+    """One table of the document. `path`: its place in it. Its methods read members; each raises PolicyMalformed."""
+
+    def __init__(self, value: object, path: str, source: str, known: frozenset[str]) -> None:
+        self._path = path
+        self._source = source
+        if not isinstance(value, dict) or set(value) - known:
+            raise PolicyMalformed(
+                source=source, path=path, reason=f"may have {', '.join(sorted(known))} and nothing else"
+            )
+        self._values: dict[str, object] = value
+
+    def _refuse(self, member: str, reason: str, cause: Exception | None = None) -> NoReturn:
+        path = f"{self._path}.{member}" if member else self._path
+        raise PolicyMalformed(source=self._source, path=path, reason=reason) from cause
+
+    # --- rules
+
+    def rule(self) -> Rule:
+        match = self._pattern("match")
+        tags = self._each("tags", is_tag_pattern, TAG_PATTERN_RULE)
+        digests = self._each("digests", is_digest, "must be sha256: and 64 lower-case hexadecimal digits")
+        mode = self._mode()
+        label = f"{self._source}, rule {match}" + _selectors(tags, digests)
+        rule = Rule(
+            source=label,
+            match=match,
+            tags=tags,
+            digests=digests,
+            mode=mode,
+            exemption=self._exemption(mode),
+            requirements=(self._requirement(label),),
+            pins=self._pins(),
+            server=self._server(),
+            max_life=self._max_life(),
+            max_staleness=self._max_staleness(),
+        )
+        return rule if "second" not in self._values else rule.with_second(self._second(label, match))
+
+    def _second(self, label: str, match: str) -> Rule:
+        """Read the terms of the second collection, as a rule of its own; its name is the rule's `match`."""
+        table = _Table(self._values["second"], f"{self._path}.second", self._source, _SECOND)
+        name = table._pattern("name")
+        if match == "*" or name == "*" or name.endswith("/*") != match.endswith("/*"):
+            table._refuse("name", "must be a whole name where match is one, and end in /* where match does")
+        source = f"{label}, second {name}"
+        return Rule(
+            source=source,
+            match=name,
+            requirements=(table._requirement(source),),
+            pins=table._pins(),
+            server=table._server(),
+            max_life=table._max_life(),
+            max_staleness=self._max_staleness(),
+        )
+
+    def alias(self) -> Alias:
+        name, trust = self._pattern("name"), self._pattern("trust")
+        if "*" in {name, trust} or name.endswith("/*") != trust.endswith("/*"):
+            self._refuse("trust", "and name must both be whole names, or both end in /*")
+        return Alias(name=name, trust=trust)
+
+    # --- members
+
+    def _pattern(self, member: str) -> str:
+        value = self._values.get(member)
+        if not isinstance(value, str) or not is_pattern(value):
+            self._refuse(member, PATTERN_RULE)
+        return value
+
+    def _mode(self) -> Mode:
+        if {"mode", "action"} <= set(self._values):
+            self._refuse("mode", "stands beside action, which is its older form; leave one of them out")
+        if self._values.get("action", "verify") not in ("verify", "deny"):
+            self._refuse("action", "must be verify or deny")
+        named = _ACTIONS.get(self._values.get("action"), self._values.get("mode", "enforce"))
+        if named not in MODES:
+            self._refuse("mode", f"must be {', '.join(MODES[:-1])} or {MODES[-1]}")
+        return MODES[MODES.index(named)]
+
+    def _exemption(self, mode: Mode) -> Exemption | None:
+        given = _EXEMPTION & set(self._values)
+        if mode not in {"allow", "audit"}:
+            if given:
+                self._refuse(min(given), "belongs to a rule whose mode is allow or audit")
+            return None
+        reason = self._values.get("reason")
+        if not isinstance(reason, str) or not reason.strip():
+            self._refuse("reason", f"must say why the rule's mode is {mode}")
+        until = self._time("until")
+        if until is None:
+            self._refuse("until", f"must say when {mode} ends, such as 2027-06-30")
+        since, break_glass = self._time("since"), self._flag("break_glass", default=False)
+        if since is not None and since >= until:
+            self._refuse("since", "must be before until")
+        if break_glass and mode != "allow":
+            self._refuse("break_glass", "belongs to a rule whose mode is allow")
+        if break_glass and (since is None or until - since > MAX_BREAK_GLASS):
+            self._refuse("until", f"must be at most {MAX_BREAK_GLASS.days} days after since, as break_glass is true")
+        return Exemption(reason=reason, until=until, since=since, break_glass=break_glass)
+
+    def _requirement(self, source: str) -> Requirement:
+        signers = self._texts("signers")
+        for name in signers:
+            try:
+                signer_role(name)
+            except InvalidName as error:
+                self._refuse("", str(error), error)
+        released = self._flag("released", default=True)
+        threshold = self._values.get("threshold", len(signers))
+        if type(threshold) is not int or not (min(1, len(signers)) <= threshold <= len(signers)):
+            self._refuse("threshold", f"must be from 1 to {len(signers)}")
+        if not released and not signers:
+            self._refuse("released", "is false, so signers must say who decides")
+        if not released and 2 * threshold <= len(signers):
+            self._refuse("threshold", "must be more than half of the signers, as released is false")
+        return Requirement(source=source, signers=signers, threshold=threshold, released=released)
+
+    def _pins(self) -> tuple[Pin, ...]:
+        try:
+            return tuple(parse_policy_pin(pin) for pin in self._texts("pins"))
+        except InvalidName as error:
+            self._refuse("", str(error), error)
+
+    def _server(self) -> str:
+        url = self._values.get("server", "")
+        if not isinstance(url, str) or ("server" in self._values and not url.startswith(("https://", "http://"))):
+            self._refuse("server", "must be an https:// or http:// URL")
+        return url
+
+    def _max_life(self) -> MaxLife | None:
+        if "max_life" not in self._values:
+            return None
+        try:
+            return MaxLife.parse(self._values["max_life"])
+        except ValueError as error:
+            self._refuse("max_life", str(error), error)
+
+    def _max_staleness(self) -> timedelta | None:
+        if "max_staleness" not in self._values:
+            return None
+        value = self._values["max_staleness"]
+        try:
+            span = parse_duration(value) if isinstance(value, str) else timedelta()
+        except ValueError as error:
+            self._refuse("max_staleness", str(error), error)
+        if not span:
+            self._refuse("max_staleness", 'must be a time such as "24h"')
+        return span
+
+    def _time(self, member: str) -> datetime | None:
+        """Read a time with its zone; a date alone is its last moment where something ends, in UTC."""
+        value = self._values.get(member)
+        if isinstance(value, str):
+            try:
+                value = date.fromisoformat(value) if "T" not in value else from_rfc3339(value)
+            except ValueError as error:
+                self._refuse(member, "must be a date or a time with its zone, such as 2027-06-30T12:00:00Z", error)
+        if isinstance(value, datetime):
+            if value.tzinfo is None:
+                self._refuse(member, "must have its zone, such as 2027-06-30T12:00:00Z")
+            return value.astimezone(UTC)
+        if isinstance(value, date):
+            start = datetime.combine(value, time(), tzinfo=UTC)
+            return start + timedelta(days=1) if member == "until" and value < date.max else start
+        if value is not None:
+            self._refuse(member, "must be a date or a time with its zone, such as 2027-06-30T12:00:00Z")
+        return None
+
+    def _flag(self, member: str, *, default: bool) -> bool:
+        value = self._values.get(member, default)
+        if not isinstance(value, bool):
+            self._refuse(member, "must be true or false")
+        return value
+
+    def _each(self, member: str, is_valid: Callable[[str], bool], reason: str) -> tuple[str, ...]:
+        found = self._texts(member)
+        if member in self._values and not (found and all(map(is_valid, found))):
+            self._refuse(member, reason if found else "is empty; leave it out where any will do")
+        return found
+
+    def _texts(self, member: str) -> tuple[str, ...]:
+        value = self._values.get(member, [])
+        if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
+            self._refuse(member, "must be a list of texts")
+        if len(set(value)) != len(value):
+            self._refuse(member, "names one twice")
+        return tuple(value)
+
+
+def _selectors(tags: tuple[str, ...], digests: tuple[str, ...]) -> str:
+    """Return what a rule is about beside names, for messages."""
+    shown = [f"tags {', '.join(tags)}"] if tags else []
+    shown += [f"digests {', '.join(digest[:19] for digest in digests)}"] if digests else []
+    return f" ({'; '.join(shown)})" if shown else ""

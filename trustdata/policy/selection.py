@@ -1,0 +1,79 @@
+"""A whole policy: which of its rules count for an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from keys.record import record
+from trustdata.collection_patterns import matching_patterns
+from trustdata.errors import PolicyRefused
+from trustdata.gun import GUN
+from trustdata.policy.aliases import Alias, alias_for
+from trustdata.policy.rule import Rule, added_up
+
+
+@record
+class Policy:
+    """The rules of a policy, in the order of the file, which decides nothing. `source`: the file, for messages.
+
+    `by_match`: the same rules by their `match`; made by `of`.
+    """
+
+    source: str
+    rules: tuple[Rule, ...]
+    aliases: tuple[Alias, ...]
+    by_match: Mapping[str, tuple[Rule, ...]]
+
+    @classmethod
+    def of(cls, *, source: str, rules: Sequence[Rule], aliases: Sequence[Alias] = ()) -> Policy:
+        """Return a policy of these rules."""
+        by_match: dict[str, tuple[Rule, ...]] = {}
+        for rule in rules:
+            by_match[rule.match] = (*by_match.get(rule.match, ()), rule)
+        return cls(source=source, rules=tuple(rules), aliases=tuple(aliases), by_match=by_match)
+
+    def trust_name(self, gun: GUN) -> GUN:
+        """Return the name whose collection counts: another one than that of the registry only by an alias."""
+        alias = alias_for(self.aliases, gun)
+        return gun if alias is None else alias.trust_name(gun)
+
+    def counting(
+        self, gun: GUN, *, tag: str | None = None, digest: str | None = None, at: datetime
+    ) -> tuple[Rule, ...]:
+        """Return the rules that count for an image, the most specific first; none is a refusal.
+
+        The most specific ones count: a whole name before a prefix, a longer prefix before a shorter one; then rules
+        with digests before those with tags, and these before others. Of an exemption that has run out, the
+        requirements count, and it hides no other rule: what it had excepted is judged again as without it.
+
+        `gun`: the trust name. `digest`: `sha256:HEX`, if it is known.
+        """
+        matching = (rule for rule in self.about(gun) if rule.matches(gun, tag, digest))
+        found: list[Rule] = []
+        for _, equal in groupby(matching, key=lambda rule: rule.rank):
+            group = list(equal)
+            found += group
+            if any(rule.mode_at(at) == rule.mode for rule in group):
+                break
+        return tuple(found)
+
+    def about(self, gun: GUN) -> tuple[Rule, ...]:
+        """Return every rule that may count for some tag or digest of a name, the most specific first."""
+        matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
+        return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
+
+    def rule_for(self, gun: GUN, *, tag: str | None = None, digest: str | None = None, at: datetime) -> Rule:
+        """Return what the rules say that count for an image, added up to one.
+
+        `gun`: the trust name. `digest`: `sha256:HEX`, if it is known. Raises: PolicyRefused if no rule matches, if one
+        denies the image, or if they contradict each other.
+        """
+        counting = self.counting(gun, tag=tag, digest=digest, at=at)
+        if not counting:
+            raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
+        rule = added_up(counting, gun, at)
+        if rule.mode == "deny":
+            raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
+        return rule
