@@ -6,10 +6,11 @@ before: what stands in them was signed with the digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from keys.record import record
+from trustcli.registry.manifest import INDEXES
 from trustdata import bounded_json
 from trustdata.digest import is_digest
 
@@ -21,11 +22,13 @@ MAX_NAMED: Final = 4096
 class Named:
     """What a manifest names: manifests (of an index), blobs (config and layers); and the subject that it is about.
 
-    `sha256:HEX`, each once, in order. `subject`: empty for none.
+    `sha256:HEX`, each once, in order. `indexes`: those of the manifests that name manifests again, as it says; one of
+    which it says nothing is among them. `subject`: empty for none.
     """
 
-    manifests: tuple[str, ...]
-    blobs: tuple[str, ...]
+    manifests: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+    indexes: frozenset[str] = frozenset()
     subject: str = ""
 
 
@@ -40,7 +43,9 @@ def named_in(raw: bytes) -> Named:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - the bytes are wrong, not a caller's type
-    manifests = tuple(dict.fromkeys(_digests(content.get("manifests"))))
+    listed = content.get("manifests")
+    manifests = tuple(dict.fromkeys(_digests(listed)))
+    indexes = frozenset(_digests(listed, kinds=(*INDEXES, None)))
     single = [content.get("config")] if "config" in content else []
     blobs = tuple(
         dict.fromkeys(
@@ -49,11 +54,15 @@ def named_in(raw: bytes) -> Named:
     )
     if len(manifests) + len(blobs) > MAX_NAMED:
         raise ValueError(f"it names more than {MAX_NAMED} digests")
-    return Named(manifests=manifests, blobs=blobs, subject=next(_digests([content.get("subject")]), ""))
+    subject = next(_digests([content.get("subject")]), "")
+    return Named(manifests=manifests, blobs=blobs, indexes=indexes, subject=subject)
 
 
-def _digests(entries: object) -> Iterator[str]:
+def _digests(entries: object, *, kinds: Collection[str | None] = ()) -> Iterator[str]:
+    """Yield the digests of descriptors; with `kinds` of those that say that they are one of these."""
     for entry in entries if isinstance(entries, list) else ():
-        digest = entry.get("digest") if isinstance(entry, dict) else None
+        if not isinstance(entry, dict) or (kinds and entry.get("mediaType") not in tuple(kinds)):
+            continue
+        digest = entry.get("digest")
         if isinstance(digest, str) and is_digest(digest):
             yield digest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,21 +23,35 @@ from trustdata.errors import TrustError
 _log = logging.getLogger(__name__)
 MAX_MANIFESTS: Final = 50_000
 """Manifests that are known at one time; a tenth is forgotten when there are more, those first that came first."""
-_MOST_PARENTS: Final = 64
-"""Parents of one digest that are looked at: base layers stand in the manifests of many images."""
 _MOST_TAGS: Final = 16
+"""Of one manifest in one repository."""
 _MOST_PAGES: Final = 65_536
 """Of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
 _VERSION: Final = 1
+_BLOB, _MANIFEST, _INDEX, _REFERRER = range(4)
+"""What a manifest names; a referrer is named by nothing in it: its own bytes say what it is about."""
 _TABLES: Final = """
 CREATE TABLE manifest (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE);
-CREATE TABLE names (child BLOB NOT NULL, parent INTEGER NOT NULL, is_manifest INTEGER NOT NULL,
+CREATE TABLE names (child BLOB NOT NULL, parent INTEGER NOT NULL, kind INTEGER NOT NULL,
                     PRIMARY KEY (child, parent)) WITHOUT ROWID;
 CREATE INDEX names_of ON names (parent);
-CREATE TABLE served (repository TEXT NOT NULL, digest BLOB NOT NULL, tag TEXT NOT NULL, number INTEGER NOT NULL,
-                     PRIMARY KEY (repository, digest, tag)) WITHOUT ROWID;
-CREATE INDEX served_by_number ON served (number);
+CREATE TABLE seen (repository TEXT NOT NULL, manifest INTEGER NOT NULL, tag TEXT NOT NULL,
+                   PRIMARY KEY (repository, manifest, tag)) WITHOUT ROWID;
+CREATE INDEX seen_of ON seen (manifest);
 PRAGMA user_version = 1;
+"""
+_SEEN: Final = "FROM seen JOIN manifest ON number = manifest WHERE repository = ? AND digest = ?"
+_ABOVE: Final = """
+WITH RECURSIVE above (number, digest) AS (
+    SELECT manifest.number, manifest.digest FROM names JOIN manifest ON manifest.number = names.parent
+        WHERE names.child = :digest AND names.kind < :kinds
+        AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
+    UNION
+    SELECT manifest.number, manifest.digest FROM above JOIN names ON names.child = above.digest
+        JOIN manifest ON manifest.number = names.parent
+        WHERE names.kind < :kinds
+        AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
+) SELECT digest FROM above LIMIT :most
 """
 
 
@@ -63,52 +77,67 @@ class ReachabilityIndex:
         with self._lock:
             self._database.close()
 
-    def add(self, digest: str, named: Named) -> None:
-        """Store what a manifest names. `digest`: of its bytes, `sha256:HEX`."""
-        rows = [(_raw(child), 1) for child in named.manifests] + [(_raw(child), 0) for child in named.blobs]
+    def add(self, repository: str, digest: str, named: Named, *, tag: str = "") -> None:
+        """Store what a manifest names, and that a repository has it; with the tag under which it was handed out."""
         with self._lock, self._forgiving():
+            raw = _raw(digest)
+            query = (
+                "SELECT 1 FROM seen JOIN manifest ON number = manifest WHERE repository = ? AND digest = ? AND tag = ?"
+            )
+            if self._database.execute(query, (repository, raw, tag)).fetchone():
+                return
+            rows = [(_raw(child), _INDEX if child in named.indexes else _MANIFEST) for child in named.manifests]
+            rows += [(_raw(child), _BLOB) for child in named.blobs]
             with self._database as database:
-                database.execute("INSERT OR IGNORE INTO manifest (digest) VALUES (?)", (_raw(digest),))
-                (number,) = database.execute("SELECT number FROM manifest WHERE digest = ?", (_raw(digest),)).fetchone()
+                database.execute("INSERT OR IGNORE INTO manifest (digest) VALUES (?)", (raw,))
+                (number,) = database.execute("SELECT number FROM manifest WHERE digest = ?", (raw,)).fetchone()
                 database.executemany(
                     "INSERT OR IGNORE INTO names VALUES (?, ?, ?)", [(child, number, kind) for child, kind in rows]
                 )
+                (tags,) = database.execute(
+                    "SELECT count(*) FROM seen WHERE repository = ? AND manifest = ?", (repository, number)
+                ).fetchone()
+                if tags < _MOST_TAGS:
+                    database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (repository, number, tag))
             self._shrink()
 
-    def add_served(self, repository: str, digest: str, tag: str) -> None:
-        """Store under which tag of a repository a manifest was handed out."""
+    def add_referrer(self, subject: str, digest: str) -> None:
+        """Store that a manifest is about another one, which is stored already."""
         with self._lock, self._forgiving(), self._database as database:
-            database.execute(
-                "INSERT OR REPLACE INTO served SELECT ?, ?, ?, 1 + coalesce(max(number), 0) FROM served",
-                (repository, _raw(digest), tag),
-            )
-            database.execute("DELETE FROM served WHERE number <= (SELECT max(number) FROM served) - ?", (self._most,))
+            query = "INSERT OR IGNORE INTO names SELECT ?, number, ? FROM manifest WHERE digest = ?"
+            database.execute(query, (_raw(digest), _REFERRER, _raw(subject)))
 
-    def parents(self, digest: str) -> list[str]:
-        """Return manifests that name a digest, the newest first."""
-        query = (
-            "SELECT manifest.digest FROM names JOIN manifest ON manifest.number = names.parent WHERE names.child = ? "
-            "ORDER BY names.parent DESC LIMIT ?"
-        )
-        return [f"sha256:{raw.hex()}" for (raw,) in self._rows(query, (_raw(digest), _MOST_PARENTS))]
+    def above(self, repository: str, digest: str, *, most: int, referrers: bool = False) -> list[str]:
+        """Return manifests of a repository that name a digest, and those that name these: the nearest first.
 
-    def manifests_in(self, digest: str) -> list[str] | None:
-        """Return the manifests that a manifest names; None if it is not known what it names."""
-        query = "SELECT number FROM manifest WHERE digest = ?"
-        found = self._rows(query, (_raw(digest),))
+        `referrers`: whether a manifest also counts as named by the one that it is about.
+        """
+        kinds = _REFERRER + 1 if referrers else _REFERRER
+        values = {"repository": repository, "digest": _raw(digest), "most": most, "kinds": kinds}
+        found = self._rows(_ABOVE, values)
+        return [f"sha256:{raw.hex()}" for (raw,) in found]
+
+    def manifests_in(self, repository: str, digest: str, *, indexes_only: bool = False) -> list[str] | None:
+        """Return the manifests that one of a repository names; None if it is not known what it names."""
+        found = self._rows(f"SELECT number {_SEEN} LIMIT 1", (repository, _raw(digest)))
         if not found:
             return None
-        rows = self._rows("SELECT child FROM names WHERE parent = ? AND is_manifest = 1", found[0])
+        least = _INDEX if indexes_only else _MANIFEST
+        rows = self._rows(
+            "SELECT child FROM names WHERE parent = ? AND kind BETWEEN ? AND ?", (*found[0], least, _INDEX)
+        )
         return [f"sha256:{raw.hex()}" for (raw,) in rows]
 
     def tags_of(self, repository: str, digest: str) -> list[str]:
-        """Return the tags under which a manifest was handed out, the newest first."""
-        query = "SELECT tag FROM served WHERE repository = ? AND digest = ? ORDER BY number DESC LIMIT ?"
-        return [str(tag) for (tag,) in self._rows(query, (repository, _raw(digest), _MOST_TAGS))]
+        """Return the tags under which a manifest of a repository was handed out."""
+        query = (
+            "SELECT tag FROM seen JOIN manifest ON number = manifest WHERE repository = ? AND digest = ? AND tag != ''"
+        )
+        return [str(tag) for (tag,) in self._rows(query, (repository, _raw(digest)))]
 
-    def _rows(self, query: str, values: Sequence[object]) -> list[tuple[bytes]]:
+    def _rows(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[bytes]]:
         with self._lock, self._forgiving():
-            return self._database.execute(query, tuple(values)).fetchall()
+            return self._database.execute(query, values).fetchall()  # type: ignore[arg-type]
         return []
 
     def _shrink(self) -> None:
@@ -118,6 +147,7 @@ class ReachabilityIndex:
         until = first + (last - first) - self._most + self._most // 10
         with self._database as database:
             database.execute("DELETE FROM names WHERE parent <= ?", (until,))
+            database.execute("DELETE FROM seen WHERE manifest <= ?", (until,))
             database.execute("DELETE FROM manifest WHERE number <= ?", (until,))
 
     # --- the file

@@ -26,7 +26,7 @@ _PATTERNS: Final = tuple(
         r"tags/list",
         r"manifests/(?P<reference>[^/]+)",
         r"referrers/(?P<reference>[^/]+)",
-        r"blobs/uploads/?(?P<reference>[^/]*)",
+        r"blobs/uploads(?:/(?P<reference>[A-Za-z0-9_=:+~-][A-Za-z0-9._=:+~-]*)?)?",
         r"blobs/(?P<reference>[^/]+)",
     )
 )
@@ -80,8 +80,8 @@ def _route(found: re.Match[str]) -> Route:
     kind, name = found["kind"].split("/", 1)[0], found["name"]
     if kind == "tags":
         return Route(kind=Kind.TAGS, repository=name)
-    given = found["reference"]
-    if kind == "blobs" and found["kind"].startswith("blobs/uploads"):
+    given = found["reference"] or ""
+    if found["kind"].startswith("blobs/uploads"):
         return Route(kind=Kind.UPLOAD, repository=name, reference=given)
     digest = given.replace("%3A", ":").replace("%3a", ":")
     if is_digest(digest):
