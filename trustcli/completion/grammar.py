@@ -203,6 +203,16 @@ TRUST: Final = Words(
         "hook": Words(
             below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
         ),
+        "agent": Words(
+            options={
+                "--socket": FILE,
+                "--socket-mode": FREE,
+                "--config": FILE,
+                "--state": FOLDER,
+                "--refresh": FREE,
+                "--metrics": FREE,
+            }
+        ),
         "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),
         "completion": Words(arguments=(SHELLS,)),

@@ -59,6 +59,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "plugin install": ("trust plugin install", "trust plugin install --dir ~/.docker/cli-plugins"),
     "plugin uninstall": ("trust plugin uninstall", "trust plugin uninstall --dir ~/.docker/cli-plugins"),
+    "agent": (
+        "trust agent",
+        "trust agent --config /etc/trust/verifier.toml --state /var/lib/content-trust/agent --metrics 127.0.0.1:9469",
+    ),
     "hook containerd": (
         "trust hook containerd --bin-dir /opt/containerd/image-verifier/bin",
         "trust hook containerd --bin-dir /opt/verifier --config /etc/trust/verifier.toml --state /var/lib/trust",
