@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from trustcli.commands.support.durations import duration_option
-from trustcli.config.hook_environment import hook_environment
-from trustcli.config.settings import load_hook_settings
-from trustcli.console.client_log import start_log
+from trustcli.commands.support.resident_hook import hook_source, refresh_option
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.hooks.agent.answers import Answers
 from trustcli.hooks.agent.place import OFF, VARIABLE, own_socket
 from trustcli.hooks.agent.server import AgentServer
-from trustcli.hooks.resident.configuration import JournalOutput, Source
 from trustcli.hooks.resident.decider import resident_decider
 from trustcli.hooks.resident.limits import ResidentLimits
 from trustcli.session import Session, wall_clock
@@ -36,8 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _MODES: Final = {"600": 0o600, "660": 0o660, "666": 0o666}
-_SHORTEST: Final = timedelta(seconds=5)
-_LONGEST: Final = timedelta(hours=1)
 
 
 @app.command("agent")
@@ -64,11 +56,11 @@ def command(
 ) -> int:
     """Answer `trust-image-verifier` and `trust verify` from memory, until it is stopped."""
     session: Session = ctx.obj
-    limits = ResidentLimits(refresh=_refresh(refresh).total_seconds())
+    limits = ResidentLimits(refresh=refresh_option(refresh))
     if socket_mode not in _MODES:
         raise UsageError(f"--socket-mode is {socket_mode}, but must be one of {', '.join(_MODES)}")
     listen = _listen(metrics) if metrics is not None else None
-    source = _source(session, config=config, state=state)
+    source = hook_source(session, name="agent", config=config, state=state)
     given = session.environ.get(VARIABLE, "")
     path = (socket or Path(given if given not in {"", OFF} else own_socket(session.environ))).absolute()
     with resident_decider(source, limits=limits) as decider:
@@ -80,32 +72,6 @@ def command(
             server.run()
     session.output.document({"socket": str(path), "exit": DONE})
     return DONE
-
-
-def _source(session: Session, *, config: Path | None, state: Path | None) -> Source:
-    """Return where the files are. Raises: SettingsUnusable, FileExposed."""
-    config = config.absolute() if config else None
-    settings = session.settings
-    environ = dict(session.environ) | {"TRUST_HOME": str(settings.home.absolute())}
-    if settings.server and settings.server_source == "--server":
-        environ["TRUST_SERVER"] = settings.server
-    if settings.pin:
-        environ["TRUST_PIN"] = settings.pin
-    if settings.cacert and settings.cacert_source == "--cacert":
-        environ["TRUST_CACERT"] = str(settings.cacert)
-    if state is None:
-        found = load_hook_settings(hook_environment(environ, config), config=config, state=None)
-        state = found.memory_folder / "agent"
-    output = JournalOutput(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
-    start_log(settings.log or "warning", output)
-    return Source(environ=environ, output=output, config=config, state=state.absolute())
-
-
-def _refresh(text: str) -> timedelta:
-    found = duration_option(text)
-    if not _SHORTEST <= found <= _LONGEST:
-        raise UsageError(f"--refresh is {text}, but must be from 5s to 1h")
-    return found
 
 
 def _listen(text: str) -> Listen:

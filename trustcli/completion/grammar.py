@@ -201,7 +201,28 @@ TRUST: Final = Words(
         ),
         "plugin": Words(below={"install": _PLUGIN, "uninstall": _PLUGIN}),
         "hook": Words(
-            below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
+            below={
+                "containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER}),
+                "proxy": Words(
+                    options={
+                        "--listen": FREE,
+                        "--upstream": FREE,
+                        "--registry": FREE,
+                        "--policy": FILE,
+                        "--refresh": FREE,
+                        "--tls-cert": FILE,
+                        "--tls-key": FILE,
+                        "--insecure-http": FLAG,
+                        "--blobs": ("stream", "redirect"),
+                        "--referrers": FLAG,
+                        "--allow-push": FLAG,
+                        "--config": FILE,
+                        "--state": FOLDER,
+                        "--address": FREE,
+                    },
+                    arguments=(("config", "docker", "containerd", "podman", "crio"),),
+                ),
+            },
         ),
         "agent": Words(
             options={

@@ -67,6 +67,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust hook containerd --bin-dir /opt/containerd/image-verifier/bin",
         "trust hook containerd --bin-dir /opt/verifier --config /etc/trust/verifier.toml --state /var/lib/trust",
     ),
+    "hook proxy": (
+        "trust hook proxy --listen 127.0.0.1:5443 --upstream https://registry.example.com --policy trust-policy.toml",
+        "trust hook proxy config podman --address https://proxy.example.com --registry registry.example.com",
+    ),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
