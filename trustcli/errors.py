@@ -25,6 +25,7 @@ TrustError
 ├── ReviewMalformed          whoever calls the admission webhook: no review, or one that cannot be judged
 ├── HookNotInstalled         a hook could not be installed
 ├── VerdictTooLate           a hook had no verdict when its time ended
+├── VerifierBusy             a resident hook has too much to do
 ├── NoTrustServer            the user: no trust server is known for this name
 └── MemoryUnwritable         rollback memory, pins or cache cannot be written
 
@@ -312,6 +313,18 @@ class VerdictTooLate(TrustError):
 
     def __str__(self) -> str:
         return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+
+
+class VerifierBusy(TrustError):
+    """A resident hook has too much to do, or is about to stop. `waiting`: how many collections wait for their turn."""
+
+    code: ClassVar[str] = "verifier-busy"
+    waiting: int
+
+    def __str__(self) -> str:
+        if not self.waiting:
+            return "the verifier is stopping"
+        return f"the verifier has too much to do: {self.waiting} collections wait for their trust servers"
 
 
 class NoTrustServer(TrustError):

@@ -32,6 +32,7 @@ from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.config.credential_helper import HELPER_TIMEOUT
+from trustcli.config.hook_environment import hook_environment
 from trustcli.config.line_ends import plain_environment
 from trustcli.config.settings import ServerChoice, Settings, load_hook_settings, load_settings
 from trustcli.config.stored_credentials import StoredCredentials
@@ -40,6 +41,7 @@ from trustcli.console.output import Output
 from trustcli.errors import SettingsUnusable
 from trustcli.http.network import Network
 from trustcli.http.patience import COMMAND_SECONDS, Patience
+from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
-    from trustcli.http.pool import ConnectionPool
+    from trustcli.http.pool import ConnectionPool, PoolPerThread
     from trustcli.http.record import Observer
     from trustcli.publish.preparation import HeldKeys
     from trustcli.publish.publisher import Publisher
@@ -80,7 +82,9 @@ class Session:
 
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
-    from, if not from the environment and a prompt.
+    from, if not from the environment and a prompt. `timeouts`: of each request, if not the usual ones.
+    `kept_connections`: several threads ask trust servers, and each keeps at most so many connections of its own; None:
+    one thread asks, and keeps all.
     """
 
     def __init__(
@@ -93,6 +97,8 @@ class Session:
         helper_timeout: float = HELPER_TIMEOUT,
         patience: float = COMMAND_SECONDS,
         passphrases: PassphraseProvider | None = None,
+        timeouts: Timeouts | None = None,
+        kept_connections: int | None = None,
     ) -> None:
         self.settings = settings
         self.environ = environ
@@ -101,7 +107,12 @@ class Session:
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
-        self._pool: ConnectionPool | None = None
+        self._timeouts = timeouts
+        self._pool: ConnectionPool | PoolPerThread | None = None
+        if kept_connections is not None:
+            from trustcli.http.pool import PoolPerThread
+
+            self._pool = PoolPerThread(self.network(), most=kept_connections)
         self._registry: Registry | None = None
 
     def close(self) -> None:
@@ -200,6 +211,7 @@ class Session:
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
         memory_required: bool = False,
+        memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
         wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
@@ -213,8 +225,8 @@ class Session:
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
         of those of the lock file. `policy_max_life`, `policy_server`: the policy's, which count before those of the
-        settings; a server that is named on the command line counts before it.
-        `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
+        settings; a server that is named on the command line counts before it. `memory`: where rollback memory is kept,
+        if not in `seen.json`. `keep=False`: write nothing on this machine, neither pin nor rollback memory nor cache.
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
         """
@@ -229,7 +241,7 @@ class Session:
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else _overlay(cache),
-                memory=self.memory if keep else _read_only(self.memory),
+                memory=memory or (self.memory if keep else _read_only(self.memory)),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
@@ -325,7 +337,7 @@ class Session:
             _log.info("%s: the trust server is %s (%s)", gun, link.name, choice.source)
         return link
 
-    def _shared_pool(self) -> ConnectionPool:
+    def _shared_pool(self) -> ConnectionPool | PoolPerThread:
         """Return the connections to trust servers: one for each server, whatever number of collections is read."""
         if self._pool is None:
             from trustcli.http.pool import ConnectionPool
@@ -392,7 +404,13 @@ class Session:
             cacert_source=self.settings.cacert_source,
             by_host=self.settings.tls,
         )
-        return Network(authorities=authorities, environ=self.environ, observer=observer, patience=self._patience)
+        return Network(
+            authorities=authorities,
+            environ=self.environ,
+            observer=observer,
+            patience=self._patience,
+            timeouts=self._timeouts or Timeouts(),
+        )
 
     @property
     def credentials(self) -> StoredCredentials:
@@ -483,32 +501,15 @@ def open_hook_session(*, config: Path | None, state: Path | None) -> Session:
 
     With `config`, variables named TRUST_* are ignored, and Docker's configuration is read from `docker/` beside that
     file unless DOCKER_CONFIG is set: the container runtime's own environment and home folder must decide nothing.
+    Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
+    them running, and busy servers are waited for a quarter of it.
 
-    Raises: SettingsUnusable, FileExposed.
+    Raises: SettingsUnusable.
     """
     environ = hook_environment(os.environ, config)
     settings = load_hook_settings(environ, config=config, state=state)
     output = Output(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
     start_log(settings.log, output)
-    return hook_session(settings, environ, output)
-
-
-def hook_environment(environ: Mapping[str, str], config: Path | None) -> dict[str, str]:
-    """Return the environment of a hook, as far as it counts where this settings file is named."""
-    plain = dict(plain_environment(environ))
-    if config is None:
-        return plain
-    kept = {k: v for k, v in plain.items() if not k.startswith(("TRUST_", "DOCKER_CONTENT_TRUST_"))}
-    kept.setdefault("DOCKER_CONFIG", str(config.parent / "docker"))
-    return kept
-
-
-def hook_session(settings: Settings, environ: Mapping[str, str], output: Output) -> Session:
-    """Return the session of one verdict of a hook, whose reference time is now.
-
-    Credential helpers get half of the verdict's time limit, since a process that ends before its helpers would leave
-    them running, and busy servers are waited for a quarter of it.
-    """
     timeout = settings.verifier.timeout
     return Session(
         settings=settings,
@@ -518,3 +519,8 @@ def hook_session(settings: Settings, environ: Mapping[str, str], output: Output)
         helper_timeout=timeout / 2,
         patience=timeout / 4,
     )
+
+
+def wall_clock() -> datetime:
+    """Return what time it is (UTC), for processes that stay; all others read it once, as `Session.at`."""
+    return datetime.now(UTC)

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 FRESH = True
 ELSEWHERE = {
+    "agent": "test_agent",
     "completion": "test_completion",
     "demo": "test_demo",
     "hook": "test_image_verifier",

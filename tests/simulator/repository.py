@@ -43,7 +43,7 @@ class RepositorySimulator:
 
     `requests` records the names that were asked for. `down` makes every request fail as an outage. `lose_replies`:
     how many of the next publishes are stored while their answers get lost. `before_publish` is called as each upload
-    arrives: other publishers get in there.
+    arrives: other publishers get in there. `before_fetch` is called as each question arrives, with the file's name.
     """
 
     name = "https://trust.example.com"
@@ -71,6 +71,7 @@ class RepositorySimulator:
         self.down = False
         self.lose_replies = 0
         self.before_publish: Callable[[], None] | None = None
+        self.before_fetch: Callable[[str], None] | None = None
         self.stone: DeletedCollection | None = None
         self.owner_holds_snapshot = False
         self.online: dict[RoleName, Signer] = {
@@ -82,6 +83,8 @@ class RepositorySimulator:
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         self.requests.append(filename)
+        if self.before_fetch is not None:
+            self.before_fetch(filename)
         self._answer()
         raw = self.files.get(filename) if gun == self.gun else None
         if raw is not None and len(raw) > limit:

@@ -16,6 +16,7 @@ from trustcli.client.first_use import pin_on_first_use, record_first_use
 from trustcli.client.local_state import Known, LocalState
 from trustcli.client.ports import CollectionState, DeletedCollection, MetadataCache, MetadataRemote, PublishRemote
 from trustcli.client.updater import VERIFIED_BEFORE, Updater
+from trustcli.client.verified_roles import VerifiedRoles
 from trustcli.errors import MemoryUnwritable, RemoteRefused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -255,19 +256,50 @@ class Collection:
 
     def _answer(self, updater: Updater, question: Question) -> Judgement:
         """Judge one question. The role of a signer that does not verify decides nothing: others may be enough."""
-        faults: dict[RoleName, TrustError] = {}
         try:
-            for role in needed_roles(question, updater.roles()[TARGETS]):
-                try:
-                    with about(self.gun):
-                        updater.load_published([role])
-                except (NotTrusted, MalformedMetadata, TooLarge) as fault:
-                    if role == RELEASES:
-                        raise
-                    faults[role] = fault
+            faults = self._load(updater, needed_roles(question, updater.roles()[TARGETS]))
         except TrustError as refusal:
             return refused(question, refusal)
+        if RELEASES in faults:
+            return refused(question, faults[RELEASES])
         return judge(question, updater.roles(), faults)
+
+    def _load(self, updater: Updater, roles: Iterable[RoleName]) -> dict[RoleName, TrustError]:
+        """Load delegations; return why some do not verify. Raises: RemoteUnreachable and what else servers do."""
+        faults: dict[RoleName, TrustError] = {}
+        for role in roles:
+            try:
+                with about(self.gun):
+                    updater.load_published([role])
+            except (NotTrusted, MalformedMetadata, TooLarge) as fault:
+                faults[role] = fault
+        return faults
+
+    # --- for a process that keeps what it has verified
+
+    def read(self, wanted: Iterable[RoleName]) -> VerifiedRoles:
+        """Refresh, remember, and return what questions are judged by; none is asked yet.
+
+        `wanted`: the delegations that questions will need. Raises: as `refresh`.
+        """
+        updater = self._refreshed(for_owner=False)
+        found = self._read_roles(updater, frozenset(wanted), refreshed=self.at)
+        self._remember(updater)
+        return found
+
+    def read_offline(self, wanted: Iterable[RoleName]) -> VerifiedRoles:
+        """Return the same from the cache alone, however old it is: `refreshed` says when the server confirmed it.
+
+        Nothing may have expired, and the clock may not have gone back. Raises: as `offline`.
+        """
+        updater = self.offline(timedelta.max)
+        remembered = updater.memory.refreshed if updater.memory is not None else None
+        return self._read_roles(updater, frozenset(wanted), refreshed=remembered or self.at)
+
+    def _read_roles(self, updater: Updater, wanted: frozenset[RoleName], *, refreshed: datetime) -> VerifiedRoles:
+        delegated = delegations_of(updater.roles()[TARGETS].targets)
+        faults = self._load(updater, (role for role in delegated if role in wanted))
+        return VerifiedRoles(gun=self.gun, roles=updater.roles(), faults=faults, wanted=wanted, refreshed=refreshed)
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from trustcli.http.authenticated import AuthenticatedClient
+    from trustcli.http.messages import JudgingTransport
     from trustcli.http.pool import ConnectionPool
     from trustcli.http.token_auth import CredentialSource
 
@@ -43,7 +44,7 @@ class ServerLink:
         network: Network,
         credentials: CredentialSource,
         *,
-        shared_pool: Callable[[], ConnectionPool] | None = None,
+        shared_pool: Callable[[], JudgingTransport] | None = None,
         source: str = "",
     ) -> None:
         """Connect to nothing yet.
@@ -161,6 +162,7 @@ class ServerLink:
             from trustcli.http.authenticated import AuthenticatedClient, ServerRules
             from trustcli.http.pool import ConnectionPool
 
+            pool: JudgingTransport
             if self._shared_pool is None:
                 pool = self._pool = ConnectionPool(self._network)
             else:

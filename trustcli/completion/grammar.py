@@ -213,6 +213,7 @@ TRUST: Final = Words(
                     options={
                         "--listen": FREE,
                         "--policy": FILE,
+                        "--refresh": FREE,
                         "--tls-cert": FILE,
                         "--tls-key": FILE,
                         "--self-signed": FLAG,
@@ -225,7 +226,36 @@ TRUST: Final = Words(
                     }
                 ),
                 "containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER}),
+                "proxy": Words(
+                    options={
+                        "--listen": FREE,
+                        "--upstream": FREE,
+                        "--registry": FREE,
+                        "--policy": FILE,
+                        "--refresh": FREE,
+                        "--tls-cert": FILE,
+                        "--tls-key": FILE,
+                        "--insecure-http": FLAG,
+                        "--blobs": ("stream", "redirect"),
+                        "--referrers": FLAG,
+                        "--allow-push": FLAG,
+                        "--config": FILE,
+                        "--state": FOLDER,
+                        "--address": FREE,
+                    },
+                    arguments=(("config", "docker", "containerd", "podman", "crio"),),
+                ),
             },
+        ),
+        "agent": Words(
+            options={
+                "--socket": FILE,
+                "--socket-mode": FREE,
+                "--config": FILE,
+                "--state": FOLDER,
+                "--refresh": FREE,
+                "--metrics": FREE,
+            }
         ),
         "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),

@@ -5,6 +5,7 @@
     version = 1                              # of the form of this file
     cacert = "ca.crt"                        # relative to the home folder
     insecure-registries = ["registry:5000"]
+    agent = "/run/content-trust/agent.sock"  # a resident verifier that is asked first; "off" asks none
     state = "/var/lib/content-trust"         # where seen.json and cache/ are kept; else the home folder
     [servers]                                # registry, or the beginning of a name -> trust server; the longest wins
     "docker.io" = "https://trust.example.com"
@@ -50,7 +51,17 @@ from trustdata.lifetimes import MaxLife
 LOCK_FILE: Final = "trust.lock"
 """The lock file's name in the folder where a command runs."""
 _FILE: Final = "trust.toml"
-_SETTINGS: Final = ("cacert", "insecure-registries", "max_life", "servers", "state", "tls", "verifier", "version")
+_SETTINGS: Final = (
+    "agent",
+    "cacert",
+    "insecure-registries",
+    "max_life",
+    "servers",
+    "state",
+    "tls",
+    "verifier",
+    "version",
+)
 KIND: Final = DocumentKind(what="a file of settings")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024  # bytes
 _TRUE: Final = {"1", "true", "yes", "on"}
@@ -75,7 +86,7 @@ class Settings:
     hook's settings file. `max_life`: by patterns of names. `platform_secrets`: a container platform has
     mounted the secrets that are named, and the home folder. `log`: the level from which on the run is logged, or empty.
     `state`: the folder for rollback memory and cache, if it is
-    not `home`.
+    not `home`. `agent`: the socket of a resident verifier that is asked first, or `off`; None: where one is usually.
     """
 
     home: Path
@@ -97,6 +108,7 @@ class Settings:
     state: Path | None = None
     verifier: VerifierSettings = field(default_factory=VerifierSettings)
     tls: Mapping[str, HostTls] = field(default_factory=dict)
+    agent: str | None = None
 
     @property
     def file(self) -> Path:
@@ -269,9 +281,16 @@ class _SettingsFile:
             insecure_registries=tuple(dict.fromkeys(self._insecure_registries())),
             max_life=self._max_life(),
             state=self._beside("state", "a folder"),
+            agent=self._agent(),
             verifier=parse_verifier_table(self._values.get("verifier", {}), file=self._path),
             tls=parse_tls_tables(self._values.get("tls", {}), file=self._path),
         )
+
+    def _agent(self) -> str | None:
+        if self._values.get("agent") == "off":
+            return "off"
+        found = self._beside("agent", "a socket, or off")
+        return None if found is None else str(found)
 
     def _servers(self) -> dict[str, str]:
         found = {}

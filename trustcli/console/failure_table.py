@@ -423,6 +423,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.RemoteMisbehaved: Row(
         status=UNREACHABLE, advice=_template("check that {remote} is the server that you mean, and tell its operator")
     ),
+    cli_errors.VerifierBusy: Row(
+        status=UNREACHABLE, advice=_template("try again in some seconds; its metrics say what it does")
+    ),
     cli_errors.VerdictTooLate: Row(
         status=UNREACHABLE,
         advice=_template(

@@ -21,7 +21,7 @@ from trustcli.config.verifier_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.errors import VerdictTooLate
 from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
-from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
+from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, Arguments, check_descriptor, parse_arguments
 
 _STDIN: Final = 0
 _STDOUT: Final = 1
@@ -97,6 +97,10 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     deadline.request = HookRequest(name=arguments.name)
     deadline.doing = "reading the descriptor from standard input"
     check_descriptor(_standard_input(), arguments.digest)
+    deadline.doing = "asking the agent of this node"
+    told = _told_by_agent(arguments)
+    if told is not None:
+        return told
 
     from trustcli.config.docker_config import docker_config_dir
     from trustcli.hooks.admission import admit
@@ -112,6 +116,16 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     deadline.within(settings.verifier.timeout)
     deadline.doing = f"asking the trust server of {reference.gun}, or writing what was verified"
     return admit(session, reference, arguments.digest)
+
+
+def _told_by_agent(arguments: Arguments) -> str | None:
+    """Return why the agent of this node allows the pull; None if it does not, or if there is none."""
+    from trustcli.hooks.agent.verifier import reason_of_agent
+
+    try:
+        return reason_of_agent(arguments.name, arguments.digest, config=arguments.config, state=arguments.state)
+    except Exception:  # noqa: BLE001 - whatever it is, this process can verify by itself
+        return None
 
 
 def _refusal(error: BaseException, request: HookRequest) -> tuple[int, str]:

@@ -1,7 +1,8 @@
-"""Keep one connection open for each origin."""
+"""Keep one connection open for each origin, or for each thread and origin."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 from trustcli.http.connection import HttpConnection
@@ -11,10 +12,14 @@ from trustcli.http.patience import may_be_sent_again
 
 
 class ConnectionPool:
-    """The transport of this program: one connection for each origin that was asked. Not for threads."""
+    """The transport of this program: one connection for each origin that was asked. Not for threads.
 
-    def __init__(self, network: Network) -> None:
+    `most`: how many connections are kept, for a process that goes on; None keeps all. The oldest is closed first.
+    """
+
+    def __init__(self, network: Network, *, most: int | None = None) -> None:
         self._network = network
+        self._most = most
         self._connections: dict[Origin, HttpConnection] = {}
 
     def exchange(
@@ -31,6 +36,8 @@ class ConnectionPool:
         """Send one request and return its whole answer, as `JudgingTransport` promises; of a busy server its last."""
         connection = self._connections.get(origin)
         if connection is None:
+            if self._most is not None and len(self._connections) >= self._most:
+                self._connections.pop(next(iter(self._connections))).close()
             connection = self._connections[origin] = HttpConnection(origin, self._network)
         sent = 0
         while True:
@@ -50,3 +57,57 @@ class ConnectionPool:
         """Close every connection; a later exchange opens its connection again."""
         for connection in self._connections.values():
             connection.close()
+
+
+class PoolPerThread:
+    """The same transport for a process with several threads: each has connections of its own, `most` at a time."""
+
+    def __init__(self, network: Network, *, most: int) -> None:
+        self._network = network
+        self._most = most
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._idle: set[ConnectionPool] = set()
+        self._closed = False
+
+    def exchange(
+        self,
+        method: str,
+        origin: Origin,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        limit: int,
+        body: bytes | None = None,
+        named_by: Origin | None = None,
+    ) -> Response:
+        """As `ConnectionPool.exchange`, on a connection of this thread."""
+        pool = self._taken()
+        try:
+            return pool.exchange(method, origin, target, headers=headers, limit=limit, body=body, named_by=named_by)
+        finally:
+            self._put_back(pool)
+
+    def close(self) -> None:
+        """Close every connection: at once those that are idle, each of the others after its exchange."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, set()
+        for pool in idle:
+            pool.close()
+
+    def _taken(self) -> ConnectionPool:
+        pool: ConnectionPool | None = getattr(self._own, "pool", None)
+        if pool is None:
+            pool = self._own.pool = ConnectionPool(self._network, most=self._most)
+        with self._lock:
+            self._idle.discard(pool)
+        return pool
+
+    def _put_back(self, pool: ConnectionPool) -> None:
+        with self._lock:
+            closed = self._closed
+            if not closed:
+                self._idle.add(pool)
+        if closed:
+            pool.close()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from trustcli.config.settings import Settings, load_hook_settings
-from trustcli.console.client_log import start_log
+from keys.record import replace
+from trustcli.commands.support.resident_hook import hook_source, refresh_option
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
-from trustcli.session import Session, hook_environment, hook_session
 
 if TYPE_CHECKING:
-    from trustcli.hooks.deciding.ports import Decider
+    from trustcli.hooks.kubernetes.certificates import ServedCertificate
+    from trustcli.hooks.resident.configuration import Source
+    from trustcli.hooks.resident.decider import ResidentDecider
+    from trustcli.hooks.resident.limits import ResidentLimits
+    from trustcli.hooks.serving.listening import Listen
+    from trustcli.hooks.serving.server import Server
+    from trustcli.session import Session
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -49,11 +55,17 @@ def admission(
     require_digests: Annotated[
         bool, typer.Option("--require-digests", help="/validate refuses Pods whose signed tags nobody has pinned")
     ] = False,
+    refresh: Annotated[
+        str, typer.Option("--refresh", metavar="TIME", help="how old trust data in use may be (60s, 5m)")
+    ] = "60s",
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="the webhook's settings, a trust.toml")
     ] = None,
     state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="where it keeps memory, cache and its own certificate")
+        Path | None,
+        typer.Option(
+            "--state", metavar="DIR", help="where memory, cache and its own certificate are kept, for it alone"
+        ),
     ] = None,
 ) -> int:
     """Answer a cluster's API server, which asks at each new Pod: POST /validate, POST /mutate (AdmissionReview v1).
@@ -61,68 +73,98 @@ def admission(
     GET /healthz, /readyz and /metrics are for the operator.
     """
     from trustcli.hooks.kubernetes.certificates import OwnCertificate, ServedCertificate, ca_bundle
-    from trustcli.hooks.kubernetes.measures import Measures
-    from trustcli.hooks.kubernetes.time_limit import LimitedTime
-    from trustcli.hooks.kubernetes.webhook import LIMITS, AdmissionWebhook
+    from trustcli.hooks.resident.limits import ResidentLimits
     from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
-    from trustcli.hooks.serving.operator_pages import OperatorPages
-    from trustcli.hooks.serving.server import Server
+    from trustcli.session import wall_clock
 
     session: Session = ctx.obj
-    address = parse_listen(listen)
+    place = parse_listen(listen)
     if self_signed == (tls_cert is not None or tls_key is not None) or (tls_cert is None) != (tls_key is None):
         raise UsageError("give --tls-cert and --tls-key, or --self-signed instead")
     if dns_name and not self_signed:
         raise UsageError("--dns-name is for --self-signed; a certificate of your own has its names already")
-    settings, environ = _settings(session, config=config, state=state)
-    start_log(settings.log or "warning", session.output)
-    policies = {"": policy, **_namespace_policies(namespace_policy or ())}
-    deciding = LimitedTime(_deciders(policies, settings, environ, session))
-    measures = Measures()
+    policies = _namespace_policies(namespace_policy or ())
+    limits = ResidentLimits(refresh=refresh_option(refresh))
+    source = hook_source(session, name="admission", config=config, state=state, policy=policy)
     tls: ServedCertificate
     if tls_cert is not None and tls_key is not None:
         tls = ServedCertificate(tls_cert, tls_key)
     else:
-        tls = OwnCertificate(
-            settings.memory_folder / "tls",
-            dns_names=tuple(dns_name or ()),
-            at=lambda: hook_session(settings, environ, session.output).at,
-        )
-    measures.watch_certificate(tls.expiry)
-    pages = OperatorPages(why_not_ready=lambda: "it is stopping" if server.stopping else "", metrics=measures.text)
-    webhook = AdmissionWebhook(
-        deciding, pages=pages, measures=measures, templates=mutate_templates, require_digests=require_digests
-    )
-    server = Server(listen=address, handler=webhook, tls=tls, limits=LIMITS)
-    host, port = server.address
-    url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    ca = tls.ca if isinstance(tls, OwnCertificate) else None
-    bundle = ca_bundle(ca) if ca else None
-    session.output.result(f"admission at {url}")
-    if ca:
-        session.output.result(f"CA certificate: {ca}")
-        session.output.result(f"caBundle: {bundle}")
-    session.output.document({"url": url, "ca": str(ca) if ca else None, "ca_bundle": bundle, "exit": DONE})
-    sys.stdout.flush()  # whoever has started it waits for these lines
-    with stopped_by_signals(server):
-        server.run()
-    deciding.close()
+        tls = OwnCertificate(source.state / "tls", dns_names=tuple(dns_name or ()), at=wall_clock)
+    with _deciders(source, policies, limits) as deciders:
+        server = _server(place, tls, deciders, templates=mutate_templates, require_digests=require_digests)
+        host, port = server.address
+        url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        ca = tls.ca if isinstance(tls, OwnCertificate) else None
+        bundle = ca_bundle(ca) if ca else None
+        session.output.result(f"admission at {url}")
+        if ca:
+            session.output.result(f"CA certificate: {ca}")
+            session.output.result(f"caBundle: {bundle}")
+        session.output.document({"url": url, "ca": str(ca) if ca else None, "ca_bundle": bundle, "exit": DONE})
+        sys.stdout.flush()  # whoever has started it waits for these lines
+        with stopped_by_signals(server):
+            server.run()
     return DONE
 
 
-def _settings(session: Session, *, config: Path | None, state: Path | None) -> tuple[Settings, dict[str, str]]:
-    """Return the settings of a hook, and its environment: those of `--config` alone, or else those of the command.
+def _server(
+    listen: Listen,
+    tls: ServedCertificate,
+    deciders: Mapping[str, ResidentDecider],
+    *,
+    templates: bool,
+    require_digests: bool,
+) -> Server:
+    """Put the webhook together. Raises: SettingsUnusable (the address cannot be used).
 
-    Raises: SettingsUnusable, FileExposed.
+    It is ready while it can answer, a refusal included: an API server that reaches nobody could tell nobody why.
     """
-    environ = hook_environment(session.environ, config)
-    if config is not None:
-        return load_hook_settings(environ, config=config.absolute(), state=state and state.absolute()), environ
-    kept = replace(session.settings, lock=None, tofu=False, non_interactive=True)
-    return (replace(kept, state=state.absolute()) if state else kept), environ
+    from trustcli.hooks.kubernetes.measures import Measures
+    from trustcli.hooks.kubernetes.time_limit import LimitedTime
+    from trustcli.hooks.kubernetes.webhook import LIMITS, AdmissionWebhook
+    from trustcli.hooks.serving.operator_pages import OperatorPages
+    from trustcli.hooks.serving.server import Server
+
+    measures = Measures()
+    measures.watch_certificate(tls.expiry)
+    pages = OperatorPages(
+        why_not_ready=lambda: "it is stopping" if server.stopping else "",
+        metrics=lambda: measures.text() + deciders[""].metrics.text(),
+    )
+    webhook = AdmissionWebhook(
+        LimitedTime(deciders), pages=pages, measures=measures, templates=templates, require_digests=require_digests
+    )
+    server = Server(listen=listen, handler=webhook, tls=tls, limits=LIMITS)
+    return server
 
 
-def _namespace_policies(given: list[str] | tuple[()]) -> dict[str, Path]:
+@contextmanager
+def _deciders(
+    source: Source, policies: Mapping[str, Path], limits: ResidentLimits
+) -> Iterator[dict[str, ResidentDecider]]:
+    """Make who decides by each policy, each with a memory of its own; "" is the policy of the whole cluster.
+
+    Raises: PolicyMalformed, SettingsUnusable, FileNewer, FileExposed. What is wrong from the start ends the start, so
+    that a rollout stops there; what becomes wrong later is refused.
+    """
+    from trustcli.client.policy_file import load_policy
+    from trustcli.hooks.resident.decider import resident_decider
+
+    with ExitStack() as stack:
+        found: dict[str, ResidentDecider] = {}
+        sources = {"": source}
+        for namespace, file in policies.items():
+            state = source.state / "namespaces" / namespace
+            sources[namespace] = replace(source, policy=file.absolute(), state=state)
+        for namespace, each in sources.items():
+            if each.policy is not None:
+                load_policy(each.policy)
+            found[namespace] = stack.enter_context(resident_decider(each, limits=limits))
+        yield found
+
+
+def _namespace_policies(given: Sequence[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for each in given:
         namespace, _, file = each.partition("=")
@@ -131,18 +173,4 @@ def _namespace_policies(given: list[str] | tuple[()]) -> dict[str, Path]:
         if namespace in found:
             raise UsageError(f"--namespace-policy names {namespace} twice")
         found[namespace] = Path(file)
-    return found
-
-
-def _deciders(
-    policies: dict[str, Path], settings: Settings, environ: dict[str, str], session: Session
-) -> dict[str, Decider]:
-    """Return who decides by each policy. Raises: PolicyMalformed, FileNewer, FileExposed."""
-    from trustcli.client.policy_file import load_policy
-    from trustcli.hooks.kubernetes.deciders import FileDecider
-
-    found: dict[str, Decider] = {}
-    for namespace, file in policies.items():
-        load_policy(file)  # what is wrong from the start is told at the start
-        found[namespace] = FileDecider(file.absolute(), lambda: hook_session(settings, environ, session.output))
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.hook.admission import admission
+from trustcli.commands.hook.proxy import proxy
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import HookNotInstalled
@@ -40,6 +41,7 @@ def _group() -> None:
 
 
 app.command("admission")(admission)
+app.command("proxy")(proxy)
 
 
 @app.command("containerd")

@@ -1,0 +1,354 @@
+"""Collections in memory: how old an answer may be, what earns a refresh, and what older data never covers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.simulator.attacks.moves import replay_all
+from tests.simulator.owner import Owner
+from tests.simulator.scene import APP, GOOD, NEWER, good_collection
+from tests.support.resident_node import ResidentNode
+from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable
+from trustdata.errors import MetadataExpired, NotSigned, NotTrusted, PolicyRefused, TagMismatch, VersionRollback
+from trustdata.policy import Rule, read_policy
+from trustdata.roles import TARGETS, TIMESTAMP
+from trustdata.wire import WireFormat
+
+Nodes = Callable[..., ResidentNode]
+
+
+def rule(**members: object) -> Rule:
+    policy = read_policy({"rule": [{"match": str(APP), **members}]}, source="policy.toml")
+    return policy.rules[0]
+
+
+@pytest.fixture
+def node(wire: WireFormat, node_of: Nodes) -> ResidentNode:
+    scene = good_collection(wire)
+    return node_of(scene.newcomer())
+
+
+# --- how old an answer may be
+
+
+def test_warm_answers_ask_nobody(node: ResidentNode) -> None:
+    assert node.digest() == f"sha256:{GOOD}"
+    assert node.timestamps_asked() == 1
+    for _ in range(5):
+        node.time.pass_(seconds=12)
+        assert node.digest() == f"sha256:{GOOD}"
+    assert node.client.server.requests == []
+
+
+def test_older_answers_are_asked_anew(node: ResidentNode) -> None:
+    node.digest()
+    node.timestamps_asked()
+    node.time.pass_(seconds=61)
+    reading = node.ask()
+    assert node.timestamps_asked() == 1
+    assert (reading.refreshed, reading.stale) == (node.time.at, False)
+
+
+def test_every_answer_says_when_the_server_confirmed_it(node: ResidentNode) -> None:
+    began = node.time.at
+    node.digest()
+    node.time.pass_(seconds=30)
+    assert node.ask().refreshed == began
+
+
+def test_a_verdict_is_judged_once(node: ResidentNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.digest()
+    judged: list[object] = []
+    from trustcli.client import verified_roles
+
+    real = verified_roles.judge
+    monkeypatch.setattr(verified_roles, "judge", lambda *args: (judged.append(1), real(*args))[1])
+    node.digest()
+    assert judged == []
+    node.time.pass_(seconds=61)
+    node.digest()
+    assert judged == [], "the same files were confirmed"
+    node.renew(seconds=61)
+    node.digest()
+    assert judged == [1]
+
+
+# --- what earns a refresh
+
+
+def test_a_tag_that_was_signed_a_moment_ago_is_found(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(seconds=1)
+    Owner(node.client.server, "targets").sign("3.0", NEWER)
+    assert node.digest("3.0") == f"sha256:{NEWER}"
+
+
+def test_a_digest_that_was_signed_a_moment_ago_is_found(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(seconds=1)
+    Owner(node.client.server, "targets").sign("1.0", NEWER)
+    (answer,) = node.ask("1.0", f"sha256:{NEWER}").judgements
+    assert answer.allowed, answer.refusal
+
+
+def test_unknown_tags_earn_one_refresh_in_some_seconds(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(seconds=1)
+    node.timestamps_asked()
+    for number in range(20):
+        with pytest.raises(NotSigned):
+            node.digest(f"unknown-{number}")
+    assert node.timestamps_asked() == 1
+    node.time.pass_(seconds=node.limits.unknown)
+    with pytest.raises(NotSigned):
+        node.digest("unknown")
+    assert node.timestamps_asked() == 1
+
+
+def test_an_unknown_tag_at_first_contact_is_not_asked_for_twice(node: ResidentNode) -> None:
+    with pytest.raises(NotSigned):
+        node.digest("unknown")
+    assert node.timestamps_asked() == 1
+
+
+def test_all_collections_together_earn_so_many(wire: WireFormat, node_of: Nodes) -> None:
+    from trustcli.hooks.resident.limits import ResidentLimits
+
+    node = node_of(good_collection(wire).newcomer(), limits=ResidentLimits(unknown=0.0, unknown_rate=0.2))
+    node.digest()
+    node.timestamps_asked()
+    for number in range(10):
+        node.time.pass_(seconds=0.01)
+        with pytest.raises(NotSigned):
+            node.digest(f"unknown-{number}")
+    assert node.timestamps_asked() == 2, "ten seconds' worth"
+
+
+def test_a_refusal_that_a_refresh_cannot_change_now_stands(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(seconds=1)
+    node.client.server.down = True
+    (answer,) = node.ask("1.0", f"sha256:{NEWER}").judgements
+    assert isinstance(answer.refusal, TagMismatch), "what is in memory is young enough to say so"
+
+
+# --- the server is away
+
+
+def test_without_a_bound_no_older_data_is_used(node: ResidentNode) -> None:
+    node.digest()
+    node.client.server.down = True
+    node.time.pass_(seconds=61)
+    with pytest.raises(RemoteUnreachable):
+        node.digest()
+
+
+def test_within_the_bound_older_data_is_used_and_says_so(node: ResidentNode) -> None:
+    began = node.time.at
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    node.time.pass_(hours=2)
+    reading = node.ask(rule=bounded)
+    assert reading.judgements[0].allowed, reading.judgements[0].refusal
+    assert (reading.refreshed, reading.stale) == (began, True)
+    node.time.pass_(seconds=1)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+    node.client.server.down = False
+    node.time.pass_(seconds=node.limits.failure)
+    assert not node.ask(rule=bounded).stale
+
+
+def test_a_server_that_is_known_to_be_away_is_not_waited_for(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    node.time.pass_(seconds=61)
+    node.timestamps_asked()
+    for _ in range(5):
+        assert node.ask(rule=bounded).stale
+    assert len(node.counted.refreshes) == 2
+
+
+def test_never_beyond_the_expiry_of_the_data(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="9999d")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    ends = node.client.server.stored[TIMESTAMP].expires
+    node.time.pass_(seconds=(ends - node.time.at).total_seconds() - 1)
+    assert node.ask(rule=bounded).stale
+    node.time.pass_(seconds=1)
+    with pytest.raises(MetadataExpired):
+        node.digest(rule=bounded)
+
+
+def test_never_after_the_clock_was_set_back(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    node.time.pass_(minutes=30)
+    node.time.set_wall(minutes=-2)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+
+
+def test_a_clock_that_is_set_forward_makes_data_older(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.client.server.down = True
+    node.time.set_wall(hours=1)
+    assert node.ask(rule=bounded).stale
+    node.time.set_wall(hours=2)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+
+
+def test_a_restart_without_the_server_goes_on_from_the_cache(node: ResidentNode) -> None:
+    began = node.time.at
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.close()
+    node.client.server.down = True
+    node.time.pass_(hours=1)
+    node.restarted()
+    reading = node.ask(rule=bounded)
+    assert reading.judgements[0].allowed, reading.judgements[0].refusal
+    assert (reading.refreshed, reading.stale) == (began, True)
+    with pytest.raises(RemoteUnreachable):
+        node.digest()
+    node.time.pass_(hours=2)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+
+
+# --- what older data never covers
+
+
+def test_a_rollback_is_refused_at_once_and_stays_refused(wire: WireFormat, node_of: Nodes) -> None:
+    scene = good_collection(wire)
+    node = node_of(scene.newcomer())
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    replay_all(scene)
+    node.time.pass_(seconds=55)
+    assert node.reader.refresh_due() == 1, "in the background"
+    with pytest.raises(NotTrusted) as refusal:
+        node.digest(rule=bounded)
+    assert isinstance(refusal.value, VersionRollback)
+    scene.server.down = True
+    node.time.pass_(seconds=61)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+
+
+def test_a_server_that_answers_nonsense_is_not_away(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+
+    def nonsense(filename: str) -> None:
+        raise RemoteMisbehaved(remote="https://trust.example.com", reason="redirect loop")
+
+    node.client.server.before_fetch = nonsense
+    node.time.pass_(seconds=61)
+    with pytest.raises(RemoteMisbehaved):
+        node.digest(rule=bounded)
+
+
+def test_what_cannot_be_remembered_does_not_count(node: ResidentNode) -> None:
+    node.client.memory.broken = True
+    with pytest.raises(MemoryUnwritable):
+        node.digest()
+    node.client.memory.broken = False
+    node.time.pass_(seconds=node.limits.failure)
+    assert node.digest() == f"sha256:{GOOD}"
+
+
+def test_expiry_is_judged_at_each_answer(node: ResidentNode) -> None:
+    ends = node.client.server.stored[TIMESTAMP].expires
+    node.time.pass_(seconds=(ends - node.time.at).total_seconds() - 30)
+    assert node.digest() == f"sha256:{GOOD}"
+    node.timestamps_asked()
+    node.time.pass_(seconds=30)
+    with pytest.raises(MetadataExpired):
+        node.digest()
+    assert node.timestamps_asked() == 0
+
+
+def test_a_clock_that_was_set_back_makes_nothing_valid_again(node: ResidentNode) -> None:
+    ends = node.client.server.stored[TIMESTAMP].expires
+    node.time.pass_(seconds=(ends - node.time.at).total_seconds() - 30)
+    node.digest()
+    node.time.pass_(seconds=40)
+    node.time.set_wall(seconds=-59)
+    with pytest.raises(MetadataExpired):
+        node.digest()
+
+
+# --- signers
+
+
+def test_the_roles_of_required_signers_are_read_once(node: ResidentNode) -> None:
+    node.digest()
+    node.timestamps_asked()
+    alice = rule(signers=["alice"])
+    for _ in range(3):
+        assert node.digest(rule=alice) == f"sha256:{GOOD}"
+    assert node.timestamps_asked() == 1
+    with pytest.raises(PolicyRefused):
+        node.digest(rule=rule(signers=["alice", "bob"]))
+
+
+def test_the_expired_role_of_one_of_two_signers_decides_nothing(node: ResidentNode) -> None:
+    either = rule(signers=["alice", "bob"], threshold=1)
+    assert node.digest(rule=either) == f"sha256:{GOOD}"
+    verified, _ = next(iter(node.reader._kept.values())).state()
+    assert verified is not None
+    roles = verified.roles
+    later = roles.roles[TARGETS].expires - timedelta(days=1)
+    assert roles.judge(node.ask(rule=either).judgements[0].question, later).refusal is not None
+
+
+def test_released_tags_are_those_of_the_collection(node: ResidentNode) -> None:
+    found = node.reader.released(APP, None)
+    assert {target.tag: target.digest for target in found.targets}["1.0"] == GOOD
+    assert found.refusal is None
+    node.client.server.down = True
+    node.time.pass_(seconds=61)
+    assert isinstance(node.reader.released(APP, None).refusal, RemoteUnreachable)
+
+
+# --- in the background
+
+
+def test_what_is_in_use_is_refreshed_before_anybody_asks(node: ResidentNode) -> None:
+    node.digest()
+    node.timestamps_asked()
+    node.time.pass_(seconds=49)
+    assert node.reader.refresh_due() == 0
+    node.time.pass_(seconds=2)
+    assert node.reader.refresh_due() == 1
+    node.time.pass_(seconds=20)
+    node.digest()
+    assert node.timestamps_asked() == 1
+
+
+def test_what_nobody_has_asked_for_in_an_hour_is_left_alone(node: ResidentNode) -> None:
+    node.digest()
+    node.time.pass_(minutes=59)
+    assert node.reader.refresh_due() == 1
+    node.time.pass_(minutes=2)
+    assert node.reader.refresh_due() == 0
+
+
+def test_a_server_that_is_away_is_tried_at_the_same_pace(node: ResidentNode) -> None:
+    node.digest()
+    node.client.server.down = True
+    node.time.pass_(seconds=51)
+    assert node.reader.refresh_due() == 1
+    assert node.reader.refresh_due() == 0
+    node.time.pass_(seconds=5)
+    assert node.digest() == f"sha256:{GOOD}", "it is still young"

@@ -1,0 +1,59 @@
+"""What the commands share that stay and decide from memory: where their files are, and how old trust data may be."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from trustcli.commands.support.durations import duration_option
+from trustcli.config.hook_environment import hook_environment
+from trustcli.config.settings import load_hook_settings
+from trustcli.console.client_log import start_log
+from trustcli.errors import UsageError
+from trustcli.hooks.resident.configuration import JournalOutput, Source
+
+if TYPE_CHECKING:
+    from trustcli.session import Session
+
+_SHORTEST: Final = timedelta(seconds=5)
+_LONGEST: Final = timedelta(hours=1)
+
+
+def hook_source(
+    session: Session, *, name: str, config: Path | None, state: Path | None, policy: Path | None = None
+) -> Source:
+    """Return where the files of a hook that stays are, and start its log: warnings, unless more was asked for.
+
+    `name`: of its folder below the user's memory, if none is given. Raises: SettingsUnusable, FileExposed.
+    """
+    config = config.absolute() if config else None
+    settings = session.settings
+    environ = dict(session.environ) | {"TRUST_HOME": str(settings.home.absolute())}
+    if settings.server and settings.server_source == "--server":
+        environ["TRUST_SERVER"] = settings.server
+    if settings.pin:
+        environ["TRUST_PIN"] = settings.pin
+    if settings.cacert and settings.cacert_source == "--cacert":
+        environ["TRUST_CACERT"] = str(settings.cacert)
+    if state is None:
+        found = load_hook_settings(hook_environment(environ, config), config=config, state=None)
+        state = found.memory_folder / name
+    output = JournalOutput(stdout=sys.stderr, stderr=sys.stderr, as_json=False)
+    start_log(settings.log or "warning", output)
+    return Source(
+        environ=environ,
+        output=output,
+        config=config,
+        state=state.absolute(),
+        policy=policy.absolute() if policy else None,
+    )
+
+
+def refresh_option(text: str) -> float:
+    """Return the seconds that `--refresh` means. Raises: UsageError."""
+    found = duration_option(text)
+    if not _SHORTEST <= found <= _LONGEST:
+        raise UsageError(f"--refresh is {text}, but must be from 5s to 1h")
+    return found.total_seconds()

@@ -1,0 +1,41 @@
+"""Let `trust-image-verifier` take the yes of this node's agent: what verifies is then not even imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+_LONGEST: Final = 2.0
+_SHARE: Final = 0.25
+"""Of the time for a verdict, at most: the rest must do for verifying without an agent."""
+
+
+def reason_of_agent(name: str, digest: str, *, config: Path | None, state: Path | None) -> str | None:
+    """Return why the content may run, as the agent says it; None if there is no agent, or no yes of it.
+
+    `name`: containerd's reference. `digest`: `sha256:HEX`, what the registry served. `config`, `state`: as the verifier
+    got them. Any exception means the same as None.
+    """
+    from trustcli.config.hook_environment import hook_environment
+    from trustcli.config.settings import load_hook_settings
+    from trustcli.hooks.agent.place import socket_to_ask
+
+    environ = hook_environment(os.environ, config)
+    settings = load_hook_settings(environ, config=config, state=state)
+    path = socket_to_ask(environ, settings.agent)
+    if path is None or not os.path.lexists(path):
+        return None
+
+    from trustcli.hooks.agent.client import Asked, ask_agent
+    from trustcli.hooks.deciding.context import context_hash
+
+    context = context_hash(settings, policy=settings.verifier.policy, with_allow_list=True)
+    seconds = min(_LONGEST, settings.verifier.timeout * _SHARE)
+    (yes,) = ask_agent(path, context, [Asked(image=name, digest=digest)], seconds=seconds)
+    if yes is None or yes.runs != digest:
+        return None
+    for warning in yes.warnings:
+        sys.stderr.write(f"warning: {warning.encode('unicode_escape').decode()}\n")
+    return yes.reason

@@ -1,0 +1,147 @@
+"""Settings, pins and policy of a resident hook, read together, and read again when one of the files was changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from keys.record import record
+from trustcli.client.policy_file import load_policy
+from trustcli.config.hook_environment import hook_environment
+from trustcli.config.settings import load_hook_settings
+from trustcli.console.output import Output
+from trustcli.errors import SettingsUnusable
+from trustcli.hooks.deciding.context import context_hash
+from trustcli.hooks.resident.memory_folder import MemoryFolder
+from trustcli.hooks.resident.watched_files import Stamp, stamps_of
+from trustcli.http.time_budget import Timeouts
+from trustcli.session import Session, wall_clock
+from trustdata.errors import TrustError
+
+if TYPE_CHECKING:
+    from trustcli.client.collection import Collection
+    from trustcli.config.settings import Settings
+    from trustdata.gun import GUN
+    from trustdata.policy import Policy, Rule
+
+_TIMEOUTS: Final = Timeouts(connect=5.0, read=10.0, overall=20.0)
+"""Those who wait for a verdict are gone after that; a thread is better used for others then."""
+_CONNECTIONS: Final = 16
+"""How many connections each thread keeps."""
+_HELPER_SECONDS: Final = 5.0
+
+
+class JournalOutput(Output):
+    """Output of a process that stays: a warning is written each time, since remembering them all would take memory."""
+
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self.notice(f"warning: {text}")
+
+
+@record
+class Source:
+    """Where the files are. `environ`: of the process. `config`: a settings file; it alone counts then.
+
+    `state`: the folder for rollback memory and cache, of this hook alone. `policy`: used in place of the settings'.
+    """
+
+    environ: Mapping[str, str]
+    output: Output
+    state: Path
+    config: Path | None = None
+    policy: Path | None = None
+
+    def settings(self) -> Settings:
+        """Return the settings as they are now. Raises: SettingsUnusable, FileNewer, FileExposed."""
+        environ = hook_environment(self.environ, self.config)
+        return load_hook_settings(environ, config=self.config, state=self.state)
+
+
+@record
+class Configuration:
+    """All by which images are decided about. `policy`: why it cannot be used, if it cannot; None if there is none.
+
+    `contexts`: the hash of what decides, with the policy and the allow list, with the policy alone, with neither.
+    `stamps`: of the files, before they were read.
+    """
+
+    session: Session
+    policy: Policy | TrustError | None
+    contexts: tuple[str, str, str]
+    stamps: Mapping[Path, Stamp]
+    policy_file: Path | None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether no file was changed since."""
+        return stamps_of(self.stamps) == self.stamps
+
+    def same_but_policy(self, other: Configuration) -> bool:
+        """Return whether collections are opened in the same way: no other file was changed."""
+        return self._stamps_but_policy() == other._stamps_but_policy()
+
+    def _stamps_but_policy(self) -> dict[Path, Stamp]:
+        return {file: stamp for file, stamp in self.stamps.items() if file != self.policy_file}
+
+
+def load_configuration(source: Source) -> Configuration:
+    """Read settings and policy. Raises: SettingsUnusable, FileNewer, FileExposed.
+
+    A policy that cannot be used raises nothing: the allow list still counts (`deciding.allow_list`).
+    """
+    before = source.settings()
+    file = source.policy or before.verifier.policy
+    stamps = stamps_of([before.file, before.home / "pins.toml", *([file] if file is not None else [])])
+    settings = source.settings()
+    if (source.policy or settings.verifier.policy) != file or settings.home != before.home:
+        raise SettingsUnusable(place=str(settings.file), reason="was changed while it was read")
+    policy: Policy | TrustError | None = None
+    try:
+        policy = load_policy(file) if file is not None else None
+    except TrustError as error:
+        policy = error
+    try:
+        contexts = (
+            context_hash(settings, policy=file, with_allow_list=True),
+            context_hash(settings, policy=file, with_allow_list=False),
+            context_hash(settings, policy=None, with_allow_list=False),
+        )
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise SettingsUnusable(place=str(error.filename or settings.home), reason=reason) from error
+    session = Session(
+        settings=settings,
+        environ=hook_environment(source.environ, source.config),
+        output=source.output,
+        at=wall_clock(),
+        helper_timeout=_HELPER_SECONDS,
+        patience=0.0,
+        timeouts=_TIMEOUTS,
+        kept_connections=_CONNECTIONS,
+    )
+    return Configuration(session=session, policy=policy, contexts=contexts, stamps=stamps, policy_file=file)
+
+
+class SessionCollections:
+    """Opens collections of one session, for a `ResidentReader`: its `CollectionSource`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._memory = MemoryFolder(session.settings.memory_folder / "seen")
+
+    def collection(self, gun: GUN, rule: Rule | None) -> Collection:
+        """Return the collection as the rule wants it read. Raises: TrustError."""
+        return self._session.collection(
+            gun,
+            policy_pins=rule.sourced_pins() if rule else (),
+            policy_max_life=rule.max_life if rule else None,
+            policy_server=rule.server if rule else "",
+            memory=self._memory,
+            memory_required=True,
+        )
+
+    def knows(self, gun: GUN, rule: Rule | None) -> bool:
+        """Return whether a pin names it. Raises: InvalidName, SettingsUnusable."""
+        return bool(self._session.known_pins(gun, rule.sourced_pins() if rule else ()))

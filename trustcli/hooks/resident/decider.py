@@ -1,0 +1,241 @@
+"""The `Decider` of a hook that stays: its own memory, its files read again when they change, metrics, an end in order.
+
+What cannot be used refuses: a policy that is broken now does not leave the one before it in force, since nobody would
+notice that a rule which was just written does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from keys.durable_file import make_private_folder
+from keys.record import record
+from trustcli.errors import SettingsUnusable
+from trustcli.guarded_files import check_guarded
+from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
+from trustcli.hooks.deciding.decider import PolicyDecider
+from trustcli.hooks.deciding.decision import Decision, SignedTags
+from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
+from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
+from trustcli.hooks.resident.limits import ResidentLimits
+from trustcli.hooks.resident.metrics import ResidentMetrics
+from trustcli.hooks.resident.reader import ResidentReader
+from trustcli.session import wall_clock
+from trustdata.errors import TrustError
+
+if TYPE_CHECKING:
+    from trustcli.config.verifier_settings import AllowedImage
+    from trustcli.hooks.deciding.ports import Decider
+    from trustcli.registry.reference import ImageReference
+    from trustdata.gun import GUN
+
+_RETRY_SECONDS: Final = 1.0
+"""How often settings that cannot be used are read again."""
+_LOCK: Final = "in-use.lock"
+_log = logging.getLogger(__name__)
+
+
+@record
+class _Generation:
+    """What was made of one configuration: who decides, by the hash of what decides (the first is the hook's own)."""
+
+    configuration: Configuration
+    deciders: Mapping[str, Decider]
+
+    @property
+    def own(self) -> Decider:
+        return self.deciders[self.configuration.contexts[0]]
+
+
+class ResidentDecider:
+    """Decides about images from memory. Safe for threads; no method raises a TrustError.
+
+    `load`: reads the configuration. Raises: SettingsUnusable, FileNewer, FileExposed.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Configuration],
+        *,
+        clocks: Clocks,
+        limits: ResidentLimits,
+        metrics: ResidentMetrics,
+    ) -> None:
+        self._load = load
+        self._clocks = clocks
+        self.metrics = metrics
+        self._lock = threading.Lock()
+        self._failure: TrustError | None = None
+        self._read_at = float("-inf")
+        configuration = load()
+        self._reader = ResidentReader(
+            SessionCollections(configuration.session), clocks=clocks, observer=metrics, limits=limits
+        )
+        self._generation = self._made(configuration)
+        metrics.holdings = self._reader.holdings
+
+    def start(self) -> None:
+        """Begin to refresh in the background."""
+        self._reader.start()
+
+    def stop(self, *, wait: float = 0.0) -> None:
+        """Ask no server any more. `wait`: seconds in which what was begun may end."""
+        self._reader.stop(wait=wait)
+        self._generation.configuration.session.close()
+
+    # --- Decider
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        """Decide about a name, as `Decider.decide` promises."""
+        decision = self._decide(reference, digest)
+        self.metrics.decided(decision)
+        return decision
+
+    def signed_tags(self, gun: GUN) -> SignedTags:
+        """Return the tags that may run, as `Decider.signed_tags` promises."""
+        try:
+            return self._current().own.signed_tags(gun)
+        except TrustError as refusal:
+            return SignedTags(trust_name=gun, tags={}, refusal=refusal)
+
+    def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
+        """Decide as a process with this hash of what decides would; None if nothing here decides like that."""
+        try:
+            decider = self._current().deciders.get(context)
+        except TrustError:
+            return None
+        if decider is None:
+            return None
+        decision = decider.decide(reference, digest)
+        self.metrics.decided(decision)
+        return decision
+
+    def why_not_ready(self) -> str:
+        """Return why everything is refused now, in a sentence; "" if it is not."""
+        try:
+            policy = self._current().configuration.policy
+        except TrustError as failure:
+            return str(failure)
+        return str(policy) if isinstance(policy, TrustError) else ""
+
+    def _decide(self, reference: ImageReference, digest: str | None) -> Decision:
+        try:
+            return self._current().own.decide(reference, digest)
+        except TrustError as refusal:
+            return Decision.refused(reference.given, reference.gun, refusal)
+
+    # --- the configuration
+
+    def _current(self) -> _Generation:
+        """Return what counts now. Raises: TrustError (the files cannot be used)."""
+        with self._lock:
+            if self._failure is None and self._generation.configuration.is_current:
+                return self._generation
+            now = self._clocks.ticks()
+            if self._failure is not None and now - self._read_at < _RETRY_SECONDS:
+                raise copy.copy(self._failure)
+            self._read_at = now
+            try:
+                self._take(self._load())
+            except TrustError as failure:
+                self._failure = failure
+                self.metrics.configured(failure)
+                _log.warning("everything is refused: %s", failure)
+                raise copy.copy(failure) from failure
+            return self._generation
+
+    def _take(self, new: Configuration) -> None:
+        before = self._generation.configuration
+        if self._failure is not None or not new.same_but_policy(before):
+            self._reader.use(SessionCollections(new.session))
+            before.session.close()
+        else:
+            new.session.close()  # collections that are open go on as they are
+        self._failure = None
+        self._generation = self._made(new)
+
+    def _made(self, configuration: Configuration) -> _Generation:
+        policy, (own, by_policy, by_pins) = configuration.policy, configuration.contexts
+        allow = configuration.session.settings.verifier.allow
+        wall = self._clocks.wall
+        deciders: dict[str, Decider] = {by_pins: PolicyDecider(None, (), self._reader, at=wall)}
+        if isinstance(policy, TrustError):
+            deciders[own] = _Refusing(policy, allow)
+            self.metrics.configured(policy)
+            _log.warning("everything but the allow list is refused: %s", policy)
+        else:
+            deciders[by_policy] = PolicyDecider(policy, (), self._reader, at=wall)
+            deciders[own] = PolicyDecider(policy, allow, self._reader, at=wall)
+            self.metrics.configured(None)
+        return _Generation(configuration=configuration, deciders=deciders)
+
+
+class _Refusing:
+    """A `Decider` while the policy cannot be used: what stands under `[verifier] allow` runs, and nothing else."""
+
+    def __init__(self, refusal: TrustError, allow: tuple[AllowedImage, ...]) -> None:
+        self._refusal = refusal
+        self._allow = allow
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        """Refuse, but for the allow list."""
+        listed = allowed_by_list(self._allow, reference, digest)
+        return listed or Decision.refused(reference.given, reference.gun, copy.copy(self._refusal))
+
+    def signed_tags(self, gun: GUN) -> SignedTags:
+        """Return none, but for the allow list."""
+        if allows_all(self._allow, gun):
+            return SignedTags(trust_name=gun, tags={}, any_content=True)
+        return SignedTags(trust_name=gun, tags={}, refusal=copy.copy(self._refusal))
+
+
+@contextlib.contextmanager
+def resident_decider(source: Source, *, limits: ResidentLimits) -> Iterator[ResidentDecider]:
+    """Make the decider of a hook that stays, and let it refresh in the background while the block runs.
+
+    Raises: SettingsUnusable (also if another hook uses the state folder), FileNewer, FileExposed.
+    """
+    with _alone_in(source.state):
+        decider = ResidentDecider(
+            lambda: load_configuration(source),
+            clocks=Clocks(wall=wall_clock, ticks=seconds_since_boot),
+            limits=limits,
+            metrics=ResidentMetrics(),
+        )
+        decider.start()
+        try:
+            yield decider
+        finally:
+            decider.stop(wait=1.0)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other hooks out of the folder: rollback memory in memory would miss what they write.
+
+    Raises: SettingsUnusable, FileExposed.
+    """
+    lock = folder / _LOCK
+    try:
+        make_private_folder(folder)
+        check_guarded(lock)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsUnusable(place=str(folder), reason=error.strerror or type(error).__name__) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            reason = "another hook uses this folder; give each one its own --state"
+            raise SettingsUnusable(place=str(folder), reason=reason) from held
+        yield
+    finally:
+        os.close(descriptor)

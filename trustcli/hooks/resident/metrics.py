@@ -1,0 +1,80 @@
+"""What a resident hook did and has, in the text that Prometheus reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.resident.reader import Holdings
+    from trustdata.errors import TrustError
+
+
+class ResidentMetrics:
+    """Counts of one process. Safe for threads. `holdings`: set once there is a reader to ask."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge
+
+        self.holdings: Callable[[], Holdings] | None = None
+        self.registry = CollectorRegistry()
+        self._decisions = Counter(
+            "trust_decisions",
+            "Decisions about images, by verdict, mode of the rule, and whether older data was used.",
+            ["verdict", "mode", "stale"],
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "trust_refusals",
+            "Refusals of verification, by code; those that only watch included.",
+            ["code"],
+            registry=self.registry,
+        )
+        self._refreshes = Counter(
+            "trust_refreshes", "Refreshes of trust data, by result: ok, or a code.", ["result"], registry=self.registry
+        )
+        self._reloads = Counter(
+            "trust_configuration_reloads",
+            "Settings, pins or policy read anew, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self._usable = Gauge(
+            "trust_configuration_usable",
+            "1 if settings and policy can be used, 0 if everything is refused.",
+            registry=self.registry,
+        )
+        self._gauge("trust_collections", "Collections in memory.", lambda held: held.collections)
+        self._gauge("trust_file_bytes", "Bytes of their metadata files.", lambda held: held.file_bytes)
+        self._gauge(
+            "trust_oldest_seconds", "Age of the oldest trust data in use, in seconds.", lambda held: held.oldest
+        )
+
+    def _gauge(self, name: str, text: str, value: Callable[[Holdings], float]) -> None:
+        from prometheus_client import Gauge
+
+        gauge = Gauge(name, text, registry=self.registry)
+        gauge.set_function(lambda: value(self.holdings()) if self.holdings is not None else 0.0)
+
+    def decided(self, decision: Decision) -> None:
+        """Count a decision."""
+        verdict = "allowed" if decision.allowed else "refused"
+        self._decisions.labels(verdict=verdict, mode=decision.mode, stale=str(int(decision.stale))).inc()
+        if decision.refusal is not None:
+            self._refusals.labels(code=decision.refusal.code).inc()
+
+    def refreshed(self, failure: TrustError | None) -> None:
+        """Count a refresh."""
+        self._refreshes.labels(result="ok" if failure is None else failure.code).inc()
+
+    def configured(self, failure: TrustError | None) -> None:
+        """Count that settings and policy were read, and note whether they can be used."""
+        self._reloads.labels(result="ok" if failure is None else failure.code).inc()
+        self._usable.set(1 if failure is None else 0)
+
+    def text(self) -> bytes:
+        """Return all of it as Prometheus' text, version 0.0.4."""
+        from prometheus_client import generate_latest
+
+        return generate_latest(self.registry)

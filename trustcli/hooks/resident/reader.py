@@ -1,0 +1,369 @@
+"""Read collections from memory: refreshed in the background while they are in use, and once for all who wait.
+
+Who asks gets data that is at most `refresh` seconds old. Only if the server cannot be reached is older data used, as
+far as the rule allows and nothing has expired; a refusal is never covered by older data.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import TimeoutError as FutureTimeout
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+from keys.record import record
+from trustcli.errors import VerdictTooLate, VerifierBusy
+from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustcli.hooks.resident.clocks import Clocks, Moment
+from trustcli.hooks.resident.kept import CollectionSource, Failed, Flight, KeptCollection, Verified
+from trustcli.hooks.resident.limits import ResidentLimits
+from trustcli.hooks.resident.rate import Rate
+from trustcli.hooks.resident.workers import Workers
+from trustdata.errors import NotSigned, PolicyRefused, TagMismatch, TrustError
+from trustdata.judgement import Judgement, Question, candidates, refused
+from trustdata.roles import RoleName
+
+if TYPE_CHECKING:
+    from trustcli.client.verified_roles import VerifiedRoles
+    from trustdata.gun import GUN
+    from trustdata.policy import Rule
+
+_PERHAPS_SIGNED_MEANWHILE: Final = (NotSigned, TagMismatch, PolicyRefused)
+"""The refusals that a newer signature would change."""
+_TRIES: Final = 3
+Needed = Callable[["VerifiedRoles"], Iterable[RoleName]]
+"""Returns the delegations that a question needs."""
+_log = logging.getLogger(__name__)
+
+
+class ReaderObserver(Protocol):
+    """Is told of each refresh, for metrics. Safe for threads."""
+
+    def refreshed(self, failure: TrustError | None) -> None:
+        """Note a refresh, and why it failed if it did."""
+
+
+@record
+class Holdings:
+    """What a reader has in memory. `oldest`: seconds since the refresh of the oldest collection in use, or 0."""
+
+    collections: int
+    file_bytes: int
+    oldest: float
+
+
+@record
+class _State:
+    """What a question is answered from: verified data, or the failure instead of it."""
+
+    verified: Verified | None = None
+    failure: TrustError | None = None
+    stale: bool = False
+
+
+class ResidentReader:
+    """A `TrustDataReader` for processes that stay. Safe for threads."""
+
+    def __init__(
+        self, source: CollectionSource, *, clocks: Clocks, observer: ReaderObserver, limits: ResidentLimits
+    ) -> None:
+        self._source = source
+        self._clocks = clocks
+        self._observer = observer
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, KeptCollection] = OrderedDict()
+        self._strangers: OrderedDict[Hashable, KeptCollection] = OrderedDict()
+        self._unknown = Rate(limits.unknown_rate)
+        self._workers = Workers(limits.workers, "refresh", waiting=limits.waiting)
+        self._stranger_workers = Workers(limits.stranger_workers, "refresh-stranger", waiting=limits.waiting)
+        self._background: list[threading.Thread] = []
+        self._stopping = threading.Event()
+
+    # --- TrustDataReader
+
+    def judge(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading:
+        """Judge questions about one collection, as `TrustDataReader.judge` promises."""
+        arrived = self._clocks.now()
+        kept = self._collection(gun, rule, arrived)
+
+        def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
+            return (role for question in questions for role in roles.needed(question))
+
+        state = self._state(kept, rule, needed)
+        reading = self._reading(kept, state, questions)
+        if self._earns_refresh(kept, state, reading, arrived):
+            self._refresh_since(kept, arrived)
+            state = self._state(kept, rule, needed)
+            reading = self._reading(kept, state, questions)
+        return reading
+
+    def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
+        """Return all tags that the rule may allow, as `TrustDataReader.released` promises."""
+        kept = self._collection(gun, rule, self._clocks.now())
+        requirements = rule.requirements if rule is not None else ()
+
+        def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
+            return roles.needed(Question(gun=gun, tag=None, digest=None, policy=requirements))
+
+        state = self._state(kept, rule, needed)
+        verified, refreshed = state.verified, _refreshed(state)
+        if verified is None:
+            return ReleasedTags(targets=(), refusal=state.failure, refreshed=refreshed)
+        try:
+            roles, _ = verified.roles.valid(needed(verified.roles), verified.age(self._clocks.now()).latest)
+            targets = tuple(candidates(requirements, roles))
+        except TrustError as refusal:
+            return ReleasedTags(targets=(), refusal=refusal, refreshed=refreshed, stale=state.stale)
+        return ReleasedTags(targets=targets, refreshed=refreshed, stale=state.stale)
+
+    # --- in the background
+
+    def start(self) -> None:
+        """Begin to refresh in the background what is in use."""
+        for number in range(self._limits.background_workers):
+            thread = threading.Thread(target=self._keep_fresh, name=f"refresh-background-{number}", daemon=True)
+            thread.start()
+            self._background.append(thread)
+
+    def stop(self, *, wait: float = 0.0) -> None:
+        """Stop asking servers. `wait`: seconds in which the background may end what it has begun."""
+        self._stopping.set()
+        for pool in (self._workers, self._stranger_workers):
+            pool.stop()
+        with self._lock:
+            waited_for = [*self._kept.values(), *self._strangers.values()]
+        for kept in waited_for:
+            kept.abandon(VerifierBusy(waiting=0))
+        for thread in self._background:
+            thread.join(wait)
+
+    def refresh_due(self) -> int:
+        """Refresh, one after the other, all collections in use whose time has come; return how many."""
+        done = 0
+        while not self._stopping.is_set() and (kept := self._next_due()) is not None:
+            self._run(kept)
+            done += 1
+        return done
+
+    def _keep_fresh(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.refresh_due()
+            except Exception:  # noqa: BLE001 - the thread must outlive it
+                _log.exception("a refresh in the background failed")
+            self._stopping.wait(min(1.0, self._limits.refresh / 10))
+
+    def _next_due(self) -> KeptCollection | None:
+        """Return the collection whose latest refresh is longest ago, if it is due; its refresh is begun."""
+        now = self._clocks.ticks()
+        due = [
+            kept
+            for kept in self._all()
+            if now - kept.used < self._limits.in_use and now - kept.attempted >= self._limits.background
+        ]
+        for kept in sorted(due, key=lambda kept: kept.attempted):
+            if kept.begin()[1]:
+                return kept
+        return None
+
+    def _all(self) -> list[KeptCollection]:
+        with self._lock:
+            return list(self._kept.values())
+
+    def use(self, source: CollectionSource) -> None:
+        """Forget all collections, and open them anew elsewhere: servers or pins were changed.
+
+        What is being refreshed ends, and is dropped.
+        """
+        with self._lock:
+            self._source = source
+            self._kept.clear()
+            self._strangers.clear()
+
+    def holdings(self) -> Holdings:
+        """Return what is in memory now."""
+        now, oldest = self._clocks.now(), 0.0
+        collections = self._all()
+        for kept in collections:
+            verified, _ = kept.state()
+            if verified is not None and now.ticks - kept.used < self._limits.in_use:
+                oldest = max(oldest, verified.age(now).seconds)
+        return Holdings(
+            collections=len(collections), file_bytes=sum(kept.file_bytes for kept in collections), oldest=oldest
+        )
+
+    # --- one question
+
+    def _reading(self, kept: KeptCollection, state: _State, questions: Sequence[Question]) -> Reading:
+        if state.verified is None:
+            failure = state.failure or self._too_late(kept)
+            return Reading(judgements=tuple(refused(question, failure) for question in questions))
+        now = self._clocks.now()
+        answers = tuple(_apart(kept.judge(state.verified, question, now)) for question in questions)
+        return Reading(judgements=answers, refreshed=_refreshed(state), stale=state.stale)
+
+    def _state(self, kept: KeptCollection, rule: Rule | None, needed: Needed) -> _State:
+        """Return data that is young enough, refreshed if need be; or older data, or the failure."""
+        hindrance: TrustError | None = None
+        for _ in range(_TRIES):
+            verified, failed = kept.state()
+            now = self._clocks.now()
+            lacking = _lacking(verified, needed)
+            if verified is not None and not lacking and self._is_fresh(verified, now):
+                return _State(verified=verified)
+            if hindrance is not None or (failed is not None and not self._is_retried(failed, now)):
+                break
+            older = not lacking and self._may_use_older(verified, rule, now)
+            flight = self._begin(kept, lacking)
+            if older and failed is not None and failed.server_is_away:
+                break  # known to be away: who asks does not wait for the next try
+            hindrance = self._wait_for(flight, kept, older=older)
+        return self._older_or_failure(kept, rule, needed, hindrance)
+
+    def _older_or_failure(
+        self, kept: KeptCollection, rule: Rule | None, needed: Needed, hindrance: TrustError | None
+    ) -> _State:
+        """Answer without fresh data. `hindrance`: why the wait for it ended. No answer in time is no server."""
+        verified, failed = kept.state()
+        away = isinstance(hindrance, VerdictTooLate) or (failed is not None and failed.server_is_away)
+        if away and not _lacking(verified, needed) and self._may_use_older(verified, rule, self._clocks.now()):
+            return _State(verified=verified, stale=True)
+        if hindrance is None and failed is not None:
+            return _State(failure=copy.copy(failed.error))
+        return _State(failure=hindrance or self._too_late(kept))
+
+    def _is_fresh(self, verified: Verified, now: Moment) -> bool:
+        age = verified.age(now)
+        return not age.went_back and age.seconds <= self._limits.refresh
+
+    def _is_retried(self, failed: Failed, now: Moment) -> bool:
+        """Return whether a failed refresh is so long ago that the next question may try again."""
+        return now.ticks - failed.at.ticks >= self._limits.failure
+
+    def _may_use_older(self, verified: Verified | None, rule: Rule | None, now: Moment) -> bool:
+        """Return whether a server that is away leaves this data usable; expiry is judged with each answer."""
+        bound = rule.max_staleness if rule is not None else None
+        if verified is None or bound is None:
+            return False
+        age = verified.age(now)
+        return not age.went_back and timedelta(seconds=age.seconds) <= bound
+
+    def _earns_refresh(self, kept: KeptCollection, state: _State, reading: Reading, arrived: Moment) -> bool:
+        """Return whether what is unknown may have been signed since the latest refresh, and one is not too dear."""
+        if state.verified is None or state.stale or state.verified.asked.ticks >= arrived.ticks:
+            return False
+        if not any(isinstance(answer.refusal, _PERHAPS_SIGNED_MEANWHILE) for answer in reading.judgements):
+            return False
+        with self._lock:
+            if arrived.ticks - kept.earned < self._limits.unknown or not self._unknown.allows(arrived.ticks):
+                return False
+            kept.earned = arrived.ticks
+            return True
+
+    # --- refreshing
+
+    def _refresh_since(self, kept: KeptCollection, since: Moment) -> None:
+        """Wait for a refresh that began after a moment; the one that is going on may have begun earlier."""
+        for _ in range(_TRIES):
+            verified, failed = kept.state()
+            if verified is not None and verified.asked.ticks >= since.ticks:
+                return
+            if failed is not None and failed.at.ticks >= since.ticks:
+                return
+            if self._wait_for(self._begin(kept, frozenset()), kept, older=True) is not None:
+                return
+
+    def _begin(self, kept: KeptCollection, wanted: frozenset[RoleName]) -> Flight:
+        """Return the refresh that is going on, or begin one."""
+        flight, is_new = kept.begin(wanted)
+        if is_new:
+            known = kept.state()[0] is not None or self._is_known(kept)
+            try:
+                (self._workers if known else self._stranger_workers).submit(lambda: self._run(kept))
+            except VerifierBusy as busy:
+                kept.abandon(busy)
+        return flight
+
+    def _is_known(self, kept: KeptCollection) -> bool:
+        try:
+            return self._source.knows(kept.gun, kept.rule)
+        except TrustError:
+            return False
+
+    def _run(self, kept: KeptCollection) -> None:
+        failure = kept.run()
+        self._observer.refreshed(failure)
+        if failure is not None:
+            _log.info("%s could not be refreshed: %s", kept.gun, failure)
+        self._make_room(kept)
+
+    def _wait_for(self, flight: Flight, kept: KeptCollection, *, older: bool) -> TrustError | None:
+        """Wait until a refresh is over; return what keeps it from being over. `older`: older data may be used."""
+        seconds = min(self._limits.wait, self._limits.wait_with_older) if older else self._limits.wait
+        try:
+            return flight.result(seconds)
+        except FutureTimeout:
+            return None if flight.done() else self._too_late(kept)
+
+    def _too_late(self, kept: KeptCollection) -> VerdictTooLate:
+        return VerdictTooLate(seconds=round(self._limits.wait), doing=f"asking the trust server of {kept.gun}")
+
+    # --- what is kept
+
+    def _collection(self, gun: GUN, rule: Rule | None, now: Moment) -> KeptCollection:
+        key = _way(gun, rule)
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is not None:
+                self._kept.move_to_end(key)
+            else:
+                kept = self._strangers.get(key)
+                if kept is None:
+                    kept = KeptCollection(
+                        gun, rule, self._source, clocks=self._clocks, verdicts=self._limits.verdicts, key=key
+                    )
+                    self._strangers[key] = kept
+                self._strangers.move_to_end(key)
+                while len(self._strangers) > self._limits.strangers:
+                    self._strangers.popitem(last=False)
+            kept.used = now.ticks
+            return kept
+
+    def _make_room(self, kept: KeptCollection) -> None:
+        """Move what was verified for the first time among what is kept, and forget what was not used for longest."""
+        with self._lock:
+            if kept.state()[0] is not None and self._strangers.get(kept.key) is kept:
+                del self._strangers[kept.key]
+                self._kept[kept.key] = kept
+            file_bytes = sum(other.file_bytes for other in self._kept.values())
+            while len(self._kept) > 1 and (
+                len(self._kept) > self._limits.collections or file_bytes > self._limits.file_bytes
+            ):
+                _, oldest = self._kept.popitem(last=False)
+                file_bytes -= oldest.file_bytes
+
+
+def _lacking(verified: Verified | None, needed: Needed) -> frozenset[RoleName]:
+    """Return the delegations that are needed and that were not read yet."""
+    return frozenset() if verified is None else frozenset(needed(verified.roles)) - verified.roles.wanted
+
+
+def _apart(answer: Judgement) -> Judgement:
+    """Return a verdict with an error of its own: one that many callers raise would keep each of their ways."""
+    return answer if answer.refusal is None else refused(answer.question, copy.copy(answer.refusal))
+
+
+def _way(gun: GUN, rule: Rule | None) -> Hashable:
+    """Return what tells apart how a collection is read: by other pins it is another one."""
+    if rule is None:
+        return gun, (), None, ""
+    return gun, tuple(rule.sourced_pins()), rule.max_life, rule.server
+
+
+def _refreshed(state: _State) -> datetime | None:
+    return state.verified.asked.wall if state.verified is not None else None
