@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     access,
+    admission,
     beside_nginx,
     common_pots,
     cpu,
@@ -59,6 +60,7 @@ def main() -> int:
         rows += common_pots.token_rows()
         rows += access.rows(folder / "access")
         rows += guessing.rows(folder / "guessing")
+        rows += admission.rows(folder / "admission")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

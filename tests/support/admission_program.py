@@ -123,6 +123,12 @@ class Admission:
         assert response["allowed"] is True, response
         return response
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> int:
         """End it as a kubelet does; returns its exit status."""
         assert self._process is not None

@@ -97,13 +97,13 @@ def admission(
         url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         ca = tls.ca if isinstance(tls, OwnCertificate) else None
         bundle = ca_bundle(ca) if ca else None
-        session.output.result(f"admission at {url}")
-        if ca:
-            session.output.result(f"CA certificate: {ca}")
-            session.output.result(f"caBundle: {bundle}")
-        session.output.document({"url": url, "ca": str(ca) if ca else None, "ca_bundle": bundle, "exit": DONE})
-        sys.stdout.flush()  # whoever has started it waits for these lines
-        with stopped_by_signals(server):
+        with stopped_by_signals(server):  # before anybody is told that it runs
+            session.output.result(f"admission at {url}")
+            if ca:
+                session.output.result(f"CA certificate: {ca}")
+                session.output.result(f"caBundle: {bundle}")
+            session.output.document({"url": url, "ca": str(ca) if ca else None, "ca_bundle": bundle, "exit": DONE})
+            sys.stdout.flush()  # whoever has started it waits for these lines
             server.run()
     return DONE
 
