@@ -50,7 +50,7 @@ class JudgedImage:
 
 @record
 class Verdict:
-    """The answer to a review. `patch`: what pins its tags, if that was asked for."""
+    """The answer to a review. `patch`: what pins its tags, if that was asked for; it counts if all are allowed."""
 
     uid: str
     images: tuple[JudgedImage, ...]
@@ -112,8 +112,7 @@ def judge(review: Review, manner: Manner, *, decide: DecideAll, namespaces: Iter
         elif unpinned and manner.pins(review.kind):
             patch += replacement(place, pinned(reference, str(judged.digest)))
         images.append(judged)
-    verdict = Verdict(uid=review.uid, images=tuple(images), patch=tuple(patch))
-    return verdict if verdict.allowed else Verdict(uid=review.uid, images=verdict.images)
+    return Verdict(uid=review.uid, images=tuple(images), patch=tuple(patch))
 
 
 def ask(decider: Decider, image: str) -> Decision:
