@@ -13,6 +13,7 @@ from keys.algorithms import Algorithm
 from keys.key_info import Purpose
 from trustcli.commands import inspect, pins, verify
 from trustcli.commands.key.rotation import ROTATABLE
+from trustcli.commands.support import foreign_policy
 from trustcli.commands.table import COMMANDS
 from trustcli.completion import grammar
 from trustcli.completion.grammar import DOCKER_TRUST, FILE, FLAG, FOLDER, GLOBAL, TRUST, Words
@@ -98,6 +99,7 @@ def test_lists_of_values() -> None:
     assert set(grammar.PURPOSES) == set(get_args(Purpose)) - {"recovery"}
     assert set(grammar.ROTATABLE) == set(ROTATABLE)
     assert set(grammar.FORMS) == set(pins.FORMS)
+    assert set(grammar.POLICIES) == set(foreign_policy.FORMS)
 
 
 def test_docker_trust_has_these_commands() -> None:

@@ -32,6 +32,7 @@ PURPOSES: Final = ("signer", "root", "targets", "snapshot")
 ALGORITHMS: Final = ("ecdsa-p256", "ecdsa-p384", "ed25519", "rsa")
 ROTATABLE: Final = ("root", "targets", "snapshot", "timestamp")
 FORMS: Final = ("table", "names", "commands")
+POLICIES: Final = ("connaisseur", "portieris", "containers")
 
 
 @record
@@ -106,8 +107,8 @@ TRUST: Final = Words(
             },
             arguments=(IMAGE,),
         ),
-        "verify": Words(options=_JUDGED, arguments=(IMAGE,)),
-        "pull": Words(options={**_IMAGES, "--signer": SIGNER}, arguments=(IMAGE,)),
+        "verify": Words(options={**_JUDGED, "--fresh": FLAG}, arguments=(IMAGE,)),
+        "pull": Words(options={**_IMAGES, "--signer": SIGNER, "--policy": FILE}, arguments=(IMAGE,)),
         "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
         "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),
         "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
@@ -200,6 +201,12 @@ TRUST: Final = Words(
             }
         ),
         "plugin": Words(below={"install": _PLUGIN, "uninstall": _PLUGIN}),
+        "policy": Words(
+            below={
+                "check": Words(options=_IMAGES, arguments=(FILE, IMAGE)),
+                "convert": Words(options={"--from": POLICIES}, arguments=(FILE,)),
+            }
+        ),
         "hook": Words(
             below={
                 "containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER}),

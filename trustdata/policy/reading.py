@@ -33,6 +33,7 @@ _RULE: Final = (
 )
 _SECOND: Final = frozenset({"name"}) | _TERMS
 _ALIAS: Final = frozenset({"name", "trust"})
+_RELEASES_ONLY: Final = "releases"
 _ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
 
 
@@ -182,7 +183,8 @@ class _Table:
                 signer_role(name)
             except InvalidName as error:
                 self._refuse("", str(error), error)
-        released = self._flag("released", default=True)
+        releases_only = self._values.get("released") == _RELEASES_ONLY
+        released = releases_only or self._flag("released", default=True)
         threshold = self._values.get("threshold", len(signers))
         if type(threshold) is not int or not (min(1, len(signers)) <= threshold <= len(signers)):
             self._refuse("threshold", f"must be from 1 to {len(signers)}")
@@ -190,7 +192,9 @@ class _Table:
             self._refuse("released", "is false, so signers must say who decides")
         if not released and 2 * threshold <= len(signers):
             self._refuse("threshold", "must be more than half of the signers, as released is false")
-        return Requirement(source=source, signers=signers, threshold=threshold, released=released)
+        return Requirement(
+            source=source, signers=signers, threshold=threshold, released=released, releases_only=releases_only
+        )
 
     def _pins(self) -> tuple[Pin, ...]:
         try:
@@ -246,7 +250,8 @@ class _Table:
     def _flag(self, member: str, *, default: bool) -> bool:
         value = self._values.get(member, default)
         if not isinstance(value, bool):
-            self._refuse(member, "must be true or false")
+            more = f', or "{_RELEASES_ONLY}"' if member == "released" else ""
+            self._refuse(member, f"must be true or false{more}")
         return value
 
     def _each(self, member: str, is_valid: Callable[[str], bool], reason: str) -> tuple[str, ...]:

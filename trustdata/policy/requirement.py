@@ -14,7 +14,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PolicyRefused, shown
 from trustdata.gun import GUN
 from trustdata.model import UnusableTarget
-from trustdata.roles import TARGETS, RoleName, signer_name, signer_role
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import Target, read_target
@@ -26,13 +26,14 @@ class Requirement:
 
     `signers` empty: nothing more than the release is required. `source`: the option or rule, for messages. `released`:
     whether the tag must be released, too. If not, `threshold` is more than half of `signers`: two digests of one tag
-    can then never both have enough.
+    can then never both have enough. `releases_only`: where there are signers, `targets` alone releases nothing.
     """
 
     source: str
     signers: tuple[str, ...]
     threshold: int
     released: bool = True
+    releases_only: bool = False
 
     def __str__(self) -> str:
         return f"{self.threshold} of {', '.join(self.signers) or 'nobody in particular'}"
@@ -54,12 +55,15 @@ class Requirement:
         *,
         requested: str | None,
     ) -> None:
-        """Check that enough of the signers have signed a target.
+        """Check that enough of the signers have signed a target, and that the role that lists it is the one asked for.
 
         `agreeing`: the signers' roles that list its digest. `requested`: a digest (`sha256:HEX`), for messages.
 
         Raises: PolicyRefused.
         """
+        if self.releases_only and target.role == TARGETS and delegations_of(roles[TARGETS].targets):
+            reason = f"only targets lists it, and the rule asks for {RELEASES}"
+            raise PolicyRefused(name=f"{gun}:{target.tag}", rule=self.source, reason=reason)
         required = self.roles()
         if _distinct([role for role in required if role in agreeing], roles) < self.threshold:
             missing = [role for role in required if role not in agreeing]

@@ -103,7 +103,10 @@ def test_a_blob_that_stalls_ends_the_connection(
 
 
 def test_an_upstream_that_says_nothing_is_not_waited_for(stage: ProxyStage, image: Stored) -> None:
-    stage.registry.answers["HEAD /v2/app/manifests/1.0"] = lambda _, wire: wire.stopping.wait(20) and None
+    def silent(_: Request, wire: Wire) -> None:
+        wire.stopping.wait(20)
+
+    stage.registry.answers["HEAD /v2/app/manifests/1.0"] = silent
     with stage.running(timeouts=HURRY):
         got = stage.get("/v2/app/manifests/1.0")
         assert (got.status, got.code) == (502, "UNAVAILABLE")

@@ -59,6 +59,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "plugin install": ("trust plugin install", "trust plugin install --dir ~/.docker/cli-plugins"),
     "plugin uninstall": ("trust plugin uninstall", "trust plugin uninstall --dir ~/.docker/cli-plugins"),
+    "policy check": ("trust policy check policy.toml", f"trust policy check policy.toml {_APP}:1.0"),
+    "policy convert": (
+        "trust policy convert --from connaisseur connaisseur.json",
+        "trust policy convert --from containers /etc/containers/policy.json",
+    ),
     "agent": (
         "trust agent",
         "trust agent --config /etc/trust/verifier.toml --state /var/lib/content-trust/agent --metrics 127.0.0.1:9469",

@@ -1,0 +1,69 @@
+"""A reader of trust data for decisions, over simulated servers: pins and ages count, and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tests.simulator.scene import Scene
+from trustcli.errors import RemoteUnreachable
+from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustdata.errors import NoTrustData, TrustError
+from trustdata.gun import GUN
+from trustdata.judgement import Question, candidates, judge, refused
+from trustdata.policy import Rule
+from trustdata.roles import ROOT, TARGETS
+from trustdata.verification.delegations import delegations_of
+from trustdata.verification.trust_pinning import SourcedPin, check_pins
+
+AWAY = RemoteUnreachable(remote="https://trust.example.com", reason="no answer in time")
+
+
+class PlainReader:
+    """Reads scenes by name. `age`: how long their servers have been away; None: they are there.
+
+    `asked`: the names that were read, each time.
+    """
+
+    def __init__(self, scenes: Sequence[Scene], *, age: timedelta | None = None) -> None:
+        self._roles = {}
+        self._pins = {}
+        for scene in scenes:
+            updater = scene.newcomer().collection().refresh()
+            updater.load_published(delegations_of(updater.roles()[TARGETS].targets))
+            self._roles[scene.server.gun] = updater.roles()
+            self._pins[scene.server.gun] = [SourcedPin(pin=scene.pin, source="pins.toml")]
+        self._at = scenes[0].server.at
+        self._age = age
+        self.asked: list[GUN] = []
+
+    def judge(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading:
+        self.asked.append(gun)
+        try:
+            self._check(gun, rule)
+        except TrustError as refusal:
+            return Reading(judgements=tuple(refused(question, refusal) for question in questions))
+        judgements = tuple(judge(question, self._roles[gun]) for question in questions)
+        return Reading(judgements=judgements, refreshed=self._refreshed, stale=self._age is not None)
+
+    def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
+        self.asked.append(gun)
+        try:
+            self._check(gun, rule)
+            targets = tuple(candidates(rule.requirements if rule else (), self._roles[gun]))
+        except TrustError as refusal:
+            return ReleasedTags(targets=(), refusal=refusal)
+        return ReleasedTags(targets=targets, refreshed=self._refreshed, stale=self._age is not None)
+
+    @property
+    def _refreshed(self) -> datetime:
+        return self._at - (self._age or timedelta())
+
+    def _check(self, gun: GUN, rule: Rule | None) -> None:
+        if gun not in self._roles:
+            raise NoTrustData(gun=gun)
+        bound = rule.max_staleness if rule else None
+        if self._age is not None and (bound is None or self._age > bound):
+            raise AWAY
+        pins = [*(rule.sourced_pins() if rule else ()), *self._pins[gun]]
+        check_pins(gun, pins, [self._roles[gun][ROOT]])

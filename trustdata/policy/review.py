@@ -1,0 +1,101 @@
+"""Look a policy over: rules that can never count, exemptions that have run out, and what surprises its owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias
+
+from keys.record import record
+from trustdata.collection_patterns import pattern_matches
+from trustdata.gun import GUN
+from trustdata.policy.aliases import Alias
+from trustdata.policy.rule import MODES, Rule
+from trustdata.policy.selection import Policy
+
+Kind: TypeAlias = Literal["never-counts", "run-out", "not-begun", "runs-out", "audit", "break-glass", "by-digest"]
+SOON: Final = timedelta(days=30)
+"""How long before its end an exemption is told."""
+
+
+@record
+class Note:
+    """Something that the owner of a policy should know. `rule`: the rule that it is about. `text`: a sentence."""
+
+    kind: Kind
+    rule: str
+    text: str
+
+
+def review(policy: Policy, at: datetime) -> tuple[Note, ...]:
+    """Return what is to be said about a policy, in the order of its rules."""
+    return tuple(note for rule in policy.rules for note in _notes(policy, rule, at))
+
+
+def _notes(policy: Policy, rule: Rule, at: datetime) -> Iterator[Note]:
+    alias = next((alias for alias in policy.aliases if _hides(alias, rule)), None)
+    if alias is not None:
+        reason = f"{alias.name} is an alias of {alias.trust}, whose rules count"
+        yield Note(kind="never-counts", rule=rule.source, text=f"never counts: {reason}")
+    stricter = next((other for other in policy.by_match[rule.match] if _covers(other, rule, at)), None)
+    if stricter is not None:
+        reason = f"{stricter.source} is as specific, and its mode is {stricter.mode_at(at)}"
+        yield Note(kind="never-counts", rule=rule.source, text=f"never counts: {reason}")
+    yield from _of_exemption(rule, at)
+    if rule.tags and not rule.digests:
+        yield from _by_digest(policy, rule, at)
+
+
+def _hides(alias: Alias, rule: Rule) -> bool:
+    """Return whether every name that the rule matches is another one by the alias."""
+    if rule.match.endswith("*"):
+        return alias.name.endswith("/*") and rule.match.startswith(alias.name[:-1])
+    return pattern_matches(alias.name, GUN(rule.match))
+
+
+def _covers(other: Rule, rule: Rule, at: datetime) -> bool:
+    """Return whether another rule counts wherever this one does, and leaves nothing of it to count."""
+    if other is rule or other.rank != rule.rank:
+        return False
+    same_images = (set(rule.tags) <= set(other.tags) or "*" in other.tags) and set(rule.digests) <= set(other.digests)
+    mode, strict = rule.mode_at(at), other.mode_at(at)
+    adds_nothing = mode in {"allow", "audit"} and not _demands(rule)
+    return same_images and MODES.index(strict) > MODES.index(mode) and (strict == "deny" or adds_nothing)
+
+
+def _demands(rule: Rule) -> bool:
+    """Return whether a rule requires something beside a release."""
+    return bool(rule.pins or rule.second or any(each.signers for each in rule.requirements))
+
+
+def _of_exemption(rule: Rule, at: datetime) -> Iterator[Note]:
+    exemption = rule.exemption
+    if exemption is None:
+        return
+    if at >= exemption.until:
+        text = f"{rule.mode} has run out ({exemption}); what it named is verified"
+        yield Note(kind="run-out", rule=rule.source, text=text)
+        return
+    if not exemption.counts(at):
+        yield Note(kind="not-begun", rule=rule.source, text=f"{rule.mode} has not begun ({exemption})")
+    if exemption.break_glass:
+        yield Note(kind="break-glass", rule=rule.source, text=f"nothing is verified: {exemption}")
+    elif rule.mode == "audit":
+        yield Note(kind="audit", rule=rule.source, text=f"only watches, {exemption}: refused images may run")
+    if exemption.until - at <= SOON:
+        yield Note(kind="runs-out", rule=rule.source, text=f"{rule.mode} runs out within {SOON.days} days: {exemption}")
+
+
+def _by_digest(policy: Policy, rule: Rule, at: datetime) -> Iterator[Note]:
+    """Say if a rule about tags asks for more than what decides where the digest alone is named."""
+    name = GUN(f"{rule.match[:-1]}x/x" if rule.match.endswith("*") else rule.match)
+    plain = policy.counting(name, at=at)
+    if not plain:
+        return
+    lenient = max(MODES.index(other.mode_at(at)) for other in plain) < MODES.index(rule.mode_at(at))
+    signers = {name for each in rule.requirements for name in each.signers}
+    asked = {name for other in plain for each in other.requirements for name in each.signers}
+    if lenient or not signers <= asked:
+        by = " and ".join(other.source for other in plain)
+        text = f"is about tags alone: an image that is named by its digest is judged by {by}, which asks for less"
+        yield Note(kind="by-digest", rule=rule.source, text=text)
