@@ -60,6 +60,10 @@ def refused(done: subprocess.CompletedProcess[str], gun: str, tag: str) -> None:
     assert f"{gun}:{tag} is not signed" in done.stderr, done.stderr
 
 
+def by_its_own_name(proxy: ProxyProgram, gun: str) -> str:
+    return f"{proxy.netloc}/{gun.partition('/')[2]}"
+
+
 # --- skopeo and podman, which read registries.conf
 
 
@@ -117,7 +121,7 @@ def containers(tmp_path: Path, operator: TrustUser, proxy: ProxyProgram, gun: st
     return Containers(tmp_path / "containers", configuration(operator, "podman", proxy, gun))
 
 
-def test_skopeo(containers: Containers, gun: str, image: BuiltImage, put: Put) -> None:
+def test_skopeo(containers: Containers, proxy: ProxyProgram, gun: str, image: BuiltImage, put: Put) -> None:
     for options in ((), ("--all",)):
         done = containers.copied(f"{gun}:1.0", *options)
         assert done.returncode == 0, done.stderr
@@ -129,13 +133,15 @@ def test_skopeo(containers: Containers, gun: str, image: BuiltImage, put: Put) -
     assert "is not signed" in done.stderr
     done = containers.copied(f"{gun}:1.0", "--all")
     assert done.returncode == 0, "the signed one, wherever the tag points in the registry"
-    listed = containers.skopeo("list-tags", f"docker://{gun}")
+    listed = containers.skopeo("list-tags", "--tls-verify=false", f"docker://{by_its_own_name(proxy, gun)}")
     assert '"1.0"' in listed.stdout
     assert "unsigned" not in listed.stdout
 
 
-def test_skopeo_pushes_nothing(containers: Containers, gun: str, image: BuiltImage) -> None:
-    done = containers.skopeo("copy", image.source, f"docker://{gun}:new")
+def test_skopeo_pushes_nothing(containers: Containers, proxy: ProxyProgram, gun: str, image: BuiltImage) -> None:
+    """registries.conf is about pulls: what is pushed goes to the registry that the name has."""
+    target = f"docker://{by_its_own_name(proxy, gun)}:new"
+    done = containers.skopeo("copy", "--dest-tls-verify=false", image.source, target)
     assert done.returncode != 0
     assert "nothing is pushed through this proxy" in done.stderr
 
@@ -200,7 +206,7 @@ def docker(unpacked_docker: UnpackedDocker, engine: str, tmp_path: Path) -> Dock
 def test_docker(operator: TrustUser, docker: Docker, proxy: ProxyProgram, gun: str, image: BuiltImage) -> None:
     """The engine is started with this range as insecure: its configuration here would name the proxy."""
     assert f'"{proxy.netloc}"' in configuration(operator, "docker", proxy, gun)
-    name = f"{proxy.netloc}/{gun.partition('/')[2]}"
+    name = by_its_own_name(proxy, gun)
     done = docker("pull", f"{name}:1.0")
     assert done.returncode == 0, done.stderr
     assert image.digest in docker("images", "--digests", name).stdout
