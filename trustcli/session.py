@@ -31,6 +31,7 @@ from trustcli.client.ports import CollectionState
 from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
+from trustcli.client.unkept import unkept_cache, unkept_memory
 from trustcli.config.credential_helper import HELPER_TIMEOUT
 from trustcli.config.hook_environment import hook_environment
 from trustcli.config.line_ends import plain_environment
@@ -60,7 +61,6 @@ if TYPE_CHECKING:
     from keys.passphrase import PassphraseProvider
     from trustcli.client.collection import TrustServer
     from trustcli.client.local_state import RollbackStore
-    from trustcli.client.ports import MetadataCache
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.caller_passphrases import AskCaller
     from trustcli.console.passphrase_comparison import ComparedPassphrases
@@ -83,8 +83,7 @@ class Session:
     `at`: the reference time (UTC) of the whole run. `helper_timeout`: how long a credential helper may take.
     `patience`: how long all requests together wait for busy servers. Both in seconds. `passphrases`: where they come
     from, if not from the environment and a prompt. `timeouts`: of each request, if not the usual ones.
-    `kept_connections`: several threads ask trust servers, and each keeps at most so many connections of its own; None:
-    one thread asks, and keeps all.
+    `kept_connections`: of each of several threads that ask trust servers; None if one thread does.
     """
 
     def __init__(
@@ -107,13 +106,12 @@ class Session:
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
-        self._timeouts = timeouts
+        self._timeouts = timeouts or Timeouts()
         self._pool: ConnectionPool | PoolPerThread | None = None
-        if kept_connections is not None:
-            from trustcli.http.pool import PoolPerThread
-
-            self._pool = PoolPerThread(self.network(), most=kept_connections)
+        self._kept_connections = kept_connections
         self._registry: Registry | None = None
+        if kept_connections is not None:
+            self._shared_pool()  # made before there are threads
 
     def close(self) -> None:
         """Close all connections, for a process that goes on; a later request opens its own again."""
@@ -142,17 +140,14 @@ class Session:
 
         Raises: SettingsUnusable (`pins.toml` cannot be read).
         """
-        entry = self.pins.load().get(gun)
-        return gun if entry is None else entry.named or gun
+        return self.pins.real_name(gun)
 
     def pinned_names(self) -> list[GUN]:
         """Return one pinned name of each collection, sorted: an alias only if its real name is not pinned itself.
 
         Raises: SettingsUnusable (`pins.toml` cannot be read).
         """
-        pins = self.pins.load()
-        aliases = {entry.named: gun for gun, entry in pins.items() if entry.named and entry.named not in pins}
-        return sorted([*aliases.values(), *(gun for gun, entry in pins.items() if not entry.named)])
+        return self.pins.names_of_collections()
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
@@ -166,18 +161,11 @@ class Session:
             found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
-        entries = self._pin_entries(gun)
+        entries = self.pins.entries_for(gun)
         if not entries and (fitting := self.pins.pattern_for(gun)) is not None:
             pattern, entry = fitting
             return [*found, SourcedPin(pin=entry.pin, source=f"{pattern} in {source}", of_pattern=True)]
         return found + [SourcedPin(pin=entry.pin, source=source, recorded=True) for entry in entries]
-
-    def _pin_entries(self, gun: GUN) -> list[PinEntry]:
-        """Return the entries of `pins.toml` for the name and, if it is an alias, for its real name."""
-        pins = self.pins.load()
-        entry = pins.get(gun)
-        entries = [entry, pins.get(entry.named) if entry.named else None] if entry else []
-        return [entry for entry in entries if entry is not None]
 
     def record_pin(self, gun: GUN, pin: Pin, how: str, wire: WireFormat) -> None:
         """Store a pin in `pins.toml`.
@@ -240,8 +228,8 @@ class Session:
             wire=wrap_wire(found) if wrap_wire else found,
             server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
-                cache=cache if keep else _overlay(cache),
-                memory=memory or (self.memory if keep else _read_only(self.memory)),
+                cache=cache if keep else unkept_cache(cache),
+                memory=memory or (self.memory if keep else unkept_memory(self.memory)),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
@@ -276,7 +264,7 @@ class Session:
 
         `link`: None if no server may be asked. Raises: FormatChanged, SettingsUnusable.
         """
-        recorded = [(entry.format, str(self.settings.home / "pins.toml")) for entry in self._pin_entries(gun)]
+        recorded = [(entry.format, str(self.settings.home / "pins.toml")) for entry in self.pins.entries_for(gun)]
         recorded += [(lock.entry.format, lock.source)] if lock else []
         found = recorded_format(gun, requested=requested, recorded=recorded)
         found = found or cached_format(lambda name: self.cache(gun, name))
@@ -340,9 +328,9 @@ class Session:
     def _shared_pool(self) -> ConnectionPool | PoolPerThread:
         """Return the connections to trust servers: one for each server, whatever number of collections is read."""
         if self._pool is None:
-            from trustcli.http.pool import ConnectionPool
+            from trustcli.http.pool import pool_of
 
-            self._pool = ConnectionPool(self.network())
+            self._pool = pool_of(self.network(), self._kept_connections)
         return self._pool
 
     def publisher(
@@ -404,12 +392,9 @@ class Session:
             cacert_source=self.settings.cacert_source,
             by_host=self.settings.tls,
         )
+        environ, patience, timeouts = self.environ, self._patience, self._timeouts
         return Network(
-            authorities=authorities,
-            environ=self.environ,
-            observer=observer,
-            patience=self._patience,
-            timeouts=self._timeouts or Timeouts(),
+            authorities=authorities, environ=environ, observer=observer, patience=patience, timeouts=timeouts
         )
 
     @property
@@ -451,18 +436,6 @@ def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
     from trustcli.client.notary_remote import NotaryRemote
 
     return NotaryRemote(link)
-
-
-def _overlay(cache: FileCache) -> MetadataCache:
-    from trustcli.client.overlay_cache import OverlayCache
-
-    return OverlayCache(cache)
-
-
-def _read_only(memory: MemoryFile) -> RollbackStore:
-    from trustcli.state.read_only import ReadOnlyMemory
-
-    return ReadOnlyMemory(memory)
 
 
 def open_session(options: GlobalOptions) -> Session:

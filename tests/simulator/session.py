@@ -14,6 +14,7 @@ from tests.simulator.client import Client
 from tests.simulator.keyring import private
 from tests.simulator.memory_keystore import MemoryKeyStore
 from trustcli.client.collection import Collection
+from trustcli.client.local_state import RollbackStore
 from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
@@ -84,13 +85,14 @@ class SimulatedSession(Session):
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
         memory_required: bool = False,
+        memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
         wire: WireFormat | None = None,
         wrap_wire: Callable[[WireFormat], WireFormat] | None = None,
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, policy_server, memory_required, locks, wire, offline
+        del policy_pins, policy_server, memory_required, memory, locks, wire, offline
         assert gun == self.client.server.gun
         self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         found = self.client.server.wire

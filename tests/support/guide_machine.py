@@ -75,7 +75,12 @@ class Machine:
         """Do as `install.sh` does below the home; the programs are those that are tested."""
         programs = self.home / folder / "bin"
         programs.mkdir(parents=True)
-        modules = {"trust": "trustcli", "content-trust": "trustcli", "trust-server": "trustserver"}
+        modules = {
+            "trust": "trustcli",
+            "content-trust": "trustcli",
+            "trust-image-verifier": "trustcli.hooks.containerd",
+            "trust-server": "trustserver",
+        }
         for name, module in modules.items():
             _script(programs / name, f'{_PYTHON} -m {module} "$@"')
         _script(programs / "python", f'{_PYTHON} "$@"')

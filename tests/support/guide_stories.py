@@ -12,6 +12,7 @@ from tests.support.trust_program import SECRETS
 
 TUTORIAL: Final = "docs/tutorial.md"
 ACCESS: Final = "docs/guides/access.md"
+AGENT: Final = "docs/guides/agent.md"
 CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
@@ -202,6 +203,19 @@ def _containerd(*, programs: str, path: str, before: str = "", installs: bool = 
     )
 
 
+_WITH_AN_AGENT: Final = f"""\
+mkdir -p /etc/content-trust
+cat > /etc/content-trust/trust.toml <<'END'
+{files(AGENT, "toml")[0]}END
+cat > /etc/content-trust/policy.toml <<'END'
+{files(AGENT, "toml")[1]}END
+skopeo copy --quiet --dest-tls-verify=false --digestfile 1.0.digest oci:layout-1 docker://{_APP}:1.0
+trust init {_APP} --no-recovery-key
+trust sign {_APP}:1.0
+FINGERPRINT=$(trust pins | awk '$1 == "{_APP}" {{print $2}}')
+"""
+
+
 _OLD_NOTARY: Final = """\
 trust-server serve --self-signed > server.log 2>&1 & SERVER=$!
 curl -s --retry 20 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
@@ -312,6 +326,21 @@ STORIES: Final = {
         environ=SECRETS,
     ),
     "containerd": _containerd(programs="root/opt/content-trust", path="/opt/content-trust/bin"),
+    "agent": Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=AGENT, before=_OWN_HOME + _WITH_AN_AGENT)),
+        there={
+            "sha256:HEX": "$FINGERPRINT",
+            "registry.example.com/team/*": "127.0.0.1:5000/demo/*",
+            "registry.example.com/team/app": _APP,
+            '"registry.example.com"': '"127.0.0.1:5000"',
+            "127.0.0.1:9469": "127.0.0.1:4444",
+            "/etc/content-trust": f"{ROOT}/etc/content-trust",
+            "/run/content-trust": f"{ROOT}/r",  # a socket's path has room for 107 bytes
+            "/var/lib/content-trust": f"{ROOT}/var/lib/content-trust",
+            **_SERVER_OF_THE_GUIDES,
+        },
+        environ=SECRETS,
+    ),
 }
 INSTALLED: Final = {
     "tutorial": Story(

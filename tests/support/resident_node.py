@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from tests.simulator.client import Client
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, NOW
 from trustcli.client.collection import Collection
 from trustcli.hooks.deciding.ports import Reading
 from trustcli.hooks.resident.clocks import Clocks
@@ -16,7 +16,7 @@ from trustcli.hooks.resident.reader import ResidentReader
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.judgement import Question
-from trustdata.policy import Rule
+from trustdata.policy import Rule, read_policy
 
 
 class SetClocks:
@@ -125,3 +125,9 @@ class Gate:
     def __call__(self, filename: str) -> None:
         self.reached.set()
         assert self.opened.wait(30)
+
+
+def rule(**members: object) -> Rule:
+    """What a policy with one rule says of the collection."""
+    policy = read_policy({"rule": [{"match": str(APP), **members}]}, source="policy.toml")
+    return policy.rule_for(APP, at=NOW)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import load_policy
+from trustcli.commands.support.agent_answers import decisions_of_agent
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, runnable_name, verify
 from trustcli.commands.support.name_lists import image_names
@@ -39,6 +40,7 @@ def parser() -> FastParser:
     found.add_argument(
         "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {DEFAULT_MAX_AGE})"
     )
+    found.add_argument("--fresh", action="store_true", help="ask the trust server now, and no agent of this machine")
     return found
 
 
@@ -55,15 +57,20 @@ def main(session: Session, arguments: Sequence[str]) -> int:
     max_age: timedelta | None = duration_option(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
     policy = load_policy(options.policy) if options.policy else None
     images = image_names(options.images, options.file)
-    answers = verify(
-        session,
-        images,
-        signers=tuple(options.signer),
-        policy=policy,
-        max_age=max_age,
-        every_signer=session.output.as_json,  # the line for people names none
+    # What an agent does not tell: signers that nobody asked for, and those of an option.
+    asks_agent = not (options.fresh or options.offline or options.signer or session.output.as_json)
+    told = decisions_of_agent(session, images, policy=options.policy) if asks_agent else {}
+    rest = iter(
+        verify(
+            session,
+            [image for index, image in enumerate(images) if index not in told],
+            signers=tuple(options.signer),
+            policy=policy,
+            max_age=max_age,
+            every_signer=session.output.as_json,  # the line for people names none
+        )
     )
-    return _report(session, images, answers)
+    return _report(session, images, [told[index] if index in told else next(rest) for index in range(len(images))])
 
 
 def _report(session: Session, images: Sequence[str], decisions: Sequence[Decision]) -> int:

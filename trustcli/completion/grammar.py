@@ -107,7 +107,7 @@ TRUST: Final = Words(
             },
             arguments=(IMAGE,),
         ),
-        "verify": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "verify": Words(options={**_JUDGED, "--fresh": FLAG}, arguments=(IMAGE,)),
         "pull": Words(options={**_IMAGES, "--signer": SIGNER, "--policy": FILE}, arguments=(IMAGE,)),
         "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
         "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),

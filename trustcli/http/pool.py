@@ -59,6 +59,11 @@ class ConnectionPool:
             connection.close()
 
 
+def pool_of(network: Network, kept_connections: int | None) -> ConnectionPool | PoolPerThread:
+    """Return the pool of one thread, or, if it is said how many connections each keeps, of several."""
+    return ConnectionPool(network) if kept_connections is None else PoolPerThread(network, most=kept_connections)
+
+
 class PoolPerThread:
     """The same transport for a process with several threads: each has connections of its own, `most` at a time."""
 

@@ -105,6 +105,24 @@ class PinsFile:
         """Return the pins of patterns, sorted. Raises: as `load`."""
         return self._load().patterns
 
+    def real_name(self, gun: GUN) -> GUN:
+        """Return the name of the collection that a name stands for. Raises: as `load`."""
+        entry = self.load().get(gun)
+        return gun if entry is None else entry.named or gun
+
+    def entries_for(self, gun: GUN) -> list[PinEntry]:
+        """Return the entries of a name and, if it is an alias, of its real name. Raises: as `load`."""
+        pins = self.load()
+        entry = pins.get(gun)
+        entries = [entry, pins.get(entry.named) if entry.named else None] if entry else []
+        return [entry for entry in entries if entry is not None]
+
+    def names_of_collections(self) -> list[GUN]:
+        """Return one pinned name of each collection, sorted: an alias only if its real name is not pinned itself."""
+        pins = self.load()
+        aliases = {entry.named: gun for gun, entry in pins.items() if entry.named and entry.named not in pins}
+        return sorted([*aliases.values(), *(gun for gun, entry in pins.items() if not entry.named)])
+
     def pattern_for(self, gun: GUN) -> tuple[str, PatternPin] | None:
         """Return the most specific pattern that matches a name, with its pin. Raises: as `load`."""
         patterns = self.patterns()

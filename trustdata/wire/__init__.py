@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from keys.algorithms import PrivateKey
-from trustdata.envelope import Envelope
-from trustdata.lifetimes import Lifetimes, MaxLife
-from trustdata.model import Content, Key, MetaFile, Signature, Signer
-from trustdata.roles import RoleName
-
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # names of formats and the strict parser are used where nothing is verified: start-up time
+    from keys.algorithms import PrivateKey
+    from trustdata.envelope import Envelope
+    from trustdata.lifetimes import Lifetimes, MaxLife
+    from trustdata.model import Content, Key, MetaFile, Signature, Signer
+    from trustdata.roles import RoleName
     from trustdata.wire.plain_targets import PlainPart
 
 

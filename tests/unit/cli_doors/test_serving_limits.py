@@ -41,6 +41,13 @@ def test_half_a_head_is_not_waited_for() -> None:
         assert parse_answers(until_closed(sock))[0].status == 408
 
 
+def test_a_handshake_where_no_tls_is_spoken_is_answered_at_once() -> None:
+    """Skopeo and podman ask every registry like this first, and wait."""
+    with serving(ok) as server, connected(server) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert parse_answers(until_closed(sock))[0].status == 400
+
+
 def test_half_a_body_is_not_waited_for() -> None:
     with serving(ok, limits=replace(HURRY, idle=SECONDS)) as server, connected(server) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")

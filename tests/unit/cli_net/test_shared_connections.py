@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,3 +78,47 @@ def test_who_looks_on_has_a_connection_of_its_own(session: Session, server: Host
 
 def test_the_client_of_registries_is_the_same_in_one_run(session: Session) -> None:
     assert session.registry() is session.registry()
+
+
+# --- a process that stays
+
+
+@pytest.fixture
+def threaded(session: Session) -> Iterator[Session]:
+    made = Session(
+        settings=session.settings,
+        environ=session.environ,
+        output=session.output,
+        at=session.at,
+        kept_connections=2,
+    )
+    with closing(made):
+        yield made
+
+
+def _in_a_thread(job: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(job).result(30)
+
+
+def test_each_thread_keeps_a_connection_of_its_own(threaded: Session, server: HostileServer) -> None:
+    link = _asked(threaded, NAMES[0])
+    _in_a_thread(lambda: _ask(link))
+    _ask(link)
+    assert [request.connection for request in server.requests] == [1, 2, 1]
+
+
+def test_all_threads_close_their_connections_after_the_end(threaded: Session, server: HostileServer) -> None:
+    link = _asked(threaded, NAMES[0])
+    threaded.close()
+    _ask(link)
+    _ask(link)
+    assert [request.connection for request in server.requests] == [1, 2, 3], "nothing is kept any more"
+
+
+def test_a_thread_keeps_only_so_many_connections(threaded: Session, serve: Serve) -> None:
+    servers = [serve(answering(reply(200, b"{}"))) for _ in range(3)]
+    links = [threaded.link(NAMES[0], server.url) for server in servers]
+    for link in (*links, links[2], links[0]):
+        _ask(link)
+    assert [[request.connection for request in server.requests] for server in servers] == [[1, 2], [1], [1, 1]]

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
 
 from tests.simulator.attacks.moves import replay_all
 from tests.simulator.owner import Owner
-from tests.simulator.scene import APP, GOOD, NEWER, good_collection
-from tests.support.resident_node import ResidentNode
+from tests.simulator.repository import APP
+from tests.simulator.scene import GOOD, NEWER, good_collection
+from tests.support.resident_node import ResidentNode, rule
 from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable
-from trustdata.errors import MetadataExpired, NotSigned, NotTrusted, PolicyRefused, TagMismatch, VersionRollback
-from trustdata.policy import Rule, read_policy
-from trustdata.roles import TARGETS, TIMESTAMP
+from trustdata.envelope import Envelope
+from trustdata.errors import (
+    MetadataExpired,
+    NotSigned,
+    NotTrusted,
+    PolicyRefused,
+    TagMismatch,
+    TrustError,
+    VersionRollback,
+)
+from trustdata.judgement import Judgement, Question, judge
+from trustdata.roles import TARGETS, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
 
 Nodes = Callable[..., ResidentNode]
-
-
-def rule(**members: object) -> Rule:
-    policy = read_policy({"rule": [{"match": str(APP), **members}]}, source="policy.toml")
-    return policy.rules[0]
 
 
 @pytest.fixture
@@ -61,11 +66,15 @@ def test_every_answer_says_when_the_server_confirmed_it(node: ResidentNode) -> N
 
 def test_a_verdict_is_judged_once(node: ResidentNode, monkeypatch: pytest.MonkeyPatch) -> None:
     node.digest()
-    judged: list[object] = []
-    from trustcli.client import verified_roles
+    judged: list[Question] = []
 
-    real = verified_roles.judge
-    monkeypatch.setattr(verified_roles, "judge", lambda *args: (judged.append(1), real(*args))[1])
+    def counted(
+        question: Question, roles: Mapping[RoleName, Envelope], faults: Mapping[RoleName, TrustError]
+    ) -> Judgement:
+        judged.append(question)
+        return judge(question, roles, faults)
+
+    monkeypatch.setattr("trustcli.client.verified_roles.judge", counted)
     node.digest()
     assert judged == []
     node.time.pass_(seconds=61)
@@ -73,7 +82,7 @@ def test_a_verdict_is_judged_once(node: ResidentNode, monkeypatch: pytest.Monkey
     assert judged == [], "the same files were confirmed"
     node.renew(seconds=61)
     node.digest()
-    assert judged == [1]
+    assert len(judged) == 1
 
 
 # --- what earns a refresh

@@ -37,6 +37,14 @@ def test_defaults(tmp_path: Path) -> None:
     assert load(tmp_path) == Settings(home=tmp_path)
 
 
+def test_the_agent_is_a_socket_beside_the_file_or_none(tmp_path: Path) -> None:
+    assert load(tmp_path, file='agent = "run/s"\n').agent == str(tmp_path / "run" / "s")
+    assert load(tmp_path, file='agent = "/run/s"\n').agent == "/run/s"
+    assert load(tmp_path, file='agent = "off"\n').agent == "off"
+    with pytest.raises(SettingsUnusable, match="agent"):
+        load(tmp_path, file="agent = 5\n")
+
+
 def test_home_from_option_then_variable_then_home_folder(tmp_path: Path) -> None:
     def home(options: GlobalOptions, environ: Mapping[str, str]) -> Path:
         return load_settings(options, environ, interactive=True, folder=tmp_path).home

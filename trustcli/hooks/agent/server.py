@@ -22,6 +22,8 @@ from trustcli.hooks.agent.protocol import MAX_QUESTION, NoFrame, peer_uid, recei
 from trustcli.hooks.resident.rate import Rate
 
 _BACKLOG: Final = 128
+_LONGEST_PATH: Final = 107
+"""Bytes, of Linux: a longer name could be given to a socket by renaming it, and nobody could connect to it."""
 _log = logging.getLogger(__name__)
 
 
@@ -172,6 +174,8 @@ def _identity(path: Path) -> tuple[int, int]:
 
 def _bound(path: Path, mode: int) -> socket.socket:
     """Return a listening socket at the path, with its mode from the first moment on. Raises: SettingsUnusable."""
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise SettingsUnusable(place=str(path), reason=f"is longer than the {_LONGEST_PATH} bytes of a socket's path")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
     except OSError as error:
@@ -180,7 +184,7 @@ def _bound(path: Path, mode: int) -> socket.socket:
     if unsafe is not None:
         raise SettingsUnusable(place=str(path), reason=f"is no safe place for a socket: {unsafe}")
     _remove_abandoned(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{os.getpid()}")  # short: the whole path of a socket has room for 107 bytes
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         with contextlib.suppress(FileNotFoundError):

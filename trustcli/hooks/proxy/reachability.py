@@ -137,7 +137,7 @@ class ReachabilityIndex:
 
     def _rows(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[bytes]]:
         with self._lock, self._forgiving():
-            return self._database.execute(query, values).fetchall()  # type: ignore[arg-type]
+            return self._database.execute(query, values).fetchall()
         return []
 
     def _shrink(self) -> None:

@@ -44,7 +44,7 @@ class Clocks:
     wall: Callable[[], datetime]
     ticks: Callable[[], float]
 
-    def now(self) -> Moment:
+    def moment(self) -> Moment:
         """Return the present moment."""
         return Moment(wall=self.wall(), ticks=self.ticks())
 

@@ -138,7 +138,7 @@ class KeptCollection:
         """Refresh; all who wait are told when it is over. Return why it failed, if it did."""
         failure: TrustError | None = None
         unexpected: BaseException | None = None
-        began = self._clocks.now()
+        began = self._clocks.moment()
         try:
             self._take(self._read(began))
         except TrustError as error:

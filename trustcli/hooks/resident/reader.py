@@ -88,7 +88,7 @@ class ResidentReader:
 
     def judge(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading:
         """Judge questions about one collection, as `TrustDataReader.judge` promises."""
-        arrived = self._clocks.now()
+        arrived = self._clocks.moment()
         kept = self._collection(gun, rule, arrived)
 
         def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
@@ -104,7 +104,7 @@ class ResidentReader:
 
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all tags that the rule may allow, as `TrustDataReader.released` promises."""
-        kept = self._collection(gun, rule, self._clocks.now())
+        kept = self._collection(gun, rule, self._clocks.moment())
         requirements = rule.requirements if rule is not None else ()
 
         def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
@@ -115,7 +115,7 @@ class ResidentReader:
         if verified is None:
             return ReleasedTags(targets=(), refusal=state.failure, refreshed=refreshed)
         try:
-            roles, _ = verified.roles.valid(needed(verified.roles), verified.age(self._clocks.now()).latest)
+            roles, _ = verified.roles.valid(needed(verified.roles), verified.age(self._clocks.moment()).latest)
             targets = tuple(candidates(requirements, roles))
         except TrustError as refusal:
             return ReleasedTags(targets=(), refusal=refusal, refreshed=refreshed, stale=state.stale)
@@ -187,7 +187,7 @@ class ResidentReader:
 
     def holdings(self) -> Holdings:
         """Return what is in memory now."""
-        now, oldest = self._clocks.now(), 0.0
+        now, oldest = self._clocks.moment(), 0.0
         collections = self._all()
         for kept in collections:
             verified, _ = kept.state()
@@ -203,7 +203,7 @@ class ResidentReader:
         if state.verified is None:
             failure = state.failure or self._too_late(kept)
             return Reading(judgements=tuple(refused(question, failure) for question in questions))
-        now = self._clocks.now()
+        now = self._clocks.moment()
         answers = tuple(_apart(kept.judge(state.verified, question, now)) for question in questions)
         return Reading(judgements=answers, refreshed=_refreshed(state), stale=state.stale)
 
@@ -212,7 +212,7 @@ class ResidentReader:
         hindrance: TrustError | None = None
         for _ in range(_TRIES):
             verified, failed = kept.state()
-            now = self._clocks.now()
+            now = self._clocks.moment()
             lacking = _lacking(verified, needed)
             if verified is not None and not lacking and self._is_fresh(verified, now):
                 return _State(verified=verified)
@@ -231,7 +231,7 @@ class ResidentReader:
         """Answer without fresh data. `hindrance`: why the wait for it ended. No answer in time is no server."""
         verified, failed = kept.state()
         away = isinstance(hindrance, VerdictTooLate) or (failed is not None and failed.server_is_away)
-        if away and not _lacking(verified, needed) and self._may_use_older(verified, rule, self._clocks.now()):
+        if away and not _lacking(verified, needed) and self._may_use_older(verified, rule, self._clocks.moment()):
             return _State(verified=verified, stale=True)
         if hindrance is None and failed is not None:
             return _State(failure=copy.copy(failed.error))

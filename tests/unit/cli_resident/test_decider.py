@@ -1,0 +1,232 @@
+"""The decider of a hook that stays: files that change while it runs, what refuses meanwhile, and who decides alike."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.home import Home, without_network
+from tests.simulator.repository import APP
+from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
+from tests.support.resident_node import SetClocks
+from trustcli.errors import FileExposed, SettingsUnusable
+from trustcli.hooks.deciding.context import context_hash
+from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.resident.configuration import JournalOutput, Source, load_configuration
+from trustcli.hooks.resident.decider import ResidentDecider, resident_decider
+from trustcli.hooks.resident.limits import ResidentLimits
+from trustcli.hooks.resident.metrics import ResidentMetrics
+from trustcli.registry.reference import parse_reference
+from trustdata.errors import FileNewer, PolicyMalformed, PolicyRefused, RootNotPinned
+from trustdata.wire import WireFormat
+from trustdata.wire.notary import NOTARY
+from trustdata.wire.tuf import TUF
+
+ALLOWED = "registry.example.com/infra/*"
+
+
+class Site:
+    """A node's files, its resident decider, and its clocks. `say`: what it has written to its journal."""
+
+    def __init__(self, folder: Path, scene: Scene) -> None:
+        self.scene = scene
+        self.home = Home(folder, scene.server)
+        self.time = SetClocks(scene.server.at)
+        self.journal = io.StringIO()
+        self.policy = folder / "policy.toml"
+        self.settings = folder / "trust.toml"
+        self.settings.write_text(f'[verifier]\npolicy = "policy.toml"\nallow = ["{ALLOWED}"]\n')
+        self.rule()
+        output = JournalOutput(stdout=self.journal, stderr=self.journal, as_json=False)
+        self.source = Source(environ={"TRUST_HOME": str(folder)}, output=output, state=folder / "agent")
+        self.metrics = ResidentMetrics()
+        self.decider = ResidentDecider(
+            lambda: load_configuration(self.source),
+            clocks=self.time.clocks(),
+            limits=ResidentLimits(),
+            metrics=self.metrics,
+        )
+
+    def rule(self, match: str = str(APP), **members: str) -> None:
+        """Write the policy anew, as an editor does: another file in its place."""
+        rows = "".join(f"{name} = {value}\n" for name, value in members.items())
+        self.write(f'[[rule]]\nmatch = "{match}"\npins = ["{self.scene.pin}"]\n{rows}')
+
+    def write(self, text: str) -> None:
+        new = self.policy.with_suffix(".new")
+        new.write_text(text)
+        new.replace(self.policy)
+
+    def decide(self, image: str = APP_IMAGE, digest: str | None = None) -> Decision:
+        return self.decider.decide(parse_reference(image), digest)
+
+    def refusal(self, image: str = APP_IMAGE) -> BaseException | None:
+        decision = self.decide(image)
+        assert not decision.allowed, decision
+        return decision.refusal
+
+
+@pytest.fixture(params=[TUF, NOTARY], ids=["tuf", "notary"])
+def wire(request: pytest.FixtureRequest) -> WireFormat:
+    found: WireFormat = request.param
+    return found
+
+
+@pytest.fixture
+def site_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Scene], Site]]:
+    without_network(monkeypatch)
+    made: list[Site] = []
+
+    def make(scene: Scene) -> Site:
+        made.append(Site(tmp_path, scene))
+        return made[-1]
+
+    yield make
+    for site in made:
+        site.decider.stop()
+
+
+@pytest.fixture
+def site(site_of: Callable[[Scene], Site]) -> Site:
+    return site_of(good_collection())
+
+
+def test_it_decides_by_policy_pins_and_trust_data(site_of: Callable[[Scene], Site], wire: WireFormat) -> None:
+    site = site_of(good_collection(wire))
+    decision = site.decide()
+    assert (decision.allowed, decision.digest, decision.refreshed) == (True, f"sha256:{GOOD}", site.time.at)
+    assert not site.decide(APP_IMAGE, f"sha256:{OTHER}").allowed
+    assert isinstance(site.refusal("registry.example.com/other:1"), PolicyRefused)
+
+
+def test_its_memory_is_its_own(site: Site) -> None:
+    assert site.decide().allowed
+    assert len(list((site.home.folder / "agent" / "seen").glob("*.json"))) == 1
+    assert not (site.home.folder / "seen.json").exists()
+
+
+def test_a_policy_that_changes_counts_from_the_next_question_on(site: Site) -> None:
+    assert site.decide().allowed
+    site.rule(action='"deny"')
+    assert isinstance(site.refusal(), PolicyRefused)
+    site.rule()
+    asked = len(site.scene.server.requests)
+    assert site.decide().allowed
+    assert len(site.scene.server.requests) == asked, "collections are kept"
+
+
+def test_a_broken_policy_refuses_and_says_so_until_it_is_mended(site: Site) -> None:
+    assert site.decide().allowed
+    site.write("[[rule]]\nmatch = ")
+    refusal = site.refusal()
+    assert isinstance(refusal, PolicyMalformed)
+    assert str(site.policy) in str(refusal)
+    assert str(site.policy) in site.decider.why_not_ready()
+    assert "trust_configuration_usable 0.0" in site.metrics.text().decode()
+    assert site.decide("registry.example.com/infra/pause:3", f"sha256:{OTHER}").allowed, "the allow list counts first"
+    site.rule()
+    assert site.decide().allowed
+    assert site.decider.why_not_ready() == ""
+    assert "trust_configuration_usable 1.0" in site.metrics.text().decode()
+
+
+def test_a_policy_that_is_gone_refuses(site: Site) -> None:
+    assert site.decide().allowed
+    site.policy.unlink()
+    assert isinstance(site.refusal(), PolicyMalformed)
+
+
+def test_a_policy_that_others_may_change_refuses(site: Site) -> None:
+    assert site.decide().allowed
+    site.policy.chmod(0o666)
+    assert isinstance(site.refusal(), FileExposed)
+
+
+def test_settings_that_are_broken_refuse_all_and_are_read_again(site: Site) -> None:
+    assert site.decide().allowed
+    good = site.settings.read_text()
+    site.settings.write_text("version = 99\n")
+    assert isinstance(site.refusal(), FileNewer)
+    site.settings.write_text(good)
+    assert isinstance(site.refusal(), FileNewer), "not at each question"
+    site.time.pass_(seconds=1)
+    assert site.decide().allowed
+
+
+def test_pins_that_change_count_for_collections_in_memory(site: Site) -> None:
+    assert site.decide().allowed
+    pin = f"sha256:{'ab' * 32}"
+    row = f'pin = "{pin}"\nformat = "tuf-1.0"\nrecorded = 2026-01-01T00:00:00Z\nhow = "pin"\n'
+    (site.home.folder / "pins.toml").write_text(f'[pins."{APP}"]\n{row}')
+    assert not site.decide().allowed
+
+
+def test_a_pin_that_is_wrong_from_the_beginning_is_refused(site: Site) -> None:
+    site.write(f'[[rule]]\nmatch = "{APP}"\npins = ["sha256:{"ab" * 32}"]\n')
+    assert isinstance(site.refusal(), RootNotPinned)
+
+
+def test_signed_tags_are_those_that_may_run(site: Site) -> None:
+    assert site.decider.signed_tags(APP).tags["1.0"] == f"sha256:{GOOD}"
+    site.write("no policy")
+    assert site.decider.signed_tags(APP).refusal is not None
+    assert site.decider.signed_tags(parse_reference("registry.example.com/infra/pause:3").gun).any_content
+
+
+def test_who_decides_by_the_same_files_gets_an_answer(site: Site) -> None:
+    reference, image = parse_reference(APP_IMAGE), parse_reference("registry.example.com/infra/pause:3")
+    settings = site.source.settings()
+    own = context_hash(settings, policy=site.policy, with_allow_list=True)
+    by_policy = context_hash(settings, policy=site.policy, with_allow_list=False)
+    by_pins = context_hash(settings, policy=None, with_allow_list=False)
+
+    def verdict(context: str, asked: object = reference) -> bool | None:
+        decision = site.decider.decide_as(context, asked, f"sha256:{GOOD}")  # type: ignore[arg-type]
+        return None if decision is None else decision.allowed
+
+    assert [verdict(each) for each in (own, by_policy, by_pins)] == [True, True, False], "the pin is the policy's"
+    assert [verdict(each, image) for each in (own, by_policy)] == [True, False]
+    assert verdict("ab" * 32) is None
+    site.rule(signers='["alice"]')
+    assert verdict(own) is None, "the files are others now"
+
+
+def test_what_decides_is_in_the_hash(site: Site) -> None:
+    def now() -> str:
+        return context_hash(site.source.settings(), policy=site.policy, with_allow_list=True)
+
+    seen = {now()}
+    for change in (
+        lambda: site.rule(signers='["alice"]'),
+        lambda: site.settings.write_text('[servers]\n"registry.example.com" = "https://other.example.com"\n'),
+        lambda: site.settings.write_text('[verifier]\nallow = ["registry.example.com/other"]\n'),
+        lambda: site.settings.write_text('[max_life]\n"*" = "400d"\n'),
+        lambda: (site.home.folder / "pins.toml").write_text("[pins]\n"),
+    ):
+        change()
+        seen.add(now())
+    assert len(seen) == 6
+
+
+def test_it_counts_what_it_decides(site: Site) -> None:
+    site.decide()
+    site.decide(f"{APP}:unknown")
+    text = site.metrics.text().decode()
+    assert 'trust_decisions_total{mode="enforce",stale="0",verdict="allowed"} 1.0' in text
+    assert 'trust_refusals_total{code="not-signed"} 1.0' in text
+    assert 'trust_refreshes_total{result="ok"} 1.0' in text
+    assert "trust_collections 1.0" in text
+
+
+def test_two_hooks_do_not_share_a_folder(tmp_path: Path, site: Site) -> None:
+    second = resident_decider(site.source, limits=ResidentLimits())
+    with (
+        resident_decider(site.source, limits=ResidentLimits()),
+        pytest.raises(SettingsUnusable, match="another hook uses this folder"),
+    ):
+        second.__enter__()
+    with resident_decider(site.source, limits=ResidentLimits()) as again:
+        assert again.why_not_ready() == ""

@@ -1,0 +1,168 @@
+"""The parts of a resident reader: its clocks, its rate, its memory on disk, its threads."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from keys.record import replace
+from tests.simulator.repository import APP
+from tests.simulator.scene import good_collection
+from trustcli.client.local_state import LocalState
+from trustcli.errors import VerifierBusy
+from trustcli.hooks.resident.clocks import CLOCK_TOLERANCE, Moment, elapsed, seconds_since_boot
+from trustcli.hooks.resident.memory_folder import RECORD_EVERY, MemoryFolder
+from trustcli.hooks.resident.rate import Rate
+from trustcli.hooks.resident.workers import Workers
+from trustdata.errors import RootNotPinned, TrustError, VersionRollback
+from trustdata.gun import parse_gun
+from trustdata.judgement import Question
+from trustdata.roles import TIMESTAMP
+from trustdata.verification.rollback_memory import Memory
+
+SECOND = timedelta(seconds=1)
+
+
+def remembered() -> Memory:
+    client = good_collection().regular()
+    (memory,) = client.memory.known.values()
+    return memory
+
+
+# --- clocks
+
+
+def test_the_clock_that_says_more_counts() -> None:
+    at = good_collection().server.at
+    then = Moment(wall=at, ticks=100.0)
+    slept = elapsed(then, Moment(wall=at + 3600 * SECOND, ticks=101.0))
+    assert (slept.seconds, slept.went_back) == (3600.0, False)
+    set_back = elapsed(then, Moment(wall=at - 3600 * SECOND, ticks=110.0))
+    assert (set_back.seconds, set_back.latest, set_back.went_back) == (10.0, at + 10 * SECOND, True)
+
+
+def test_a_clock_that_is_slewed_did_not_go_back() -> None:
+    at = good_collection().server.at
+    then = Moment(wall=at, ticks=0.0)
+    day = 86400.0
+    slow = Moment(wall=at + timedelta(seconds=day - CLOCK_TOLERANCE), ticks=day)
+    assert not elapsed(then, slow).went_back
+    assert elapsed(then, Moment(wall=slow.wall - SECOND, ticks=day)).went_back
+
+
+def test_ticks_go_on() -> None:
+    assert seconds_since_boot() <= seconds_since_boot()
+
+
+# --- rate
+
+
+def test_so_many_in_a_second_and_ten_seconds_worth_at_once() -> None:
+    rate = Rate(2.0)
+    assert sum(rate.allows(0.0) for _ in range(30)) == 20
+    assert sum(rate.allows(1.0) for _ in range(30)) == 2
+    assert not rate.allows(0.5), "a clock that goes back fills nothing"
+
+
+# --- memory
+
+
+def test_each_collection_has_a_file_of_its_own(tmp_path: Path) -> None:
+    memory, other = remembered(), parse_gun("registry.example.com/other")
+    folder = MemoryFolder(tmp_path / "seen")
+    assert folder.load(APP) is None
+    folder.remember(APP, memory)
+    folder.remember(other, memory)
+    assert folder.load(APP) == memory
+    assert len(list((tmp_path / "seen").glob("*.json"))) == 2
+    folder.forget(APP)
+    assert folder.load(APP) is None
+    assert folder.load(other) == memory
+
+
+def test_the_time_of_a_refresh_alone_is_written_now_and_then(tmp_path: Path) -> None:
+    memory, folder = remembered(), MemoryFolder(tmp_path)
+    assert memory.refreshed is not None
+    folder.remember(APP, memory)
+    for later, written in (
+        (RECORD_EVERY - SECOND, memory.refreshed),
+        (RECORD_EVERY, memory.refreshed + RECORD_EVERY),
+        (timedelta(0), memory.refreshed),
+    ):
+        folder.remember(APP, replace(memory, refreshed=memory.refreshed + later))
+        found = folder.load(APP)
+        assert found is not None
+        assert found.refreshed == written
+
+
+def test_a_newer_version_is_written_at_once(tmp_path: Path) -> None:
+    memory, folder = remembered(), MemoryFolder(tmp_path)
+    folder.remember(APP, memory)
+    newer = replace(memory.roles[TIMESTAMP], version=memory.roles[TIMESTAMP].version + 1)
+    folder.remember(APP, replace(memory, roles={**memory.roles, TIMESTAMP: newer}))
+    found = folder.load(APP)
+    assert found is not None
+    assert found.roles[TIMESTAMP].version == newer.version
+
+
+def test_another_root_of_trust_is_refused(tmp_path: Path) -> None:
+    memory, folder = remembered(), MemoryFolder(tmp_path)
+    folder.remember(APP, memory)
+    with pytest.raises(RootNotPinned):
+        folder.remember(APP, replace(memory, root_of_trust="ab" * 32))
+
+
+def test_a_long_name_has_a_file_too(tmp_path: Path) -> None:
+    folder = MemoryFolder(tmp_path)
+    first, second = (parse_gun(f"registry.example.com/{'a/' * 110}{end}") for end in "bc")
+    folder.remember(first, remembered())
+    assert folder.load(first) is not None
+    assert folder.load(second) is None
+
+
+# --- threads
+
+
+def test_a_job_that_fails_ends_no_thread() -> None:
+    workers, done = Workers(1, "test", waiting=5), threading.Event()
+    workers.submit(lambda: 1 / 0)
+    workers.submit(done.set)
+    assert done.wait(30)
+    workers.stop()
+
+
+def test_after_the_end_nothing_is_begun() -> None:
+    workers, begun, go = Workers(1, "test", waiting=5), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go.wait(30)
+
+    workers.submit(hold)
+    assert begun.wait(30)
+    never = threading.Event()
+    workers.submit(never.set)
+    workers.stop()
+    with pytest.raises(VerifierBusy):
+        workers.submit(never.set)
+    go.set()
+    assert not never.is_set()
+
+
+def test_a_rollback_is_known_after_a_restart(tmp_path: Path) -> None:
+    scene = good_collection()
+
+    def verdict() -> TrustError | None:
+        client = scene.newcomer()
+        local = LocalState(cache=client.cache, memory=MemoryFolder(tmp_path), pins=client.pins)
+        collection = client.collection()
+        collection._local = local
+        question = Question(gun=APP, tag="1.0", digest=None)
+        return collection.judge([question])[0].refusal
+
+    assert verdict() is None
+    scene.server.files = dict(scene.past.files)
+    assert isinstance(verdict(), VersionRollback)

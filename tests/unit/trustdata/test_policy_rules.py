@@ -1,0 +1,366 @@
+"""Which rules count, and what they add up to: names, digests, tags, modes, exemptions, aliases, a second collection."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from trustdata.errors import PolicyMalformed, PolicyRefused
+from trustdata.gun import GUN, parse_gun
+from trustdata.policy import Exemption, Policy, Rule, read_policy
+from trustdata.policy.exemption import joined
+from trustdata.policy.review import review
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+APP = parse_gun("registry.example.com/team/app")
+D = "sha256:" + "d" * 64
+E = "sha256:" + "e" * 64
+PIN = "sha256:" + "a" * 64
+OTHER = "key:" + "b" * 64
+
+
+def policy(text: str) -> Policy:
+    return read_policy(tomllib.loads(text), source="p")
+
+
+def rules(*bodies: str) -> Policy:
+    return policy("".join(f'[[rule]]\nmatch = "{APP}"\n{body}\n' for body in bodies))
+
+
+def signers_of(rule: Rule) -> set[str]:
+    return {name for each in rule.requirements for name in each.signers}
+
+
+def exempt(mode: str, until: str = "2027-01-01", more: str = "") -> str:
+    return f'mode = "{mode}"\nreason = "because"\nuntil = {until}\n{more}'
+
+
+# --- specificity
+
+
+@pytest.mark.parametrize(
+    ("tag", "digest", "signer"),
+    [
+        (None, None, "plain"),
+        ("1.0", None, "tagged"),
+        ("2.0", None, "plain"),
+        ("1.0", D, "of-digest"),
+        (None, D, "of-digest"),
+        ("rc-1", D, "of-both"),
+        ("rc-1", E, "plain"),
+    ],
+)
+def test_digests_before_tags_before_neither(tag: str | None, digest: str | None, signer: str) -> None:
+    found = rules(
+        'signers = ["plain"]',
+        'signers = ["tagged"]\ntags = ["1.*", "one"]',
+        f'signers = ["of-digest"]\ndigests = ["{D}"]',
+        f'signers = ["of-both"]\ndigests = ["{D}"]\ntags = ["rc-?"]',
+    )
+    assert signers_of(found.rule_for(APP, tag=tag, digest=digest, at=NOW)) == {signer}
+
+
+def test_the_name_decides_before_digest_and_tag() -> None:
+    found = policy(
+        f'[[rule]]\nmatch = "*"\ntags = ["*"]\ndigests = ["{D}"]\nmode = "deny"\n'
+        '[[rule]]\nmatch = "registry.example.com/team/*"'
+    )
+    assert found.rule_for(APP, tag="1.0", digest=D, at=NOW).mode == "enforce"
+    with pytest.raises(PolicyRefused, match="denies"):
+        found.rule_for(parse_gun("other.example.com/x"), tag="1.0", digest=D, at=NOW)
+
+
+# --- equally specific rules
+
+
+def test_equally_specific_rules_add_up() -> None:
+    first = f'signers = ["alice"]\npins = ["{PIN}"]\nmax_staleness = "2d"\nmax_life = "50d"\nserver = "https://s"'
+    second = f'signers = ["bob"]\npins = ["{PIN}", "{OTHER}"]\nmax_staleness = "1h"\nmax_life = "40d"'
+    for found in (rules(first, second), rules(second, first)):
+        rule = found.rule_for(APP, at=NOW)
+        assert signers_of(rule) == {"alice", "bob"}
+        assert {str(pin.pin) for pin in rule.sourced_pins()} == {PIN, OTHER}
+        assert {str(pin) for pin in rule.pins} == {PIN, OTHER}
+        assert rule.max_staleness == timedelta(hours=1)
+        assert rule.max_life is not None
+        assert rule.max_life.snapshot == timedelta(days=40)
+        assert rule.server == "https://s"
+        assert " and " in rule.source
+    assert len({each.source for each in rule.requirements}) == 2
+
+
+def test_a_rule_without_staleness_allows_none() -> None:
+    assert rules('max_staleness = "2d"', "").rule_for(APP, at=NOW).max_staleness is None
+    assert rules("", "").rule_for(APP, at=NOW).max_life is None
+
+
+@pytest.mark.parametrize(
+    ("modes", "counts"),
+    [
+        (("allow", "audit"), "audit"),
+        (("audit", "enforce"), "enforce"),
+        (("allow", "enforce"), "enforce"),
+        (("allow", "allow"), "allow"),
+    ],
+)
+def test_the_strictest_mode_counts(modes: tuple[str, str], counts: str) -> None:
+    bodies = [exempt(mode) if mode in {"allow", "audit"} else f'mode = "{mode}"' for mode in modes]
+    for ordered in (bodies, bodies[::-1]):
+        rule = rules(*ordered).rule_for(APP, at=NOW)
+        assert rule.mode == counts
+        assert (rule.exemption is None) == (counts == "enforce")
+
+
+def test_deny_wins() -> None:
+    with pytest.raises(PolicyRefused, match="denies"):
+        rules('mode = "deny"', exempt("allow"), "").rule_for(APP, at=NOW)
+
+
+def test_two_servers_are_a_refusal() -> None:
+    found = rules('server = "https://a"', 'server = "https://b"')
+    with pytest.raises(PolicyRefused, match="different servers: https://a, https://b"):
+        found.rule_for(APP, at=NOW)
+
+
+def test_pins_of_a_pattern_stay_those_of_a_pattern() -> None:
+    above = f'match = "registry.example.com/team/*"\npins = ["{OTHER}"]'
+    one = policy(f"[[rule]]\n{above}").rule_for(APP, at=NOW)
+    two = policy(f'[[rule]]\n{above}\n[[rule]]\n{above}\nsigners = ["alice"]').rule_for(APP, at=NOW)
+    assert [pin.of_pattern for rule in (one, two) for pin in rule.sourced_pins()] == [True, True, True]
+
+
+# --- exemptions
+
+
+@pytest.mark.parametrize(
+    ("until", "counts"),
+    [
+        ("2026-12-01", True),
+        ("2026-11-30", False),
+        ("2026-12-01T12:00:00Z", False),
+        ("2026-12-01T14:00:00+01:00", True),
+        ('"2026-12-01T12:00:01Z"', True),
+        ('"2026-12-01"', True),
+    ],
+)
+def test_when_an_exemption_ends(until: str, *, counts: bool) -> None:
+    assert rules(exempt("allow", until)).rule_for(APP, at=NOW).mode == ("allow" if counts else "enforce")
+
+
+def test_an_exemption_that_has_not_begun() -> None:
+    found = rules(exempt("audit", more="since = 2026-12-02"))
+    assert found.rule_for(APP, at=NOW).mode == "enforce"
+    assert found.rule_for(APP, at=NOW + timedelta(days=1)).mode == "audit"
+
+
+def test_what_has_run_out_hides_no_other_rule() -> None:
+    """Else an exempted digest would be judged by less than its name, once it is exempted no more."""
+    audited = exempt("audit", "2026-11-01", 'signers = ["bob"]')
+    found = policy(
+        f'[[rule]]\nmatch = "{APP}"\ndigests = ["{D}"]\n{exempt("allow", "2026-11-01")}\n'
+        f'[[rule]]\nmatch = "{APP}"\ntags = ["*"]\n{audited}\n'
+        f'[[rule]]\nmatch = "{APP}"\nsigners = ["alice"]\n'
+        '[[rule]]\nmatch = "*"\nsigners = ["nobody"]\n'
+    )
+    rule = found.rule_for(APP, tag="1.0", digest=D, at=NOW)
+    assert (rule.mode, signers_of(rule)) == ("enforce", {"alice", "bob"})
+    before = found.rule_for(APP, tag="1.0", digest=D, at=NOW - timedelta(days=60))
+    assert (before.mode, signers_of(before)) == ("allow", set())
+
+
+def test_reasons_are_joined_and_the_first_end_counts() -> None:
+    one = Exemption(reason="one", until=NOW + timedelta(days=9))
+    other = Exemption(reason="other", until=NOW + timedelta(days=3), break_glass=True)
+    both = joined([one, other])
+    assert str(both) == "break glass, until 2026-12-04T12:00:00Z: one; other"
+    assert joined([]) is None
+    assert joined([one]) is one
+
+
+# --- a second collection, and aliases
+
+
+def test_the_second_collection_is_that_of_the_name() -> None:
+    found = policy(
+        '[[rule]]\nmatch = "registry.example.com/*"\nmax_staleness = "1d"\n'
+        f'second = {{name = "vendor.example.com/x/*", signers = ["carol"], pins = ["{OTHER}"], server = "https://v"}}'
+    )
+    (second,) = found.rule_for(APP, at=NOW).seconds
+    assert (second.match, signers_of(second), second.server) == (
+        "vendor.example.com/x/team/app",
+        {"carol"},
+        "https://v",
+    )
+    assert second.max_staleness == timedelta(days=1)
+    assert [pin.of_pattern for pin in second.sourced_pins()] == [True]
+    whole = rules('second = {name = "vendor.example.com/app"}').rule_for(APP, at=NOW)
+    assert [each.match for each in whole.seconds] == ["vendor.example.com/app"]
+
+
+def test_every_second_collection_must_agree() -> None:
+    found = rules('second = {name = "v.example/a"}', 'second = {name = "w.example/a"}').rule_for(APP, at=NOW)
+    assert [each.match for each in found.seconds] == ["v.example/a", "w.example/a"]
+
+
+def test_an_alias() -> None:
+    found = policy(
+        '[[alias]]\nname = "m.example/hub/*"\ntrust = "docker.io/*"\n'
+        '[[alias]]\nname = "m.example/app"\ntrust = "registry.example.com/team/app"'
+    )
+    names = {
+        "m.example/hub/library/a": "docker.io/library/a",
+        "m.example/app": APP,
+        "m.example/other": "m.example/other",
+    }
+    assert {name: found.trust_name(parse_gun(name)) for name in names} == names
+
+
+ALIAS = '[[alias]]\nname = "%s"\ntrust = "%s"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("[[alias]]", "alias[0].name"),
+        ("alias = 3", ""),
+        ("alias = [3]", "alias[0]"),
+        (ALIAS % ("a.example/x", "b.example/*"), "alias[0].trust"),
+        (ALIAS % ("*", "b.example/*"), "alias[0].trust"),
+        (ALIAS % ("a.example/x", "*"), "alias[0].trust"),
+        (ALIAS % ("a.example/*", "a.example/y/*"), "alias[0].trust"),
+        (ALIAS % ("a.example/x", "a.example/x"), "alias[0].trust"),
+        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("a.example/*", "c.example/*"), "alias[1].name"),
+        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/x", "c.example/x"), "alias[0].trust"),
+        (ALIAS % ("a.example/x", "b.example/x") + ALIAS % ("b.example/*", "c.example/*"), "alias[0].trust"),
+        ("".join(ALIAS % (f"a.example/x{n}", f"b.example/x{n}") for n in range(1001)), "alias"),
+        ('[[rule]]\nmatch = "*"\naction = "deny"\nmode = "deny"', "rule[0].mode"),
+        ('[[rule]]\nmatch = "*"\nmode = 3', "rule[0].mode"),
+        ('[[rule]]\nmatch = "*"\naction = ["deny"]', "rule[0].action"),
+        ('[[rule]]\nmatch = "*"\ntags = []', "rule[0].tags"),
+        ('[[rule]]\nmatch = "*"\ntags = ["[ab]"]', "rule[0].tags"),
+        ('[[rule]]\nmatch = "*"\ndigests = ["d"]', "rule[0].digests"),
+        ('[[rule]]\nmatch = "*"\nmode = "allow"', "rule[0].reason"),
+        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = " "', "rule[0].reason"),
+        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"', "rule[0].until"),
+        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 2026-01-01T00:00:00', "rule[0].until"),
+        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = "soon"', "rule[0].until"),
+        ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"\nuntil = 3', "rule[0].until"),
+        ('[[rule]]\nmatch = "*"\nreason = "x"', "rule[0].reason"),
+        ('[[rule]]\nmatch = "*"\nmode = "deny"\nuntil = 2026-01-01', "rule[0].until"),
+        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="since = 2027-02-01"), "rule[0].since"),
+        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = 1"), "rule[0].break_glass"),
+        ('[[rule]]\nmatch = "*"\n' + exempt("audit", more="break_glass = true"), "rule[0].break_glass"),
+        ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = true"), "rule[0].until"),
+        (
+            '[[rule]]\nmatch = "*"\n'
+            + exempt("allow", "2026-12-08T00:00:01Z", "break_glass = true\nsince = 2026-12-01T00:00:00Z"),
+            "rule[0].until",
+        ),
+        ('[[rule]]\nmatch = "*"\nreleased = false', "rule[0].released"),
+        ('[[rule]]\nmatch = "*"\nreleased = "x"', "rule[0].released"),
+        ('[[rule]]\nmatch = "*"\nreleased = false\nsigners = ["a", "b"]\nthreshold = 1', "rule[0].threshold"),
+        ('[[rule]]\nmatch = "*"\nserver = ""', "rule[0].server"),
+        ('[[rule]]\nmatch = "*"\nserver = 3', "rule[0].server"),
+        ('[[rule]]\nmatch = "*"\nserver = "s.example"', "rule[0].server"),
+        ('[[rule]]\nmatch = "*"\nmax_staleness = "0d"', "rule[0].max_staleness"),
+        ('[[rule]]\nmatch = "*"\nmax_staleness = "long"', "rule[0].max_staleness"),
+        ('[[rule]]\nmatch = "*"\nmax_staleness = 3', "rule[0].max_staleness"),
+        ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nsecond = {name = "a.example/*"}', "rule[0].second.name"),
+        ('[[rule]]\nmatch = "a.example/*"\nsecond = {name = "b.example/x"}', "rule[0].second.name"),
+        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "*"}', "rule[0].second.name"),
+        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second"),
+        ('[[rule]]\nmatch = "a.example/x"\nsecond = "b.example/x"', "rule[0].second"),
+        ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", signers = ["A"]}', "rule[0].second"),
+    ],
+)
+def test_what_is_malformed_is_named_by_its_place(text: str, path: str) -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        policy(text)
+    assert caught.value.path == path
+
+
+def test_break_glass_of_seven_days() -> None:
+    body = exempt("allow", "2026-12-08T00:00:00Z", "break_glass = true\nsince = 2026-12-01T00:00:00Z")
+    exemption = rules(body).rule_for(APP, at=NOW).exemption
+    assert str(exemption) == "break glass, until 2026-12-08T00:00:00Z: because"
+
+
+def test_the_last_day_that_there_is() -> None:
+    assert rules(exempt("allow", "9999-12-31")).rule_for(APP, at=NOW).mode == "allow"
+
+
+# --- what its owner should know
+
+
+def notes(text: str) -> list[tuple[str, str]]:
+    return [(note.kind, note.rule) for note in review(policy(text), NOW)]
+
+
+def test_a_sound_policy_has_no_notes() -> None:
+    assert notes(f'[[rule]]\nmatch = "{APP}"\nsigners = ["alice"]\n[[rule]]\nmatch = "*"\nmode = "deny"') == []
+
+
+def test_rules_that_never_count() -> None:
+    name = f'[[rule]]\nmatch = "{APP}"\n'
+    assert notes(f"{name}{exempt('allow')}{name}") == [("never-counts", f"p, rule {APP} (rule 1)")]
+    assert notes(f'{name}{name}mode = "deny"') == [("never-counts", f"p, rule {APP} (rule 1)")]
+    kept = f'{name}tags = ["1"]\n{exempt("allow")}{name}tags = ["1", "2"]\nmode = "deny"'
+    assert notes(kept) == [("never-counts", f"p, rule {APP} (tags 1)")]
+    assert notes(f'{name}tags = ["1", "3"]\n{exempt("allow")}{name}tags = ["1", "2"]\nmode = "deny"') == []
+    every = f'{name}tags = ["3"]\n{exempt("allow")}{name}tags = ["*"]\nmode = "deny"'
+    assert notes(every) == [("never-counts", f"p, rule {APP} (tags 3)")]
+    # An allow rule with signers still asks for them.
+    assert notes(f"{name}{exempt('allow', more='signers = [' + chr(34) + 'a' + chr(34) + ']')}\n{name}") == []
+
+
+@pytest.mark.parametrize(
+    ("match", "alias", "hidden"),
+    [
+        ("m.example/x", "m.example/x", True),
+        ("m.example/x", "m.example/*", True),
+        ("m.example/x/*", "m.example/*", True),
+        ("m.example/*", "m.example/x", False),
+        ("m.example/*", "m.example/x/*", False),
+        ("*", "m.example/*", False),
+    ],
+)
+def test_rules_for_names_that_are_aliases(match: str, alias: str, *, hidden: bool) -> None:
+    trust = "t.example/*" if alias.endswith("*") else "t.example/x"
+    found = notes(f'[[rule]]\nmatch = "{match}"\n{ALIAS % (alias, trust)}')
+    assert found == ([("never-counts", f"p, rule {match}")] if hidden else [])
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (exempt("allow"), []),
+        (exempt("audit"), ["audit"]),
+        (exempt("allow", "2026-11-01"), ["run-out"]),
+        (exempt("allow", "2026-12-20"), ["runs-out"]),
+        (exempt("audit", more="since = 2026-12-05"), ["not-begun", "audit"]),
+        (exempt("allow", "2026-12-05", "since = 2026-12-01\nbreak_glass = true"), ["break-glass", "runs-out"]),
+    ],
+)
+def test_what_is_told_of_exemptions(body: str, kinds: list[str]) -> None:
+    found = review(policy(f'[[rule]]\nmatch = "a.example/pause"\n{body}'), NOW)
+    assert [note.kind for note in found] == kinds
+
+
+@pytest.mark.parametrize("match", [str(APP), "registry.example.com/*", "*"])
+def test_where_a_digest_alone_asks_for_less(match: str) -> None:
+    rule = f'[[rule]]\nmatch = "{match}"\n'
+    tagged = f'{rule}tags = ["prod-*"]\nsigners = ["alice"]\n'
+    assert [kind for kind, _ in notes(f"{tagged}{rule}")] == ["by-digest"]
+    assert notes(tagged) == []
+    assert notes(f'{tagged}{rule}signers = ["alice", "bob"]') == []
+    lenient = notes(f'{rule}tags = ["prod-*"]\n{rule}{exempt("audit")}')
+    assert [kind for kind, _ in lenient] == ["by-digest", "audit"]
+
+
+def test_rules_about_a_name() -> None:
+    found = policy('[[rule]]\nmatch = "*"\n[[rule]]\nmatch = "registry.example.com/*"\n[[rule]]\nmatch = "x.example/*"')
+    assert [rule.match for rule in found.about(GUN(APP))] == ["registry.example.com/*", "*"]
+    assert found.counting(parse_gun("y.example/z"), at=NOW)[0].match == "*"
