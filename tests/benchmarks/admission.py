@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.table import Row
-from tests.journeys.published import GUN, begin
 from tests.support.admission import pod, review, sent
 from tests.support.admission_program import Admission
 from tests.support.loaded_program import stop_loaders
+from tests.support.server_owner import Owner
 from tests.support.server_process import ServerProcess
+from trustserver.process.kernel_clock import now
 
+GUN: Final = "registry.example.com/team/app"
 _CONNECTIONS: Final = 4
 _REVIEWS: Final = 800
 _FIELDS: Final = 60
@@ -33,7 +35,7 @@ def rows(folder: Path) -> list[Row]:
     server.start()
     admission = Admission(folder / "admission", {GUN.partition("/")[0]: server.url})
     try:
-        begin(server)
+        _publish(server)
         admission.allow(f'match = "{GUN}"')
         root = server.get(f"/tuf/{GUN}/metadata/1.root.json")[1]
         admission.admin.knows(GUN, f"sha256:{hashlib.sha256(root).hexdigest()}")
@@ -50,6 +52,14 @@ def rows(folder: Path) -> list[Row]:
         Row(what="admission: CPU of a review", ours=spent, peer=1.0, unit="ms", wanted=1.0),
         Row(what="admission: reviews", ours=rate, peer=1000.0, unit="1/s", wanted=1.0, more_is_better=True),
     ]
+
+
+def _publish(server: ServerProcess) -> None:
+    owner = Owner(now())
+    owner.tags = {"1.0": "ab" * 32}
+    server.learn_keys(owner, GUN)
+    status, body = server.publish(GUN, owner.first_upload())
+    assert status == 200, body
 
 
 def _review() -> bytes:
