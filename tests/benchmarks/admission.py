@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks import cpu
 from tests.benchmarks.table import Row
-from tests.support.admission import pod, review, sent
+from tests.support.admission import Object, pod, review, sent
 from tests.support.admission_program import Admission
 from tests.support.loaded_program import stop_loaders
 from tests.support.server_owner import Owner
@@ -64,7 +64,7 @@ def _publish(server: ServerProcess) -> None:
 
 def _review() -> bytes:
     thing = pod(f"{GUN}:1.0")
-    fields = {f"f:field{number}": {".": {}, "f:image": {}, "f:name": {}} for number in range(_FIELDS)}
+    fields: Object = {f"f:field{number}": {".": {}, "f:image": {}, "f:name": {}} for number in range(_FIELDS)}
     thing["metadata"]["managedFields"] = [{"manager": "kubectl", "fieldsV1": {"f:spec": fields}}]
     return sent(review(thing))
 
