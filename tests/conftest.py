@@ -27,6 +27,7 @@ MEMBERS = {
         "peers/test_docker_plugin.py",
         "peers/test_engine_pull.py",
         "peers/test_guide_with_the_engine.py",
+        "peers/test_hook_proxy_clients.py",
         "peers/test_life_of_a_collection.py",
     ),
     NOTARY_SERVER: ("peers/test_guide_to_migration.py", "peers/test_migration.py"),

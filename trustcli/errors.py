@@ -22,6 +22,7 @@ TrustError
 ├── FileExposed              the user: others may change a file that decides what is trusted
 ├── SettingsUnusable         the user: a settings file, variable or option cannot be used
 ├── HookRequestMalformed     the container runtime: a request that the hook cannot judge
+├── ReviewMalformed          whoever calls the admission webhook: no review, or one that cannot be judged
 ├── HookNotInstalled         a hook could not be installed
 ├── VerdictTooLate           a hook had no verdict when its time ended
 ├── VerifierBusy             a resident hook has too much to do
@@ -279,6 +280,17 @@ class HookRequestMalformed(TrustError):
 
     def __str__(self) -> str:
         return f"{self.beginning}: {shown(self.place)} {shown(self.reason, 300)}"
+
+
+class ReviewMalformed(TrustError):
+    """The admission webhook got no AdmissionReview, or one that it cannot judge. `place`: a member of the review."""
+
+    code: ClassVar[str] = "review-malformed"
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the review cannot be judged: {shown(self.place, 300)} {shown(self.reason, 300)}"
 
 
 class HookNotInstalled(TrustError):

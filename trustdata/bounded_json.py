@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trustdata.json_bounds import count_values
-from trustdata.limits import MAX_ANSWER_VALUES
+from trustdata.limits import MAX_ANSWER_VALUES, MAX_DEPTH
 
 _Pairs = list[tuple[str, Any]]
 
@@ -20,14 +20,16 @@ def loads(
     raw: bytes,
     *,
     values: int = MAX_ANSWER_VALUES,
+    depth: int = MAX_DEPTH,
     encoding: str = "utf-8-sig",
     pairs: Callable[[_Pairs], Any] | None = None,
 ) -> Any:
     """Parse a document whose values and nesting are counted first, as `json_bounds` counts them.
 
-    `values`: the highest number of values. `encoding`: UTF-8, by default with or without a byte order mark; other
-    encodings are refused, in which the bytes of a quote may be those of another character. `pairs`: makes an object.
+    `values`: the highest number of values. `depth`: the highest number of levels. `encoding`: UTF-8, by default with
+    or without a byte order mark; other encodings are refused, in which the bytes of a quote may be those of another
+    character. `pairs`: makes an object.
     Raises: ValueError, for whatever is wrong.
     """
-    count_values(raw, most=values)
+    count_values(raw, most=values, depth=depth)
     return json.loads(raw.decode(encoding), object_pairs_hook=pairs)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     access,
+    admission,
     beside_nginx,
     common_pots,
     cpu,
@@ -61,6 +62,7 @@ def main() -> int:
         rows += access.rows(folder / "access")
         rows += guessing.rows(folder / "guessing")
         rows += resident.rows()
+        rows += admission.rows(folder / "admission")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):
             notes.append(f"trust verify and trust inspect: not measured: {docker}")

@@ -1,4 +1,4 @@
-"""The alerts of docs/deploy as Prometheus reads them, about the metrics that the server really has."""
+"""The alerts of docs/deploy as Prometheus reads them, about the metrics that the programs really have."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import yaml
 from tests.support.programs import program
 from tests.support.proxies import DEPLOY
 from tests.support.server_site import Site
+from trustcli.hooks.kubernetes.measures import Measures
 
 ALERTS = DEPLOY / "alerts.yml"
 DAY = 86_400
@@ -35,8 +36,19 @@ HEALTHY = {
     'trust_server_publishes_total{instance="a",outcome="stored"}': "0+600x120",
     'trust_server_publishes_total{instance="a",outcome="revision-moved"}': "0+600x120",
     'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+50x120",
+    'up{job="trust-admission",instance="b"}': "1x120",
+    'up{job="trust-admission",instance="c"}': "1x80 0x40",
+    'trust_admission_reviews_total{instance="b",path="/validate",outcome="allowed"}': "0+60x120",
+    'trust_admission_reviews_total{instance="b",path="/validate",outcome="refused"}': "0+2x120",
+    'trust_admission_reviews_total{instance="b",path="/validate",outcome="failed"}': "2x120",
+    'trust_admission_images_total{instance="b",outcome="allowed"}': "0+60x120",
+    'trust_admission_images_total{instance="b",outcome="watched"}': "0+60x120",
+    'trust_admission_images_total{instance="b",outcome="not-signed"}': "0+2x120",
+    'trust_admission_images_total{instance="b",outcome="verdict-too-late"}': "1x120",
+    'trust_admission_stale_images_total{instance="b"}': "4x120",
+    'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{30 * DAY}x120",
 }
-"""Series of a server that is well, with a value each minute for two hours."""
+"""Series of programs that are well, with a value each minute for two hours."""
 FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustServerDown": {'up{job="trust-server",instance="a"}': "1x80 0x40"},
     "TrustServerRefusesWrites": {'trust_server_writes_refused{instance="a"}': "0x80 1x40"},
@@ -51,12 +63,19 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     },
     "TrustServerSlow": {'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+98x120"},
     "TrustServerRefusesUploads": {'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+70x120"},
+    "TrustAdmissionDown": {'up{job="trust-admission",instance="b"}': "1x80 0x40"},
+    "TrustAdmissionFails": {'trust_admission_reviews_total{instance="b",path="/validate",outcome="failed"}': "2+1x120"},
+    "TrustAdmissionLate": {'trust_admission_images_total{instance="b",outcome="verdict-too-late"}': "1+1x120"},
+    "TrustAdmissionStale": {'trust_admission_stale_images_total{instance="b"}': "4+1x120"},
+    "TrustAdmissionRefuses": {'trust_admission_images_total{instance="b",outcome="not-signed"}': "0+6x120"},
+    "TrustAdmissionCertificateRunsOut": {
+        'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{13 * DAY}x120"
+    },
 }
 
 
 def rules() -> list[dict[str, Any]]:
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    return list(group["rules"])
+    return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
 
 def promtool(*arguments: str) -> None:
@@ -67,9 +86,9 @@ def promtool(*arguments: str) -> None:
 def test_each_alert_asks_for_metrics_and_labels_that_there_are() -> None:
     site = Site()
     site.begin()
-    page = site.get("/metrics").text
+    page = site.get("/metrics").text + Measures().text().decode()
     for rule in rules():
-        for name, label in re.findall(r"\b(trust_server_\w+)(?:\{(\w+))?", rule["expr"]):
+        for name, label in re.findall(r"\b(trust_(?:server|admission)_\w+)(?:\{(\w+))?", rule["expr"]):
             base = re.sub("_(bucket|total)$", "", name)
             assert re.search(rf"^# TYPE {base}(_total)? ", page, re.MULTILINE), rule["alert"]
             assert not label or re.search(rf"^{name}{{.*\b{label}=", page, re.MULTILINE) or label == "outcome"

@@ -17,8 +17,10 @@ CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
+KUBERNETES: Final = "docs/guides/kubernetes.md"
 LOCK_FILE: Final = "docs/reference/lock-file.md"
 MIGRATE: Final = "docs/guides/migrate.md"
+PROXY: Final = "docs/guides/proxy.md"
 OPERATE: Final = "docs/guides/operate-server.md"
 RESTORED: Final = "docs/guides/restored-backup.md"
 ROTATE: Final = "docs/guides/rotate-and-recover.md"
@@ -215,6 +217,20 @@ FINGERPRINT=$(trust pins | awk '$1 == "{_APP}" {{print $2}}')
 """
 
 
+_BEHIND_A_PROXY: Final = f"""\
+mkdir -p /etc/content-trust
+cat > /etc/content-trust/trust.toml <<'END'
+{files(PROXY, "toml")[0]}END
+cat > /etc/content-trust/trust-policy.toml <<'END'
+{files(PROXY, "toml")[1]}END
+python3 make-image.py layout-unsigned unsigned
+skopeo copy --quiet --dest-tls-verify=false oci:layout-unsigned docker://{_APP}:unsigned
+trust init {_APP} --no-recovery-key
+trust sign {_APP}:1.0
+FINGERPRINT=$(trust pins | awk '$1 == "{_APP}" {{print $2}}')
+"""
+
+
 _OLD_NOTARY: Final = """\
 trust-server serve --self-signed > server.log 2>&1 & SERVER=$!
 curl -s --retry 20 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
@@ -294,6 +310,7 @@ STORIES: Final = {
         environ=SECRETS,
     ),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
+    "kubernetes": Story(parts=(replace(_tutorial(2, 5, compared=False), before=_PATH), Part(guide=KUBERNETES))),
     "clock-jump": Story(
         parts=(
             _SERVER_AND_REGISTRY,
@@ -324,6 +341,21 @@ STORIES: Final = {
         environ=SECRETS,
     ),
     "containerd": _containerd(programs="root/opt/content-trust", path="/opt/content-trust/bin"),
+    "proxy": Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=PROXY, before=_OWN_HOME + _BEHIND_A_PROXY)),
+        there={
+            "sha256:HEX": "$FINGERPRINT",
+            "https://registry.example.com": "http://127.0.0.1:5000",
+            "registry.example.com/team": "127.0.0.1:5000/demo",
+            "registry.example.com": "127.0.0.1:5000",
+            "team/app": "demo/app",
+            "127.0.0.1:5443": "127.0.0.1:4444",
+            "/etc/content-trust": f"{ROOT}/etc/content-trust",
+            "/var/lib/content-trust": f"{ROOT}/var/lib/content-trust",
+            **_SERVER_OF_THE_GUIDES,
+        },
+        environ=SECRETS,
+    ),
     "agent": Story(
         parts=(_SERVER_AND_REGISTRY, Part(guide=AGENT, before=_OWN_HOME + _WITH_AN_AGENT)),
         there={

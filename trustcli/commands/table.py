@@ -55,7 +55,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
     "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
     "policy": CommandEntry("trustcli.commands.policy", "Look a policy over, and read the policies of others."),
-    "hook": CommandEntry("trustcli.commands.hook", "Put a pull-time hook in place."),
+    "hook": CommandEntry("trustcli.commands.hook.command", "Put a pull-time hook in place, or be one."),
     "agent": CommandEntry("trustcli.commands.agent", "Answer hooks and `trust verify` of a node from memory."),
     "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": CommandEntry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),

@@ -210,7 +210,44 @@ TRUST: Final = Words(
             }
         ),
         "hook": Words(
-            below={"containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER})},
+            below={
+                "admission": Words(
+                    options={
+                        "--listen": FREE,
+                        "--policy": FILE,
+                        "--refresh": FREE,
+                        "--tls-cert": FILE,
+                        "--tls-key": FILE,
+                        "--self-signed": FLAG,
+                        "--dns-name": FREE,
+                        "--namespace-policy": FREE,
+                        "--mutate-templates": FLAG,
+                        "--require-digests": FLAG,
+                        "--config": FILE,
+                        "--state": FOLDER,
+                    }
+                ),
+                "containerd": Words(options={"--bin-dir": FOLDER, "--config": FILE, "--state": FOLDER}),
+                "proxy": Words(
+                    options={
+                        "--listen": FREE,
+                        "--upstream": FREE,
+                        "--registry": FREE,
+                        "--policy": FILE,
+                        "--refresh": FREE,
+                        "--tls-cert": FILE,
+                        "--tls-key": FILE,
+                        "--insecure-http": FLAG,
+                        "--blobs": ("stream", "redirect"),
+                        "--referrers": FLAG,
+                        "--allow-push": FLAG,
+                        "--config": FILE,
+                        "--state": FOLDER,
+                        "--address": FREE,
+                    },
+                    arguments=(("config", "docker", "containerd", "podman", "crio"),),
+                ),
+            },
         ),
         "agent": Words(
             options={

@@ -290,6 +290,10 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=USAGE,
         advice=_template("let containerd call the hook, through the file that trust hook containerd wrote"),
     ),
+    cli_errors.ReviewMalformed: Row(
+        status=USAGE,
+        advice=_template("let the API server call the webhook, with the rules of docs/deploy/kubernetes"),
+    ),
     # 3: there is nothing signed
     errors.NoTrustData: Row(
         status=NOT_SIGNED,

@@ -7,48 +7,29 @@ Bounds: bytes of body (decoded), bytes and time of the whole exchange, number an
 from __future__ import annotations
 
 import logging
-import select
 import socket
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPResponse, parse_headers
-from typing import TYPE_CHECKING
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 
 from trustcli.errors import RemoteMisbehaved
+from trustcli.http.answer_head import FinalResponse, closed_while_idle, declared_length
+from trustcli.http.dialing import USER_AGENT, Dialer, Dialled, proxy_authorization
 from trustcli.http.errors import proxy_refused, transport_failure
 from trustcli.http.messages import MAX_ERROR_BODY, Origin, Response, is_success
 from trustcli.http.network import Network
-from trustcli.http.proxies import Proxy, is_loopback, proxy_for
+from trustcli.http.proxies import Proxy
 from trustcli.http.time_budget import BudgetedSocket, ExchangeBudget, TooManyBytes
 from trustdata.errors import (
     TooLarge,
     TrustError,
 )
 
-if TYPE_CHECKING:
-    import ssl
-
 _log = logging.getLogger(__name__)
-_LENGTH_DIGITS = 18
-_USER_AGENT = "content-trust"
 
 Dial = Callable[[float], socket.socket]
 """A function that opens a connected socket within this many seconds. Raises: OSError."""
 EachLine = Callable[[bytes], None]
-
-
-class _FinalResponse(HTTPResponse):
-    """An answer without those that only announce it (RFC 9110, 15.2): http.client itself skips 100 and no other.
-
-    How many there may be is bounded by the bytes and the time of the exchange.
-    """
-
-    def _read_status(self) -> tuple[str, int, str]:
-        version, status, reason = super()._read_status()  # type: ignore[misc]
-        while HTTPStatus.CONTINUE < status < HTTPStatus.OK and status != HTTPStatus.SWITCHING_PROTOCOLS:
-            parse_headers(self.fp)
-            version, status, reason = super()._read_status()  # type: ignore[misc]
-        return version, status, reason
 
 
 class HttpConnection:
@@ -63,18 +44,26 @@ class HttpConnection:
         self._network = network
         self._timeouts = network.timeouts
         self._budget = ExchangeBudget(network.clock, step=network.timeouts.read)
-        self._dial = dial or self._dial_origin
+        seconds = self._timeouts.connect
         self._proxy: Proxy | None = None
+        self._dial: Callable[[], Dialled]
         if dial is None:
-            self._proxy = proxy_for(origin.scheme, origin.host, origin.port, network.environ)
-        self._context: ssl.SSLContext | None = None
-        self._certificate: bytes | None = None
+            dialer = Dialer(origin, network)
+            self._proxy = dialer.proxy
+            self._dial = lambda: dialer.dial(seconds, self._budget, self._named_by)
+        else:
+            self._dial = lambda: Dialled(sock=dial(seconds))
+        self._dialled: Dialled | None = None
+        """How the connection was opened, if it is."""
         self._answered = False
         """Whether an answer has come over the open connection."""
         self._connection: HTTPConnection | None = None
         self._named_by: Origin | None = None
-        self._peer = self._own = ""
-        """The addresses of the two ends of a direct connection; empty through a proxy."""
+
+    @property
+    def _certificate(self) -> bytes | None:
+        """The server's certificate (DER), if its handshake is done."""
+        return self._dialled.certificate if self._dialled else None
 
     def close(self) -> None:
         """Close the connection; the next exchange opens it again."""
@@ -168,7 +157,7 @@ class HttpConnection:
     # --- sending
 
     def _respond(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
-        if self._connection is not None and _closed_while_idle(self._connection):
+        if self._connection is not None and closed_while_idle(self._connection.sock):
             self.close()
         reused = self._connection is not None
         try:
@@ -182,11 +171,12 @@ class HttpConnection:
 
     def _send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> HTTPResponse:
         connection = self._connection = self._connection or self._open()
-        self._check_address(self._peer)
-        every = {"Host": self.origin.netloc, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
+        if self._dialled is not None:
+            self._dialled.check_address(self.origin, self._named_by)
+        every = {"Host": self.origin.netloc, "User-Agent": USER_AGENT, "Accept-Encoding": "identity", **headers}
         if self._proxy and self.origin.scheme == "http":
             target = f"{self.origin}{target}"
-            every |= _proxy_authorization(self._proxy)
+            every |= proxy_authorization(self._proxy)
         try:
             connection.request(method, target, body=body, headers=every)
         except (BrokenPipeError, ConnectionResetError):
@@ -200,86 +190,20 @@ class HttpConnection:
     # --- opening
 
     def _open(self) -> HTTPConnection:
-        self._certificate, self._answered = None, False
+        self._dialled, self._answered = None, False
         connection = HTTPConnection(self.origin.host, self.origin.port)
-        connection.response_class = _FinalResponse
+        connection.response_class = FinalResponse
         connection.auto_open = 0  # an unguarded connection must not be opened behind our back
-        connection.sock = BudgetedSocket(self._dial(self._timeouts.connect), self._budget)
+        self._dialled = self._dial()
+        connection.sock = BudgetedSocket(self._dialled.sock, self._budget)
         return connection
-
-    def _dial_origin(self, seconds: float) -> socket.socket:
-        secure = self.origin.scheme == "https"
-        if secure and self._context is None:
-            self._context = self._network.authorities.context_for(self.origin)
-        self._peer = self._own = ""
-        if self._proxy:
-            sock = socket.create_connection((self._proxy.host, self._proxy.port), timeout=seconds)
-        else:
-            sock = self._connect(seconds)
-        try:
-            if not self._proxy:
-                self._own, self._peer = sock.getsockname()[0], sock.getpeername()[0]
-                self._check_address(self._peer)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if not secure or self._context is None:
-                return sock
-            if self._proxy:
-                self._ask_for_tunnel(sock, self._proxy)
-            sock.settimeout(min(seconds, self._budget.next_step()))  # of the whole handshake
-            protected = self._context.wrap_socket(sock, server_hostname=self.origin.host)
-        except BaseException:
-            sock.close()
-            raise
-        self._certificate = protected.getpeercert(binary_form=True)
-        return protected
-
-    def _connect(self, seconds: float) -> socket.socket:
-        """Return a connected socket. Where a server elsewhere has named the place, judge each address before."""
-        host, port = self.origin.host, self.origin.port
-        if self._named_by is None:
-            return socket.create_connection((host, port), timeout=seconds)
-        found = dict.fromkeys(str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        for address in found:
-            self._check_address(address)
-        failure: OSError | None = None
-        for address in found:
-            try:
-                return socket.create_connection((address, port), timeout=seconds)
-            except OSError as error:
-                failure = error
-        raise failure or OSError("the name has no address")
-
-    def _check_address(self, address: str) -> None:
-        """Refuse an address of this machine if a server elsewhere has sent us there. Raises: RemoteMisbehaved."""
-        if self._named_by is None or not address:
-            return
-        from trustcli.http.this_machine import is_this_machine  # only where a server sends us elsewhere
-
-        if is_this_machine(address) or address == self._own:
-            reason = f"it sends us to {self.origin}, which is {address}, on this machine"
-            raise RemoteMisbehaved(remote=str(self._named_by), reason=reason)
-
-    def _ask_for_tunnel(self, sock: socket.socket, proxy: Proxy) -> None:
-        connection = HTTPConnection(proxy.host, proxy.port)
-        connection.sock = guarded = BudgetedSocket(sock, self._budget)
-        place = self.origin.host_port  # with the brackets of IPv6, which http.client's own tunnel leaves out
-        headers = {"Host": place, "User-Agent": _USER_AGENT, **_proxy_authorization(proxy)}
-        connection.request("CONNECT", place, headers=headers)
-        # Not connection.getresponse(): it takes an answer without a length for the last one, and closes.
-        response = _FinalResponse(guarded, method="CONNECT")  # type: ignore[arg-type]
-        try:
-            response.begin()
-        finally:
-            response.close()
-        if not is_success(response.status):
-            raise proxy_refused(self.origin, proxy, response.status)
 
     # --- reading
 
     def _read(self, response: HTTPResponse, limit: int) -> Response:
         success = is_success(response.status)
         bound = limit if success else MAX_ERROR_BODY
-        declared = self._declared_length(response)
+        declared = declared_length(response, self.origin)
         if success and declared is not None and declared > bound:
             raise TooLarge(what=f"an answer of {self.origin}", limit=bound)
         try:
@@ -295,8 +219,7 @@ class HttpConnection:
         return self._response(response, self._decoded(response, raw, bound))
 
     def _response(self, received: HTTPResponse, body: bytes) -> Response:
-        # The ends differ in 127.0.0.0/8: from 127.0.0.1 to 127.0.1.1, where Debian has the machine's own name.
-        here = self._peer != "" and (self._peer == self._own or is_loopback(self._peer.removeprefix("::ffff:")))
+        here = self._dialled is not None and self._dialled.from_here
         return Response(status=received.status, headers=tuple(received.getheaders()), body=body, from_here=here)
 
     def _read_lines(self, response: HTTPResponse, longest: int, each_line: EachLine) -> None:
@@ -311,15 +234,6 @@ class HttpConnection:
             if len(line) > longest:
                 raise TooLarge(what=f"a line of an answer of {self.origin}", limit=longest)
             each_line(line)
-
-    def _declared_length(self, response: HTTPResponse) -> int | None:
-        values = set(response.msg.get_all("Content-Length") or ())
-        if not values or response.chunked or response.status in {204, 304}:
-            return None
-        value = values.pop()
-        if values or not (value.isascii() and value.isdigit() and len(value) <= _LENGTH_DIGITS):
-            raise self._misbehaved("Content-Length is not one number")
-        return int(value)
 
     def _decoded(self, response: HTTPResponse, raw: bytes, bound: int) -> bytes:
         coding = (response.getheader("Content-Encoding") or "identity").strip().lower()
@@ -352,17 +266,3 @@ def _without_query(target: str) -> str:
 
 def _most(limit: int) -> int:
     return max(limit, MAX_ERROR_BODY)
-
-
-def _proxy_authorization(proxy: Proxy) -> dict[str, str]:
-    return {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-
-
-def _closed_while_idle(connection: HTTPConnection) -> bool:
-    """Return whether an idle connection has something to read: its end, or bytes that were not asked for."""
-    poll = select.poll()
-    try:
-        poll.register(connection.sock.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
-    except (OSError, ValueError, AttributeError):
-        return True

@@ -74,8 +74,11 @@ class CertificateAuthorities:
         self._by_host = by_host
         self._docker_certs = docker_certs
 
-    def context_for(self, origin: Origin) -> ssl.SSLContext:
-        """Return a context that verifies certificate and host name. Raises: SettingsUnusable (a file without one)."""
+    def context_for(self, origin: Origin, *, show: bool = True) -> ssl.SSLContext:
+        """Return a context that verifies certificate and host name.
+
+        `show`: whether a client certificate of this machine is shown. Raises: SettingsUnusable (a file without one).
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         # A certificate that the user names is an anchor, even if it is a server's own and not a CA's.
@@ -86,7 +89,8 @@ class CertificateAuthorities:
                 context.load_default_certs()
             for file in place.files:
                 _load(context, file)
-        self._of_host(origin).show(context)
+        if show:
+            self._of_host(origin).show(context)
         return context
 
     def places(self, origin: Origin) -> tuple[str, ...]:

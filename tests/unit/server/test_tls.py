@@ -10,9 +10,10 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
+from keys.self_signed import LEAF_LIFETIME
 from tests.support.server_owner import NOW
 from trustserver.errors import StartRefused
-from trustserver.process.self_signed import LEAF_LIFETIME, self_signed_files
+from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
 
 

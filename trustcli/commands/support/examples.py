@@ -72,6 +72,14 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust hook containerd --bin-dir /opt/containerd/image-verifier/bin",
         "trust hook containerd --bin-dir /opt/verifier --config /etc/trust/verifier.toml --state /var/lib/trust",
     ),
+    "hook admission": (
+        "trust hook admission --listen 127.0.0.1:8443 --self-signed --policy policy.toml",
+        "trust hook admission --listen 0.0.0.0:8443 --tls-cert tls.crt --tls-key tls.key --policy policy.toml",
+    ),
+    "hook proxy": (
+        "trust hook proxy --listen 127.0.0.1:5443 --upstream https://registry.example.com --policy trust-policy.toml",
+        "trust hook proxy config podman --address https://proxy.example.com --registry registry.example.com",
+    ),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}@sha256:{'ab' * 32}"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),

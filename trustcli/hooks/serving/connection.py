@@ -93,6 +93,11 @@ class ClientConnection:
                 self._idle = False
                 deadline = time.monotonic() + self._limits.head_seconds
             self._received += data
+            if not self._received[:1].isalpha():
+                # Engines try TLS first: a handshake has no line end, and would be waited for.
+                raise RequestRefused(
+                    400, "this is no HTTP; a client that wants TLS must be told that there is none here"
+                )
         self._idle = False
         end += len(END)
         if end > self._limits.head:

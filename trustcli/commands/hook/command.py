@@ -1,4 +1,4 @@
-"""`trust hook`: install a pull-time hook."""
+"""`trust hook`: install a pull-time hook, or be one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from trustcli.commands.hook.admission import admission
+from trustcli.commands.hook.proxy import proxy
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import HookNotInstalled
@@ -35,7 +37,11 @@ _MARGIN = 2
 
 @app.callback()
 def _group() -> None:
-    """Put a pull-time hook in place."""
+    """Put a pull-time hook in place, or be one."""
+
+
+app.command("admission")(admission)
+app.command("proxy")(proxy)
 
 
 @app.command("containerd")

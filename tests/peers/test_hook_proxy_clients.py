@@ -1,0 +1,220 @@
+"""The proxy with the programs that pull: skopeo, podman, Docker's engine; containerd restated.
+
+Each client configuration that `trust hook proxy config` prints is tried with an unsigned tag, which the registry would
+hand out: nobody gets it. Beside it stands the form that people use for mirrors, which does hand it out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.containerd_hosts import resolve
+from tests.support.docker_engine import UnpackedDocker
+from tests.support.images import BuiltImage
+from tests.support.programs import RunningProgram, program
+from tests.support.proxy_program import ProxyProgram, proxy_running
+from tests.support.stage import People, Put
+from tests.support.trust_program import TrustUser
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+
+@pytest.fixture
+def image(owner: TrustUser, gun: str, put: Put) -> BuiltImage:
+    """An index for this machine, signed as 1.0; the tag `unsigned` lies beside it in the registry."""
+    made = put("1.0", text="signed", index=True)
+    put("unsigned", text="unsigned")
+    owner.run("init", gun, "--no-recovery-key")
+    owner.run("sign", f"{gun}:1.0")
+    return made
+
+
+@pytest.fixture
+def operator(gun: str, image: BuiltImage, owner: TrustUser, people: People) -> TrustUser:
+    found = people("operator")
+    found.knows(gun, owner.pin_of(gun))
+    return found
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, operator: TrustUser, shared_registry: RunningProgram) -> Iterator[ProxyProgram]:
+    home, server = operator.home, operator.environ["TRUST_SERVER"]
+    with proxy_running(tmp_path / "proxy", shared_registry.netloc, home=home, server=server) as running:
+        yield running
+
+
+def configuration(operator: TrustUser, client: str, proxy: ProxyProgram, gun: str) -> str:
+    """What `trust hook proxy config` prints."""
+    address, registry = f"http://{proxy.netloc}", gun.partition("/")[0]
+    return operator.run("hook", "proxy", "config", client, "--address", address, "--registry", registry).stdout
+
+
+def refused(done: subprocess.CompletedProcess[str], gun: str, tag: str) -> None:
+    assert done.returncode != 0, done.stdout
+    assert f"{gun}:{tag} is not signed" in done.stderr, done.stderr
+
+
+def by_its_own_name(proxy: ProxyProgram, gun: str) -> str:
+    return f"{proxy.netloc}/{gun.partition('/')[2]}"
+
+
+# --- skopeo and podman, which read registries.conf
+
+
+class Containers:
+    """skopeo and podman with one registries.conf, and folders of their own."""
+
+    def __init__(self, folder: Path, conf: str) -> None:
+        folder.mkdir()
+        (folder / "registries.conf").write_text(conf)
+        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        self._folder = folder
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "XDG_RUNTIME_DIR": str(folder),
+            "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
+            "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
+        }
+        (folder / "storage.conf").write_text(
+            f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+        )
+
+    def skopeo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        files = (
+            "--policy",
+            str(self._folder / "policy.json"),
+            "--registries-conf",
+            str(self._folder / "registries.conf"),
+        )
+        return self._run("skopeo", *files, *arguments)
+
+    def copied(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Copy an image into an empty folder."""
+        target = self._folder / "copied"
+        shutil.rmtree(target, ignore_errors=True)
+        return self.skopeo("copy", *options, f"docker://{image}", f"dir:{target}")
+
+    def podman_pull(self, image: str) -> subprocess.CompletedProcess[str]:
+        return self._run("podman", "pull", "--signature-policy", str(self._folder / "policy.json"), image)
+
+    def podman(self, *arguments: str) -> str:
+        done = self._run("podman", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program(name), *arguments], env=self._environ, capture_output=True, text=True, check=False, timeout=120
+        )
+
+
+@pytest.fixture
+def containers(tmp_path: Path, operator: TrustUser, proxy: ProxyProgram, gun: str) -> Containers:
+    assert configuration(operator, "crio", proxy, gun) == configuration(operator, "podman", proxy, gun)
+    return Containers(tmp_path / "containers", configuration(operator, "podman", proxy, gun))
+
+
+def test_skopeo(containers: Containers, proxy: ProxyProgram, gun: str, image: BuiltImage, put: Put) -> None:
+    for options in ((), ("--all",)):
+        done = containers.copied(f"{gun}:1.0", *options)
+        assert done.returncode == 0, done.stderr
+        assert containers.copied(f"{gun}@{image.digest}", *options).returncode == 0
+    refused(containers.copied(f"{gun}:unsigned"), gun, "unsigned")
+    moved = put("1.0", text="moved")
+    done = containers.copied(f"{gun}@{moved.digest}")
+    assert done.returncode != 0
+    assert "is not signed" in done.stderr
+    done = containers.copied(f"{gun}:1.0", "--all")
+    assert done.returncode == 0, "the signed one, wherever the tag points in the registry"
+    listed = containers.skopeo("list-tags", "--tls-verify=false", f"docker://{by_its_own_name(proxy, gun)}")
+    assert '"1.0"' in listed.stdout
+    assert "unsigned" not in listed.stdout
+
+
+def test_skopeo_pushes_nothing(containers: Containers, proxy: ProxyProgram, gun: str, image: BuiltImage) -> None:
+    """registries.conf is about pulls: what is pushed goes to the registry that the name has."""
+    target = f"docker://{by_its_own_name(proxy, gun)}:new"
+    done = containers.skopeo("copy", "--dest-tls-verify=false", image.source, target)
+    assert done.returncode != 0
+    assert "nothing is pushed through this proxy" in done.stderr
+
+
+def test_podman(containers: Containers, gun: str, image: BuiltImage) -> None:
+    done = containers.podman_pull(f"{gun}:1.0")
+    assert done.returncode == 0, done.stderr
+    assert image.digest in containers.podman("images", "--digests", "--format", "{{.Digest}}")
+    refused(containers.podman_pull(f"{gun}:unsigned"), gun, "unsigned")
+
+
+def test_a_mirror_in_registries_conf_would_be_open(tmp_path: Path, proxy: ProxyProgram, gun: str) -> None:
+    registry = gun.partition("/")[0]
+    conf = f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n'
+    conf += f'[[registry.mirror]]\nlocation = "{proxy.netloc}"\ninsecure = true\n'
+    assert Containers(tmp_path / "open", conf).copied(f"{gun}:unsigned").returncode == 0
+
+
+# --- containerd
+
+
+def test_containerd(operator: TrustUser, proxy: ProxyProgram, gun: str, image: BuiltImage, put: Put) -> None:
+    registry, _, repository = gun.partition("/")
+    hosts = configuration(operator, "containerd", proxy, gun)
+
+    def pulled(reference: str, form: str = hosts) -> tuple[str, str]:
+        found = resolve(form, registry=registry, repository=repository, reference=reference)
+        return found.digest, found.reason
+
+    unsigned = put("unsigned", text="unsigned again")
+    assert pulled("1.0") == pulled(image.digest) == (image.digest, "")
+    for reference in ("unsigned", unsigned.digest):
+        digest, reason = pulled(reference)
+        assert digest == ""
+        assert reason.startswith("403: ")
+        assert "is not signed" in reason
+    open_form = f'server = "http://{registry}"\n[host."http://{proxy.netloc}"]\n'
+    assert pulled("unsigned", open_form) == (unsigned.digest, "")
+
+
+# --- Docker's engine
+
+
+class Docker:
+    """The engine's own CLI."""
+
+    def __init__(self, unpacked: UnpackedDocker, host: str, folder: Path) -> None:
+        self._binary = str(unpacked.docker)
+        self._environ = {"PATH": unpacked.path, "DOCKER_HOST": host, "HOME": str(folder), "DOCKER_CONFIG": str(folder)}
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._binary, *arguments], env=self._environ, capture_output=True, text=True, check=False, timeout=120
+        )
+
+
+@pytest.fixture
+def docker(unpacked_docker: UnpackedDocker, engine: str, tmp_path: Path) -> Docker:
+    return Docker(unpacked_docker, engine, tmp_path / "docker")
+
+
+def test_docker(operator: TrustUser, docker: Docker, proxy: ProxyProgram, gun: str, image: BuiltImage) -> None:
+    """The engine is started with this range as insecure: its configuration here would name the proxy."""
+    assert f'"{proxy.netloc}"' in configuration(operator, "docker", proxy, gun)
+    name = by_its_own_name(proxy, gun)
+    done = docker("pull", f"{name}:1.0")
+    assert done.returncode == 0, done.stderr
+    assert image.digest in docker("images", "--digests", name).stdout
+    refused(docker("pull", f"{name}:unsigned"), gun, "unsigned")
+    done = docker("pull", "--all-tags", name)
+    assert done.returncode == 0, done.stderr
+    assert "unsigned" not in docker("images", name).stdout
+    docker("tag", f"{name}:1.0", f"{name}:new")
+    done = docker("push", f"{name}:new")
+    assert done.returncode != 0
+    assert "nothing is pushed through this proxy" in done.stderr

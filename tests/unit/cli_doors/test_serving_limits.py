@@ -1,0 +1,191 @@
+"""What clients may cost: slow ones, many of them, those that stay; and the end of a server in order."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from keys.record import replace
+from tests.support.certificates import Authority, make_authority
+from tests.support.served_door import SECONDS, connected, exchanged, parse_answers, serving, until_closed
+from trustcli.errors import SettingsUnusable
+from trustcli.hooks.serving.certificate import ReloadedCertificate
+from trustcli.hooks.serving.limits import Limits
+from trustcli.hooks.serving.messages import Request, Response, plain
+from trustcli.hooks.serving.server import Server
+
+pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
+
+HURRY = Limits(head_seconds=0.1, idle=0.1, body_seconds=0.1, stall=0.1, handshake=0.1)
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def ok(request: Request) -> Response:
+    return plain(200, str(len(request.body.read(100))))
+
+
+def test_who_says_nothing_is_not_waited_for() -> None:
+    with serving(ok, limits=HURRY) as server, connected(server) as sock:
+        assert until_closed(sock) == b""
+
+
+def test_half_a_head_is_not_waited_for() -> None:
+    with serving(ok, limits=replace(HURRY, idle=SECONDS)) as server, connected(server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHo")
+        assert parse_answers(until_closed(sock))[0].status == 408
+
+
+def test_a_handshake_where_no_tls_is_spoken_is_answered_at_once() -> None:
+    """Skopeo and podman ask every registry like this first, and wait."""
+    with serving(ok) as server, connected(server) as sock:
+        sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert parse_answers(until_closed(sock))[0].status == 400
+
+
+def test_half_a_body_is_not_waited_for() -> None:
+    with serving(ok, limits=replace(HURRY, idle=SECONDS)) as server, connected(server) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
+        assert until_closed(sock) == b""
+
+
+def test_half_a_handshake_is_not_waited_for(tmp_path: Path) -> None:
+    context = make_authority(tmp_path).server_context(tmp_path)
+    with serving(ok, limits=HURRY, tls=lambda: context) as server, connected(server) as sock:
+        sock.sendall(b"\x16\x03\x01")
+        assert until_closed(sock) == b""
+
+
+def test_who_takes_nothing_is_cut_off() -> None:
+    written = threading.Event()
+
+    def endless(_: Request) -> Response:
+        def pieces() -> Iterator[bytes]:
+            try:
+                while True:
+                    yield b"x" * 1_000_000
+            finally:
+                written.set()
+
+        return Response(status=200, body=pieces())
+
+    with (
+        serving(endless, limits=replace(HURRY, idle=SECONDS, head_seconds=SECONDS)) as server,
+        connected(server) as sock,
+    ):
+        sock.sendall(GET)
+        assert written.wait(SECONDS)
+
+
+def test_one_more_than_there_may_be_is_told_so() -> None:
+    with (
+        serving(ok, limits=Limits(connections=1)) as server,
+        closing(http.client.HTTPConnection(*server.address)) as one,
+    ):
+        one.request("GET", "/")
+        assert one.getresponse().read() == b"0\n"
+        (got,) = parse_answers(exchanged(server, GET))
+        assert (got.status, got.headers["connection"], server.turned_away) == (503, "close", 1)
+        one.request("GET", "/")
+        assert one.getresponse().status == 200
+
+
+def test_one_address_has_a_share() -> None:
+    with serving(ok, limits=Limits(per_address=1)) as server, connected(server) as first:
+        first.sendall(GET)
+        assert first.recv(1000)
+        assert parse_answers(exchanged(server, GET))[0].status == 503
+        first.close()
+
+
+def test_in_tls_one_more_is_closed_at_once(tmp_path: Path) -> None:
+    context = make_authority(tmp_path).server_context(tmp_path)
+    with serving(ok, limits=Limits(connections=0), tls=lambda: context) as server:
+        assert exchanged(server, b"") == b""
+        assert server.turned_away == 1
+
+
+def test_what_has_begun_is_finished_at_the_end() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(_: Request) -> Response:
+        begun.set()
+        may_end.wait(SECONDS)
+        return plain(200, "done")
+
+    with ExitStack() as later:
+        with serving(slow, limits=Limits(stopping=SECONDS)) as server:
+            idle, busy = (later.enter_context(connected(server)) for _ in range(2))
+            busy.sendall(GET)
+            assert begun.wait(SECONDS)
+            server.stop()
+            server.stop()
+            assert until_closed(idle) == b""
+            may_end.set()
+        (got,) = parse_answers(until_closed(busy))
+    assert (got.body, got.headers["connection"]) == (b"done\n", "close")
+
+
+def test_the_end_has_a_bound() -> None:
+    begun, never = threading.Event(), threading.Event()
+
+    def hangs(_: Request) -> Response:
+        begun.set()
+        never.wait(SECONDS)
+        return plain(200, "late")
+
+    with ExitStack() as later:
+        with serving(hangs, limits=Limits(stopping=0.1)) as server:
+            busy = later.enter_context(connected(server))
+            busy.sendall(GET)
+            assert begun.wait(SECONDS)
+        assert until_closed(busy) == b""
+        never.set()
+
+
+def files(authority: Authority, folder: Path, host: str) -> tuple[Path, Path]:
+    authority.server_context(folder, host=host)
+    (made,) = folder.glob(f"server-{host}-*.pem")
+    certificate, key = folder / "tls.crt", folder / "tls.key"
+    for target in (certificate, key):
+        target.unlink(missing_ok=True)
+        target.write_bytes(made.read_bytes())
+    return certificate, key
+
+
+def name_served(server: Server, authority: Authority) -> str:
+    context = ssl.create_default_context(cafile=str(authority.file))
+    context.check_hostname = False
+    with connected(server) as sock, context.wrap_socket(sock) as tls:
+        certificate = tls.getpeercert()
+    assert certificate is not None
+    return str(certificate["subjectAltName"][0][1])
+
+
+def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    certificate, key = files(authority, tmp_path, "one.example")
+    tls = ReloadedCertificate(certificate, key)
+    with serving(ok, tls=tls) as server:
+        assert name_served(server, authority) == "one.example"
+        files(authority, tmp_path, "two.example")
+        assert name_served(server, authority) == "two.example"
+        certificate.write_text("half of it")
+        assert name_served(server, authority) == "two.example"
+        key.unlink()
+        assert name_served(server, authority) == "two.example"
+
+
+def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    certificate, key = files(authority, tmp_path, "one.example")
+    key.write_text("no key")
+    with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is no certificate in PEM"):
+        ReloadedCertificate(certificate, key)
+    with pytest.raises(SettingsUnusable, match="cannot be read"):
+        ReloadedCertificate(tmp_path / "missing", key)

@@ -1,0 +1,157 @@
+"""Decisions in time: what is slow is refused in words, is asked once, and takes the time of nobody else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from trustcli.errors import VerdictTooLate
+from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.kubernetes.judging import Asked
+from trustcli.hooks.kubernetes.time_limit import MAX_TIMEOUT, LimitedTime, seconds_for
+from trustcli.registry.reference import ImageReference
+from trustdata.errors import NotTrusted
+
+SECONDS = 60.0
+"""More than any test takes."""
+
+
+class Slow:
+    """Decides about everything but names that contain `slow`, which wait until `go`."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.begun: list[str] = []
+        self.waiting = threading.Semaphore(0)
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        self.begun.append(reference.given)
+        if "slow" in reference.given:
+            self.waiting.release()
+            assert self.go.wait(SECONDS)
+        if "refused" in reference.given:
+            raise NotTrusted
+        if "broken" in reference.given:
+            raise ZeroDivisionError
+        return Decision(
+            image=reference.given,
+            trust_name=reference.gun,
+            allowed=True,
+            digest=digest,
+            mode="allow",
+            rule="",
+            reason="",
+        )
+
+    def signed_tags(self, gun: object) -> Any:
+        raise AssertionError(gun)
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    decider = Slow()
+    yield decider
+    decider.go.set()
+
+
+@pytest.fixture
+def limited(slow: Slow) -> Iterator[Callable[..., LimitedTime]]:
+    made = []
+
+    def make(*, threads: int = 8, of_one_namespace: int = 4) -> LimitedTime:
+        made.append(LimitedTime({"": slow, "team-a": slow}, threads=threads, of_one_namespace=of_one_namespace))
+        return made[-1]
+
+    yield make
+    slow.go.set()
+    for each in made:
+        each.close()
+
+
+def asked(*images: str) -> list[Asked]:
+    return [Asked("", image) for image in images]
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [
+        ("timeout=10s", 8.0),
+        ("timeout=1s", 0.8),
+        ("a=b&timeout=5s&c=d", 4.0),
+        ("timeout=500ms", 0.4),
+        ("", 8.0),
+        ("timeout=0s", 8.0),
+        ("timeout=9999s", 0.8 * MAX_TIMEOUT),
+        ("timeout=1m", 8.0),
+        ("timeout=-5s", 8.0),
+        ("timeout=99999999999999s", 8.0),
+        ("xtimeout=1s", 8.0),
+    ],
+)
+def test_the_time_is_less_than_the_api_server_waits(query: str, seconds: float) -> None:
+    assert seconds_for(query) == pytest.approx(seconds)
+
+
+def test_each_question_has_its_own_answer(limited: Callable[..., LimitedTime]) -> None:
+    answers = limited().decide(asked("app:1", "refused:1", "app"), namespace="a", seconds=SECONDS)
+    first, second, third = (answers[each] for each in asked("app:1", "refused:1", "app"))
+    assert isinstance(first, Decision)
+    assert isinstance(second, NotTrusted)
+    assert isinstance(third, Decision)
+    assert third.image == "app:latest"
+
+
+def test_a_fault_of_the_program_is_no_answer(limited: Callable[..., LimitedTime]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        limited().decide(asked("broken:1"), namespace="a", seconds=SECONDS)
+
+
+def test_what_is_late_is_refused_and_goes_on_for_who_asks_next(limited: Callable[..., LimitedTime], slow: Slow) -> None:
+    deciding = limited()
+    (late,) = deciding.decide(asked("slow:1"), namespace="a", seconds=0).values()
+    assert isinstance(late, VerdictTooLate)
+    assert slow.waiting.acquire(timeout=SECONDS)
+    (late,) = deciding.decide(asked("slow:1"), namespace="b", seconds=0).values()
+    assert isinstance(late, VerdictTooLate)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(deciding.decide, asked("slow:1"), namespace="b", seconds=SECONDS)
+        slow.go.set()
+        (answer,) = waiting.result(SECONDS).values()
+    assert isinstance(answer, Decision)
+    assert slow.begun == ["slow:1"]
+
+
+def test_a_namespace_has_a_share_of_the_threads(limited: Callable[..., LimitedTime], slow: Slow) -> None:
+    deciding = limited(threads=3, of_one_namespace=2)
+    late = deciding.decide(asked("slow:1", "slow:2", "slow:3", "app:1"), namespace="a", seconds=0)
+    assert {type(answer) for answer in late.values()} == {VerdictTooLate}
+    for _ in range(2):
+        assert slow.waiting.acquire(timeout=SECONDS)
+    (other,) = deciding.decide(asked("app:2"), namespace="b", seconds=SECONDS).values()
+    assert isinstance(other, Decision)
+    assert sorted(slow.begun) == ["app:2", "slow:1", "slow:2"]
+
+
+def test_threads_are_bounded_and_who_waits_gets_the_next_one(limited: Callable[..., LimitedTime], slow: Slow) -> None:
+    deciding = limited(threads=1, of_one_namespace=1)
+    deciding.decide(asked("slow:1"), namespace="a", seconds=0)
+    assert slow.waiting.acquire(timeout=SECONDS)
+    (late,) = deciding.decide(asked("app:1"), namespace="b", seconds=0).values()
+    assert isinstance(late, VerdictTooLate)
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(deciding.decide, asked("app:1"), namespace="b", seconds=SECONDS)
+        slow.go.set()
+        (answer,) = waiting.result(SECONDS).values()
+    assert isinstance(answer, Decision)
+
+
+def test_policies_of_namespaces_are_asked_apart(limited: Callable[..., LimitedTime], slow: Slow) -> None:
+    deciding = limited()
+    assert deciding.namespaces == {"team-a"}
+    answers = deciding.decide([Asked("", "app:1"), Asked("team-a", "app:1")], namespace="team-a", seconds=SECONDS)
+    assert len(answers) == 2
+    assert slow.begun == ["app:1", "app:1"]

@@ -1,0 +1,1 @@
+"""`trust hook`: put a pull-time hook in place, or be one."""

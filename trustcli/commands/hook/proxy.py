@@ -1,0 +1,228 @@
+"""`trust hook proxy`: a registry that hands out what is signed, in front of one that hands out everything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from trustcli.commands.support.resident import refresh_option, resident_source
+from trustcli.console.exit_codes import DONE
+from trustcli.errors import UsageError
+from trustcli.hooks.proxy.client_config import CLIENTS, client_config
+from trustcli.http.messages import Origin, parse_url
+from trustcli.http.proxies import is_loopback
+from trustdata.errors import InvalidName
+from trustdata.gun import parse_gun
+from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, is_host, normal_host
+
+if TYPE_CHECKING:
+    from trustcli.hooks.proxy.proxy_settings import ProxySettings
+    from trustcli.hooks.resident.configuration import Source
+    from trustcli.hooks.resident.decider import ResidentDecider
+    from trustcli.hooks.serving.certificate import ReloadedCertificate
+    from trustcli.hooks.serving.listening import Listen
+    from trustcli.hooks.serving.server import Server
+    from trustcli.session import Session
+
+_BLOBS: Final = ("stream", "redirect")
+
+
+def proxy(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[config CLIENT]", help="Print a client's configuration: docker, containerd, podman, crio."
+        ),
+    ] = None,
+    listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="where clients pull from")] = "",
+    upstream: Annotated[str, typer.Option("--upstream", metavar="URL", help="the registry behind it")] = "",
+    registry: Annotated[
+        str, typer.Option("--registry", metavar="NAME", help="its name in names of images, if that is not its address")
+    ] = "",
+    policy: Annotated[
+        Path | None, typer.Option("--policy", metavar="FILE", help="the policy: what no rule of it matches is refused")
+    ] = None,
+    refresh: Annotated[
+        str, typer.Option("--refresh", metavar="TIME", help="how old trust data in use may be (60s, 5m)")
+    ] = "60s",
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="the certificate, read again when it changes")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="its key, unencrypted")] = None,
+    insecure_http: Annotated[
+        bool, typer.Option("--insecure-http", help="listen beyond this machine without TLS: credentials can be read")
+    ] = False,
+    blobs: Annotated[
+        str, typer.Option("--blobs", metavar="HOW", help="stream, or redirect to where the registry has them")
+    ] = "stream",
+    referrers: Annotated[
+        bool, typer.Option("--referrers", help="hand out what is attached to signed images, though nobody signed that")
+    ] = False,
+    allow_push: Annotated[bool, typer.Option("--allow-push", help="pass pushes through to the registry")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="the proxy's settings, a trust.toml")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="DIR", help="where memory and cache are kept, for it alone")
+    ] = None,
+    address: Annotated[
+        str, typer.Option("--address", metavar="URL", help="of config: the URL under which clients reach the proxy")
+    ] = "",
+) -> int:
+    """Answer as a registry does: signed tags, what belongs to them, and nothing else; until it is stopped.
+
+    With `config CLIENT`, print the configuration with which a client pulls through it.
+    """
+    session: Session = ctx.obj
+    if words:
+        return _print_config(session, words, address=address, registry=registry)
+    if address:
+        raise UsageError("--address is for: trust hook proxy config CLIENT")
+    if not listen or not upstream:
+        raise UsageError("give --listen and --upstream; or config and a client, for its configuration")
+    if blobs not in _BLOBS:
+        raise UsageError(f"--blobs is {blobs}, but must be one of {', '.join(_BLOBS)}")
+    from trustcli.hooks.proxy.proxy_settings import ProxySettings
+    from trustcli.hooks.resident.decider import resident_decider
+    from trustcli.hooks.resident.limits import ResidentLimits
+    from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
+
+    origin, path = parse_url(upstream, kind="registry")
+    settings = ProxySettings(
+        registry=_registry_name(registry, origin),
+        allow_push=allow_push,
+        referrers=referrers,
+        redirect_blobs=blobs == "redirect",
+    )
+    place = parse_listen(listen)
+    tls = _certificate(place, tls_cert, tls_key, insecure_http=insecure_http)
+    limits = ResidentLimits(refresh=refresh_option(refresh))
+    source = resident_source(session, config=config, state=state, default="proxy", policy=policy)
+    _check_upstream(origin, source, session.settings.insecure_registries)
+    with resident_decider(source, limits=limits) as decider:
+        server = _server(settings, place, tls, origin, path, source, decider)
+        host, port = server.address
+        url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        session.output.result(f"{settings.registry} verified at {url}")
+        session.output.document({"url": url, "registry": settings.registry, "upstream": str(origin), "exit": DONE})
+        sys.stdout.flush()  # whoever has started it waits for this line
+        if reason := decider.why_not_ready():
+            session.output.notice(f"warning: {reason}")
+        with stopped_by_signals(server):
+            server.run()
+    return DONE
+
+
+def _print_config(session: Session, words: list[str], *, address: str, registry: str) -> int:
+    if len(words) != 2 or words[0] != "config" or words[1] not in CLIENTS:
+        raise UsageError(f"after trust hook proxy stands nothing, or config and one of {', '.join(CLIENTS)}")
+    if not address or not registry:
+        raise UsageError(
+            "config wants --address URL, where clients reach the proxy, and --registry NAME, which it verifies"
+        )
+    origin, path = parse_url(address, kind="proxy")
+    if path != "/":
+        raise InvalidName(kind="proxy", name=address, reason="has a path; registries have none")
+    made = client_config(words[1], proxy=origin, registry=_registry_name(registry, origin))
+    session.output.notice(f"for {made.file}:")
+    if not session.output.as_json:
+        session.output.raw(made.text)
+    session.output.paragraph(*made.hints)
+    session.output.document(
+        {"client": words[1], "file": made.file, "text": made.text, "hints": made.hints, "exit": DONE}
+    )
+    return DONE
+
+
+def _registry_name(given: str, upstream: Origin) -> str:
+    """Return the registry's part of names of images. Raises: InvalidName, UsageError."""
+    host = upstream.host_port if upstream.host not in HUB_HOSTS else DOCKER_HUB
+    name = normal_host(given or host)
+    parse_gun(f"{name}/a")
+    if not is_host(name):
+        raise UsageError(f"--registry is {name}, but names of images begin with a host, such as registry.example.com")
+    return name
+
+
+def _certificate(
+    listen: Listen, certificate: Path | None, key: Path | None, *, insecure_http: bool
+) -> ReloadedCertificate | None:
+    """Return the certificate; None for plain HTTP, where that is allowed. Raises: UsageError, SettingsUnusable."""
+    if (certificate is None) != (key is None):
+        raise UsageError("--tls-cert and --tls-key belong together")
+    if certificate is not None and key is not None:
+        from trustcli.hooks.serving.certificate import ReloadedCertificate
+
+        return ReloadedCertificate(certificate, key)
+    if not (is_loopback(listen.host) or insecure_http):
+        reason = "clients would send their credentials in the clear"
+        raise UsageError(f"--listen {listen} is beyond this machine: give --tls-cert and --tls-key, since {reason}")
+    return None
+
+
+def _check_upstream(origin: Origin, source: Source, also_allowed: tuple[str, ...]) -> None:
+    """Refuse to send callers' credentials in the clear. Raises: UsageError, SettingsUnusable, FileExposed."""
+    allowed = {*source.settings().insecure_registries, *also_allowed}
+    if not origin.may_carry_credentials and allowed.isdisjoint({origin.bracketed, origin.host_port}):
+        raise UsageError(
+            f"--upstream {origin} is plain HTTP, and clients' credentials would go over it: use https, or allow that "
+            f"with --insecure-registry {origin.host_port}"
+        )
+
+
+def _server(
+    settings: ProxySettings,
+    listen: Listen,
+    tls: ReloadedCertificate | None,
+    upstream: Origin,
+    path: str,
+    source: Source,
+    decider: ResidentDecider,
+) -> Server:
+    """Put the proxy together. Raises: SettingsUnusable, FileExposed."""
+    from trustcli.config.hook_environment import hook_environment
+    from trustcli.hooks.proxy.metrics import ProxyMetrics
+    from trustcli.hooks.proxy.permission import Permissions
+    from trustcli.hooks.proxy.proxy import VerifyingProxy
+    from trustcli.hooks.proxy.reachability import ReachabilityIndex
+    from trustcli.hooks.proxy.signed_search import SignedSearch
+    from trustcli.hooks.proxy.upstream import Upstream
+    from trustcli.hooks.serving.messages import Request, Response
+    from trustcli.hooks.serving.operator_pages import OperatorPages
+    from trustcli.hooks.serving.server import Server
+    from trustcli.http.streams import StreamPool
+    from trustcli.session import Session, wall_clock
+
+    session = Session(
+        settings=source.settings(),
+        environ=hook_environment(source.environ, source.config),
+        output=source.output,
+        at=wall_clock(),
+    )
+    registry = Upstream(upstream, StreamPool(session.network()), prefix=path.rstrip("/"))
+    index = ReachabilityIndex(source.state / "reachable")
+    permissions = Permissions(
+        settings.registry, decider, index, SignedSearch(index, registry), referrers=settings.referrers
+    )
+    metrics = ProxyMetrics()
+    handler = VerifyingProxy(settings, upstream=registry, decider=decider, permissions=permissions, metrics=metrics)
+
+    def why_not_ready() -> str:
+        return "it is stopping" if server.stopping else decider.why_not_ready()
+
+    def text() -> bytes:
+        metrics.connections.set(server.connections)
+        metrics.turned_away.set(server.turned_away)
+        return metrics.text() + decider.metrics.text()
+
+    pages = OperatorPages(why_not_ready=why_not_ready, metrics=text)
+
+    def handle(request: Request) -> Response:
+        return pages.answer(request) or handler(request)
+
+    server = Server(listen=listen, handler=handle, tls=tls)
+    return server

@@ -1,0 +1,1 @@
+"""The admission webhook of Kubernetes: AdmissionReviews in, whether their images may run out."""

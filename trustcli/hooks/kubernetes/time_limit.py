@@ -1,0 +1,143 @@
+"""Decide within the time that a review has, so that what is slow is refused with a sentence and holds up nothing else.
+
+A decision that needs no server takes a fraction of a millisecond. One that does may hang as long as the server hangs,
+and whose server that is may be up to whoever names the image. So decisions run on threads of their own, of which each
+namespace has a share; a question that is being answered already is not asked again; and who does not get an answer in
+time is told so, while the API server still listens.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from trustcli.errors import VerdictTooLate
+from trustcli.hooks.kubernetes.judging import Asked, ask
+from trustdata.errors import TrustError
+
+if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.deciding.ports import Decider
+
+THREADS: Final = 64
+"""Decisions at one time."""
+OF_ONE_NAMESPACE: Final = 16
+"""Of these, the most that one namespace has."""
+DEFAULT_TIMEOUT: Final = 10.0
+"""Seconds, where the request names none: the default of `timeoutSeconds`."""
+MAX_TIMEOUT: Final = 30.0
+"""Seconds: the highest `timeoutSeconds`."""
+_SHARE: Final = 0.8
+"""How much of the API server's time is ours; the rest is for the way there and back."""
+_TIMEOUT: Final = re.compile(r"(?:^|&)timeout=([0-9]{1,4})(ms|s)(?:&|$)")
+
+
+_Work = tuple[Asked, str, "Future[Decision]"]
+
+
+def seconds_for(query: str) -> float:
+    """Return how long a verdict may take. `query`: of the request, in which the API server says `timeout=10s`."""
+    found = _TIMEOUT.search(query)
+    asked = float(found[1]) / (1000 if found[2] == "ms" else 1) if found else DEFAULT_TIMEOUT
+    return min(asked or DEFAULT_TIMEOUT, MAX_TIMEOUT) * _SHARE
+
+
+class LimitedTime:
+    """Asks the deciders of a cluster. `deciders`: by namespace; "" is the policy of the whole cluster. Thread-safe.
+
+    Its threads keep no process from ending: one may hang in a request to a server that does not answer.
+    """
+
+    def __init__(
+        self,
+        deciders: Mapping[str, Decider],
+        *,
+        threads: int = THREADS,
+        of_one_namespace: int = OF_ONE_NAMESPACE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._deciders = deciders
+        self._threads = threads
+        self._share = of_one_namespace
+        self._clock = clock
+        self._work: SimpleQueue[_Work | None] = SimpleQueue()
+        self._begun = 0
+        self._running: dict[Asked, Future[Decision]] = {}
+        self._held: Counter[str] = Counter()
+        self._ended = threading.Condition()
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces with policies of their own."""
+        return frozenset(self._deciders) - {""}
+
+    def decide(
+        self, questions: Sequence[Asked], *, namespace: str, seconds: float
+    ) -> Mapping[Asked, Decision | TrustError]:
+        """Return an answer to each question within so many seconds. `namespace`: who asks."""
+        deadline = self._clock() + seconds
+        late = VerdictTooLate(seconds=max(1, round(seconds)), doing="asking the trust server, or waiting to ask it")
+        begun = {question: self._begin(question, namespace, deadline) for question in questions}
+        answers: dict[Asked, Decision | TrustError] = {}
+        for question, future in begun.items():
+            try:
+                answers[question] = late if future is None else future.result(max(0.0, deadline - self._clock()))
+            except FutureTimeout:
+                answers[question] = late
+            except TrustError as refusal:
+                answers[question] = refusal
+        return answers
+
+    def close(self) -> None:
+        """Let the threads end when they have nothing to do. Who still asks gets no answer in time."""
+        with self._ended:
+            for _ in range(self._begun):
+                self._work.put(None)
+
+    def _begin(self, question: Asked, namespace: str, deadline: float) -> Future[Decision] | None:
+        """Return the decision that is being made; None if no thread was free in time."""
+        with self._ended:
+            while (running := self._running.get(question)) is None and self._is_full(namespace):
+                if not self._ended.wait(max(0.0, deadline - self._clock())) and self._clock() >= deadline:
+                    return None
+            if running is not None:
+                return running
+            self._held[namespace] += 1
+            future: Future[Decision] = Future()
+            self._running[question] = future
+            self._work.put((question, namespace, future))
+            if self._begun < self._held.total():
+                self._begun += 1
+                threading.Thread(target=self._decide, name=f"deciding-{self._begun}", daemon=True).start()
+        return future
+
+    def _is_full(self, namespace: str) -> bool:
+        return self._held.total() >= self._threads or self._held[namespace] >= self._share
+
+    def _decide(self) -> None:
+        """Be one of the threads."""
+        while (work := self._work.get()) is not None:
+            question, namespace, future = work
+            try:
+                decision = ask(self._deciders[question.namespace], question.image)
+            except BaseException as error:  # noqa: BLE001 - whoever waits is told
+                self._end(question, namespace)
+                future.set_exception(error)
+            else:
+                self._end(question, namespace)
+                future.set_result(decision)
+
+    def _end(self, question: Asked, namespace: str) -> None:
+        with self._ended:
+            self._running.pop(question, None)
+            self._held[namespace] -= 1
+            if self._held[namespace] <= 0:
+                del self._held[namespace]
+            self._ended.notify_all()

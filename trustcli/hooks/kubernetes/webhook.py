@@ -1,0 +1,131 @@
+"""Answer the API server: `POST /validate` and `POST /mutate` with an AdmissionReview, and the operator's pages.
+
+Whatever goes wrong after the review is known to be one is answered with a refusal, and not with an error of HTTP: an
+operator may have set `failurePolicy: Ignore`, under which an error lets the object pass.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from trustcli.console.internal_error import internal_error
+from trustcli.errors import ReviewMalformed
+from trustcli.hooks.kubernetes.answer import BAD_REQUEST, answer_to, refusal_of
+from trustcli.hooks.kubernetes.judging import Manner, Verdict, judge
+from trustcli.hooks.kubernetes.review import MAX_REVIEW, Review, SentRequest, read_review, read_sent
+from trustcli.hooks.kubernetes.time_limit import LimitedTime, seconds_for
+from trustcli.hooks.serving.limits import Limits
+from trustcli.hooks.serving.messages import Request, Response, plain
+from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
+
+if TYPE_CHECKING:
+    from trustcli.hooks.kubernetes.measures import Measures
+    from trustcli.hooks.serving.operator_pages import OperatorPages
+
+_log = logging.getLogger(__name__)
+LIMITS: Final = Limits(connections=512, per_address=512)
+"""All connections may come from one address: that of the API server, or of the proxy that it sends by."""
+_JSON: Final = (b"content-type", b"application/json")
+_LARGE: Final = 256 * 1024
+"""Bytes from which on a review needs one of a few places, so that many large ones take no more memory than these."""
+_LARGE_AT_ONCE: Final = 4
+
+
+class AdmissionWebhook:
+    """The handler of the webhook's server. Thread-safe.
+
+    `templates`, `require_digests`: see `Manner`.
+    """
+
+    def __init__(
+        self,
+        deciding: LimitedTime,
+        *,
+        pages: OperatorPages,
+        measures: Measures,
+        templates: bool = False,
+        require_digests: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._deciding = deciding
+        self._pages = pages
+        self._measures = measures
+        self._clock = clock
+        self._manners = {
+            "/validate": Manner(mutate=False, require_digests=require_digests),
+            "/mutate": Manner(mutate=True, templates=templates),
+        }
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+
+    def __call__(self, request: Request) -> Response:
+        page = self._pages.answer(request)
+        if page is not None:
+            return page
+        if request.path not in self._manners:
+            return plain(404, f"nothing is here: {' and '.join(self._manners)} take reviews")
+        if request.method != "POST":
+            return plain(405, "a review is sent by POST", (b"allow", b"POST"))
+        began = self._clock()
+        response, outcome = self._reviewed(request, began + seconds_for(request.query))
+        self._measures.count(request.path, outcome, self._clock() - began)
+        return response
+
+    def _reviewed(self, request: Request, deadline: float) -> tuple[Response, str]:
+        """Return the answer to a review, and how it is counted. `deadline`: by the clock."""
+        length = request.body.length
+        if length is not None and length <= _LARGE:
+            return self._read_and_judged(request, deadline)
+        if not self._large.acquire(timeout=max(0.0, deadline - self._clock())):
+            return plain(
+                503, f"{_LARGE_AT_ONCE} large reviews are being read; send this one again", close=True
+            ), "failed"
+        try:
+            return self._read_and_judged(request, deadline)
+        finally:
+            self._large.release()
+
+    def _read_and_judged(self, request: Request, deadline: float) -> tuple[Response, str]:
+        try:
+            sent = read_sent(request.body.read(MAX_REVIEW))
+        except TooLarge as error:
+            return plain(413, str(error), close=True), "malformed"
+        except ReviewMalformed as error:
+            return plain(BAD_REQUEST, str(error)), "malformed"
+        try:
+            return self._judged(sent, request.path, deadline)
+        except ReviewMalformed as error:
+            return _answer(refusal_of(sent.uid, error, code=BAD_REQUEST)), "malformed"
+        except TrustError as error:
+            return _answer(refusal_of(sent.uid, error)), "refused"
+        except Exception as error:  # noqa: BLE001 - every error is a refusal
+            _log.exception("a review was refused for a fault of this program")
+            refusal = PolicyRefused(name="this object", rule="the webhook", reason=internal_error(error))
+            return _answer(refusal_of(sent.uid, refusal)), "failed"
+
+    def _judged(self, sent: SentRequest, path: str, deadline: float) -> tuple[Response, str]:
+        review = read_review(sent)
+        left = max(0.0, deadline - self._clock())
+        decide = partial(self._deciding.decide, namespace=review.namespace, seconds=left)
+        verdict = judge(review, self._manners[path], decide=decide, namespaces=self._deciding.namespaces)
+        self._measures.count_images(verdict)
+        _tell(review, verdict)
+        return _answer(answer_to(verdict)), "allowed" if verdict.allowed else "refused"
+
+
+def _answer(body: bytes) -> Response:
+    return Response(status=200, headers=[_JSON], body=body)
+
+
+def _tell(review: Review, verdict: Verdict) -> None:
+    """Write refusals, and what only a rule in audit mode let pass, to the log."""
+    for image in verdict.images:
+        error = image.refusal or image.watched
+        if error is not None:
+            what = "refused" if image.refusal else "would be refused"
+            where = f"{review.operation} of {review.kind} in {shown(review.namespace) or 'no namespace'}"
+            _log.warning("%s: %s, %s %s: %s", what, where, image.place.holder, shown(image.place.image, 300), error)

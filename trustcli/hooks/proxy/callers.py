@@ -1,0 +1,61 @@
+"""Remember for a short time which callers the upstream registry lets read which repositories.
+
+Nothing that this program knows by itself (a list of signed tags, a refusal) is told to a caller before upstream has
+said yes to that caller, for that repository, with the caller's own credentials. Content needs no memory: it is fetched
+from upstream for each caller anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+SECONDS: Final = 30.0
+"""How long a yes counts."""
+_MOST: Final = 10_000
+"""Remembered at one time; the oldest are forgotten."""
+
+
+class ReadersMemory:
+    """Which credentials may read which repository, by what upstream has said. Safe for threads.
+
+    Credentials are kept as a keyed hash alone, with a key of this process.
+    """
+
+    def __init__(self, *, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._key = os.urandom(32)
+        self._seconds = seconds
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until: OrderedDict[tuple[bytes, str], float] = OrderedDict()
+
+    def may_read(self, authorization: str, repository: str) -> bool:
+        """Return whether upstream has said yes lately. `authorization`: the header's value, empty for none."""
+        place = self._place(authorization, repository)
+        with self._lock:
+            until = self._until.get(place)
+        return until is not None and self._clock() < until
+
+    def remember(self, authorization: str, repository: str) -> None:
+        """Note that upstream has said yes."""
+        place = self._place(authorization, repository)
+        with self._lock:
+            self._until[place] = self._clock() + self._seconds
+            self._until.move_to_end(place)
+            if len(self._until) > _MOST:
+                self._until.popitem(last=False)
+
+    def forget(self, authorization: str, repository: str) -> None:
+        """Note that upstream has said no."""
+        with self._lock:
+            self._until.pop(self._place(authorization, repository), None)
+
+    def _place(self, authorization: str, repository: str) -> tuple[bytes, str]:
+        found = hmac.new(self._key, authorization.encode("latin-1", "replace"), hashlib.sha256)
+        return found.digest(), repository

@@ -1,0 +1,68 @@
+"""List what a manifest names by digest: what a signature on its digest vouches for as well.
+
+Sources: OCI image specification 1.1 (manifest, index), Docker image manifest version 2 schema 2. The bytes were hashed
+before: what stands in them was signed with the digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+from keys.record import record
+from trustcli.registry.manifest import INDEXES
+from trustdata import bounded_json
+from trustdata.digest import is_digest
+
+MAX_NAMED: Final = 4096
+"""The most digests that one manifest may name."""
+
+
+@record
+class Named:
+    """What a manifest names: manifests (of an index), blobs (config and layers); and the subject that it is about.
+
+    `sha256:HEX`, each once, in order. `indexes`: those of the manifests that name manifests again, as it says; one of
+    which it says nothing is among them. `subject`: empty for none.
+    """
+
+    manifests: tuple[str, ...] = ()
+    blobs: tuple[str, ...] = ()
+    indexes: frozenset[str] = frozenset()
+    subject: str = ""
+
+
+def named_in(raw: bytes) -> Named:
+    """Return what a manifest names. Attestations that an index lists are among it: they were signed with it.
+
+    Raises: ValueError, with the reason in words (no JSON object, or more than MAX_NAMED digests).
+    """
+    try:
+        content = bounded_json.loads(raw, encoding="utf-8")
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - the bytes are wrong, not a caller's type
+    listed = content.get("manifests")
+    manifests = tuple(dict.fromkeys(_digests(listed)))
+    indexes = frozenset(_digests(listed, kinds=(*INDEXES, None)))
+    single = [content.get("config")] if "config" in content else []
+    blobs = tuple(
+        dict.fromkeys(
+            digest for part in (single, content.get("layers"), content.get("blobs")) for digest in _digests(part)
+        )
+    )
+    if len(manifests) + len(blobs) > MAX_NAMED:
+        raise ValueError(f"it names more than {MAX_NAMED} digests")
+    subject = next(_digests([content.get("subject")]), "")
+    return Named(manifests=manifests, blobs=blobs, indexes=indexes, subject=subject)
+
+
+def _digests(entries: object, *, kinds: Collection[str | None] = ()) -> Iterator[str]:
+    """Yield the digests of descriptors; with `kinds` of those that say that they are one of these."""
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or (kinds and entry.get("mediaType") not in tuple(kinds)):
+            continue
+        digest = entry.get("digest")
+        if isinstance(digest, str) and is_digest(digest):
+            yield digest

@@ -1,0 +1,115 @@
+"""Decide whether a digest may be handed out under a name: it is signed, or something signed names it.
+
+The decision itself is the decider's, each time. Here is only found which manifests name the digest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from keys.record import record
+from trustcli.hooks.proxy.manifest_children import Named
+from trustcli.hooks.proxy.upstream import Caller
+from trustcli.registry.reference import ImageReference, parse_reference
+
+if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.deciding.ports import Decider
+    from trustcli.hooks.proxy.reachability import ReachabilityIndex
+    from trustcli.hooks.proxy.signed_search import SignedSearch
+
+_MOST_ASKED: Final = 16
+"""Manifests above a digest about which the decider is asked one by one."""
+_MOST_ABOVE: Final = 20_000
+"""Manifests above a digest that are compared with all that is signed."""
+
+
+@record
+class Permission:
+    """Whether a digest may be handed out. `reason`: of a refusal, one sentence. `decision`: if one is about itself."""
+
+    allowed: bool
+    reason: str = ""
+    decision: Decision | None = None
+
+
+_ALLOWED: Final = Permission(allowed=True)
+
+
+class Permissions:
+    """Decides about digests of one registry. Safe for threads.
+
+    `registry`: its name in names of images. `referrers`: whether what is about signed content may be handed out, too.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        decider: Decider,
+        index: ReachabilityIndex,
+        search: SignedSearch,
+        *,
+        referrers: bool = False,
+    ) -> None:
+        self._registry = registry
+        self._decider = decider
+        self._index = index
+        self._search = search
+        self._referrers = referrers
+
+    def reference(self, repository: str, *, tag: str = "", digest: str = "") -> ImageReference:
+        """Return the image that a part of this registry is. Raises: InvalidName."""
+        name = f"{self._registry}/{repository}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
+        return parse_reference(name)
+
+    def of(self, repository: str, digest: str, caller: Caller, *, is_blob: bool) -> Permission:
+        """Return whether a manifest or a blob may be handed out to a caller whom upstream lets read the repository.
+
+        Raises: SearchUnfinished, UpstreamSays, RemoteUnreachable, RemoteMisbehaved, SettingsUnusable, InvalidName.
+        """
+        # A blob is not signed itself: what names it is asked first, so that nothing is looked for in vain.
+        own = None if is_blob else self._decision(repository, digest)
+        if own is not None and own.allowed:
+            return Permission(allowed=True, decision=own)
+        if any(self._decision(repository, manifest).allowed for manifest in self._nearest(repository, digest)):
+            return _ALLOWED
+        own = own or self._decision(repository, digest)
+        return _ALLOWED if own.allowed else self._searched(repository, digest, caller, own, is_blob=is_blob)
+
+    def learn(self, repository: str, digest: str, named: Named, *, tag: str) -> None:
+        """Note what a manifest names that is handed out. `tag`: under which; empty if it was asked for by digest."""
+        self._index.add(repository, digest, named, tag=tag)
+
+    def learn_referrer(self, subject: str, digest: str) -> None:
+        """Note that a manifest says that it is about another one, which was learned before."""
+        self._index.add_referrer(subject, digest)
+
+    def _nearest(self, repository: str, digest: str) -> list[str]:
+        return self._index.above(repository, digest, most=_MOST_ASKED, referrers=self._referrers)
+
+    def _searched(
+        self, repository: str, digest: str, caller: Caller, refusal: Decision, *, is_blob: bool
+    ) -> Permission:
+        """Return whether a signed image names the digest, after it was looked for. Raises: as `of`."""
+        gun = self.reference(repository).gun
+        with self._search.turn(repository):
+            signed = self._decider.signed_tags(gun)
+            if signed.refusal is not None:
+                return Permission(allowed=False, reason=str(signed.refusal))
+            # Who had the turn before may have found it; base layers stand in more manifests than were asked above.
+            above = self._index.above(repository, digest, most=_MOST_ABOVE, referrers=self._referrers)
+            if not set(signed.tags.values()).isdisjoint(above):
+                return _ALLOWED
+            if self._search.finds(repository, digest, signed.tags, caller, is_blob=is_blob):
+                return _ALLOWED
+        reason = f"{digest} belongs to no image that is signed under the name {gun}" if is_blob else refusal.reason
+        return Permission(allowed=False, reason=reason)
+
+    def _decision(self, repository: str, digest: str) -> Decision:
+        """Return the decision about a manifest under the name alone, or under a tag with which it was handed out."""
+        decision = self._decider.decide(self.reference(repository, digest=digest))
+        for tag in () if decision.allowed else self._index.tags_of(repository, digest):
+            tagged = self._decider.decide(self.reference(repository, tag=tag), digest)
+            if tagged.allowed:
+                return tagged
+        return decision

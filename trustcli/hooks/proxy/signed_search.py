@@ -1,0 +1,112 @@
+"""Find the signed image that a digest belongs to, where the index does not know it: after a restart, in a new replica.
+
+A wrong no would be an outage. So before a digest is refused the signed images of its repository are read, the newest
+first, with the credentials of the caller who asked, until one names it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from trustcli.hooks.proxy.manifest_children import Named, named_in
+from trustcli.hooks.proxy.reachability import ReachabilityIndex
+from trustcli.hooks.proxy.tag_order import newest_first
+from trustcli.hooks.proxy.upstream import Caller, ImageNotServed, Upstream, UpstreamSays
+from trustdata.errors import ContentMismatch, TooLarge
+
+_log = logging.getLogger(__name__)
+MAX_FETCHES: Final = 1000
+"""Manifests that are fetched for one request."""
+SECONDS: Final = 30.0
+"""How long one request searches, and how long another waits for it."""
+_ABSENT_SECONDS: Final = 60.0
+_MOST_ABSENT: Final = 10_000
+_STRIPES: Final = 64
+
+
+class SearchUnfinished(Exception):
+    """Not all signed images were looked at within the bounds of one request; the next request goes on."""
+
+
+class SignedSearch:
+    """Reads signed images of a repository into the index, once for all who wait. Safe for threads."""
+
+    def __init__(
+        self,
+        index: ReachabilityIndex,
+        upstream: Upstream,
+        *,
+        fetches: int = MAX_FETCHES,
+        seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Search nothing yet. `fetches`, `seconds`: the bounds of one request. `clock`: monotonic seconds."""
+        self._index = index
+        self._upstream = upstream
+        self._fetches = fetches
+        self._seconds = seconds
+        self._clock = clock
+        self._turns = [threading.Lock() for _ in range(_STRIPES)]
+        self._absent: dict[tuple[str, str], float] = {}
+        """Manifests that upstream does not have, or of which it has other bytes, until when that is believed."""
+
+    @contextmanager
+    def turn(self, repository: str) -> Iterator[None]:
+        """Let one request at a time search a repository. Raises: SearchUnfinished after a while."""
+        lock = self._turns[hash(repository) % _STRIPES]
+        if not lock.acquire(timeout=self._seconds):
+            raise SearchUnfinished
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def finds(self, repository: str, digest: str, tags: dict[str, str], caller: Caller, *, is_blob: bool) -> bool:
+        """Read signed images that are not known yet until one names the digest, and return whether one does.
+
+        `tags`: the signed tags and their digests. To be called in a `turn`. Raises: SearchUnfinished, UpstreamSays (a
+        no to this caller, or a failure), RemoteUnreachable, RemoteMisbehaved, SettingsUnusable.
+        """
+        fetched, end = 0, self._clock() + self._seconds
+        for root in dict.fromkeys(tags[tag] for tag in newest_first(tags)):
+            waiting, seen = [root], {root}
+            while waiting:
+                manifest = waiting.pop()
+                inside = self._index.manifests_in(repository, manifest, indexes_only=not is_blob)
+                if inside is None and not self._is_absent(repository, manifest):
+                    if fetched >= self._fetches or self._clock() >= end:
+                        raise SearchUnfinished
+                    fetched += 1
+                    named = self._fetched(repository, manifest, caller)
+                    if named is not None and digest in (*named.manifests, *named.blobs):
+                        return True
+                    inside = [] if named is None else [*(named.manifests if is_blob else named.indexes)]
+                waiting += [child for child in inside or () if child not in seen]
+                seen.update(inside or ())
+        return False
+
+    def _fetched(self, repository: str, digest: str, caller: Caller) -> Named | None:
+        """Return what a manifest names, and store it; None if upstream does not have it."""
+        try:
+            manifest = self._upstream.manifest(repository, digest, caller, digest=digest)
+            named = named_in(manifest.raw)
+        except UpstreamSays as told:
+            if not told.absent:
+                raise
+        except (ContentMismatch, ImageNotServed, TooLarge, ValueError) as error:
+            _log.warning("%s is passed over: %s", digest, error)
+        else:
+            self._index.add(repository, digest, named)
+            return named
+        if len(self._absent) >= _MOST_ABSENT:
+            self._absent.clear()
+        self._absent[repository, digest] = self._clock() + _ABSENT_SECONDS
+        return None
+
+    def _is_absent(self, repository: str, digest: str) -> bool:
+        return self._absent.get((repository, digest), 0.0) > self._clock()

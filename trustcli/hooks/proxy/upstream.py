@@ -1,0 +1,159 @@
+"""Ask the upstream registry for a caller: with the caller's own credentials, and never with any of ours.
+
+Credentials go to the registry's own origin alone; a redirect to another one is followed without them. Nothing of an
+answer is trusted: manifests are hashed here, blobs by the client that asked for them by digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+from keys.record import record
+from trustcli.errors import ImageNotSupported
+from trustcli.http.messages import Origin
+from trustcli.http.messages import Response as HttpResponse
+from trustcli.http.redirects import follow
+from trustcli.http.streams import Fields, StreamedAnswer, StreamPool
+from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, read_manifest
+from trustdata.errors import ContentMismatch
+
+MAX_ANSWER: Final = 64 * 1024
+"""Bytes of an answer that is no success, or of the endpoint `/v2/`."""
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+@record
+class Caller:
+    """Who asks. `authorization`: the value of their header, as it was sent; empty for none."""
+
+    authorization: str = ""
+
+    def fields(self) -> list[tuple[str, str]]:
+        """Return the header fields with which upstream is asked for them."""
+        return [("Authorization", self.authorization)] if self.authorization else []
+
+
+@record
+class FetchedManifest:
+    """A manifest whose bytes have the digest. `media_type`: what its bytes say that it is."""
+
+    digest: str
+    raw: bytes
+    media_type: str
+
+
+class UpstreamSays(Exception):
+    """Upstream answers with something that is no content, which is for the caller: a challenge, 404, 429, 5xx.
+
+    `headers`: of it, names in lower case. `body`: at most 64 KiB.
+    """
+
+    def __init__(self, status: int, headers: Fields, body: bytes) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def forbids(self) -> bool:
+        """Whether it is a no to this caller."""
+        return self.status in {401, 403}
+
+    @property
+    def absent(self) -> bool:
+        """Whether it is said that there is no such thing; or hidden that there is."""
+        return self.status == 404
+
+
+class Upstream:
+    """The registry behind the proxy. Safe for threads."""
+
+    def __init__(self, origin: Origin, pool: StreamPool, *, prefix: str = "") -> None:
+        """`prefix`: the path before `/v2/`, without a slash at its end; most registries have none."""
+        self.origin = origin
+        self.prefix = prefix
+        self._pool = pool
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        caller: Caller,
+        *,
+        headers: Fields = (),
+        body: Iterable[bytes] | None = None,
+        redirected: bool = True,
+    ) -> StreamedAnswer:
+        """Send a request for a caller; the answer, whatever its status, must be finished.
+
+        `redirected`: whether redirects are followed, without the caller's credentials where they lead elsewhere.
+        Raises: RemoteUnreachable, RemoteMisbehaved, SettingsUnusable; what the body raises.
+        """
+        place, path = self.origin, f"{self.prefix}{target}"
+        fields = [*headers, *caller.fields()]
+        answer = self._pool.ask(method, place, path, headers=fields, body=body)
+        count, named_by = 0, None
+        while redirected and method in {"GET", "HEAD"} and answer.status in _REDIRECTS:
+            count += 1
+            said = HttpResponse(status=answer.status, headers=answer.headers, body=b"", from_here=answer.from_here)
+            answer.finish()
+            sender = place
+            place, path = follow("GET", place, path, said, count=count, within=None)
+            if place != sender:
+                named_by = None if said.from_here else sender
+            fields = [*headers, *(caller.fields() if place == self.origin else ())]
+            answer = self._pool.ask(method, place, path, headers=fields, named_by=named_by)
+        return answer
+
+    def may_read(self, caller: Caller, target: str, *, method: str = "HEAD") -> None:
+        """Return if upstream gives this caller a 200 for a target. Raises: UpstreamSays, and as `ask`."""
+        answer = self.ask(method, target, caller, headers=[("Accept", ACCEPT)])
+        if answer.status != 200:
+            raise said(answer)
+        answer.finish()
+
+    def manifest(
+        self, repository: str, reference: str, caller: Caller, *, digest: str | None, accept: str = ACCEPT
+    ) -> FetchedManifest:
+        """Fetch a manifest. `digest`: what its bytes must have; None where upstream alone says what is there.
+
+        Raises: ContentMismatch (other bytes), ImageNotSupported (not what an image is built like), TooLarge,
+        UpstreamSays, and as `ask`.
+        """
+        target = f"/v2/{repository}/manifests/{reference}"
+        answer = self.ask("GET", target, caller, headers=[("Accept", accept)])
+        if answer.status != 200:
+            raise said(answer)
+        told = answer.first("content-type")
+        raw = answer.read(MAX_MANIFEST)
+        found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
+        name = f"{repository}@{digest}" if digest else f"{repository}:{reference}"
+        if digest is not None and found != digest:
+            raise ContentMismatch(role=name, what="digest", expected=digest, found=found)
+        try:
+            media_type = read_manifest(raw, content_type=told, image=name).media_type
+        except ImageNotSupported as unsupported:
+            raise ImageNotServed(name, unsupported.reason) from unsupported
+        return FetchedManifest(digest=found, raw=raw, media_type=media_type)
+
+
+class ImageNotServed(Exception):
+    """What upstream has is not built like an image, so that clients may read it in different ways."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} is not handed out: {reason}")
+
+
+def said(answer: StreamedAnswer) -> UpstreamSays:
+    """Return what to raise for an answer that is no content; it is read and finished."""
+    body = b""
+    try:
+        for piece in answer.pieces():
+            body += piece
+            if len(body) >= MAX_ANSWER:
+                break
+    finally:
+        answer.finish()
+    return UpstreamSays(answer.status, answer.headers, body[:MAX_ANSWER])
