@@ -345,7 +345,18 @@ class AccessAuthorizer:
             raise ClientCertificateRefused(reason="is not looked at here")
         good = self._certificates.check(certificate)
         name = self._source.state.rules.certificates.of(good)
-        return Caller(subject=Subject(name=name, kind=SubjectKind.CERTIFICATE), expires=good.not_valid_after_utc)
+        subject = Subject(name=name, kind=SubjectKind.CERTIFICATE, certificate=certificate)
+        return Caller(subject=subject, expires=good.not_valid_after_utc)
+
+    def _certified_again(self, subject: Subject, required: RequiredAccess) -> Caller:
+        """Return whom a certificate names now. Raises: Forbidden if it is nobody, or somebody else."""
+        try:
+            now = self._certified(subject.certificate)
+        except ClientCertificateRefused as error:
+            raise self._challenge(required, str(error)) from error
+        if now.subject != subject:
+            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        return now
 
     def _certificate_refusal(
         self, error: ClientCertificateRefused, required: RequiredAccess, sender: Sender
@@ -386,11 +397,9 @@ class AccessAuthorizer:
         """
         if subject.kind is SubjectKind.REGISTRY_TOKEN:
             return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
-        tables = {
-            SubjectKind.WORKLOAD: state.rules.workloads.workloads,
-            SubjectKind.CERTIFICATE: state.rules.certificates.named,
-        }
-        if subject.kind in tables and subject.name not in tables[subject.kind]:
+        if subject.kind is SubjectKind.CERTIFICATE:
+            return self._certified_again(subject, required)
+        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
             raise self._challenge(required, f"{subject} is nobody on this server any more")
         kind = STORED.get(subject.kind)
         if kind is None:

@@ -25,7 +25,7 @@ from trustserver.auth.authorizer import (
     Subject,
     SubjectKind,
 )
-from trustserver.auth.rights import Right
+from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.auth.verified_tokens import VerifiedTokens
@@ -243,6 +243,8 @@ class TokenAuthorizer:
             authenticated=subject.authenticated,
             challenge=f'{challenge},error="{error}"' if error else challenge,
             reason=reason,
+            subject=str(subject) if subject.authenticated else "",
+            right=min(NEEDED[required.action]) if subject.authenticated else "",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import RuledSite, rules_text
 from tests.unit.server.guarded_site import bearer
 from trustdata.errors import TrustError
-from trustserver.auth.authorizer import Action, Subject, SubjectKind
+from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
 from trustserver.auth.certificates import Certificates
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.rules import parse_rules
@@ -234,6 +235,27 @@ def test_none_counts_longer_than_its_authority(trusted: Path, authority: Authori
         judge.check(good)
 
 
+def test_an_authority_may_renew_its_certificate_and_its_lists_go_on(
+    trusted: Path, revoked: Path, authority: Authority, clock: Clock
+) -> None:
+    """Of one name with one key, the certificate that counts now is enough, in whichever order they stand."""
+    name = authority.certificate.subject.rfc4514_string()
+    old = issued(authority, name, extensions=[IS_AUTHORITY], until=NOW - DAY, key=authority.key)
+    new = authority.certificate
+    one, other = issued(authority), issued(authority)
+    revoked.write_bytes(revoking(authority, other, since=NOW - DAY, until=NOW + DAY))
+    for order in ((old, new), (new, old)):
+        trusted.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in order))
+        judge = ClientCertificates(trusted, revoked, clock=clock)
+        assert judge.failures() == []
+        judge.check(der(one))
+        with pytest.raises(ClientCertificateRefused, match="was revoked"):
+            judge.check(der(other))
+    trusted.write_bytes(old.public_bytes(Encoding.PEM))
+    with pytest.raises(ClientCertificateRefused, match="authority whose own certificate does not count now"):
+        ClientCertificates(trusted, clock=clock).check(der(one))
+
+
 def test_what_is_no_certificate_is_refused_and_nothing_worse(trusted: Path, authority: Authority, clock: Clock) -> None:
     judge = ClientCertificates(trusted, clock=clock)
     good = der(issued(authority, "CN=carol,O=Example", x509.DNSName("host.example.com")))
@@ -442,12 +464,33 @@ def test_a_certificate_is_exchanged_for_no_session(
     assert "certificate:carol has no session" in refused.json()["detail"]
 
 
-def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: CertifiedSite) -> None:
-    carol = Subject(name="carol", kind=SubjectKind.CERTIFICATE)
+def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: CertifiedSite, authority: Authority) -> None:
+    carol = Subject(name="carol", kind=SubjectKind.CERTIFICATE, certificate=der(issued(authority)))
     site.rule(CAROL.replace("'pull'", "'pull', 'push'"))
     site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
     site.rule(CAROL.replace("'pull'", "'pull', 'push'").replace('name = "carol"', 'name = "other"'))
     with pytest.raises(TrustError, match="certificate:carol is nobody on this server any more"):
+        site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+
+
+def test_a_list_that_arrives_in_the_middle_of_an_upload_counts_for_it(
+    tmp_path: Path, trusted: Path, revoked: Path, authority: Authority, clock: Clock
+) -> None:
+    judge = ClientCertificates(trusted, revoked, clock=clock)
+    site = CertifiedSite(tmp_path / "access.toml", CAROL.replace("'pull'", "'pull', 'push'"), judge, registry=True)
+    one = issued(authority, until=NOW + 10 * DAY)
+    sender = Sender(certificate=der(one))
+    carol = asyncio.run(site.app.authorizer.authorize(sender, Action.PUBLISH, GUN_A))
+    site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    revoked.write_bytes(revoking(authority, one, since=NOW, until=NOW + 2 * DAY))
+    judge.refresh()
+    with pytest.raises(TrustError, match="the client certificate was revoked"):
+        site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    revoked.write_bytes(revoking(authority, since=NOW, until=NOW + 20 * DAY))
+    judge.refresh()
+    site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    clock.at += 11 * DAY
+    with pytest.raises(TrustError, match="the client certificate has expired"):
         site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
 
 
