@@ -11,11 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event, text
 
+from tests.support.store_values import AT
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.database import NEWEST_SCHEMA, migrate, open_engine, quick_check, schema
+from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.storage.opening import existing_store, open_store
 from trustserver.storage.sql import SqlStore
 from trustserver.storage.tables import METADATA
@@ -38,10 +40,26 @@ def test_every_connection_is_durable_and_keeps_references(tmp_path: Path) -> Non
         for connection in (one, two):
             found = {
                 name: connection.execute(text(f"PRAGMA {name}")).scalar()
-                for name in ("journal_mode", "synchronous", "foreign_keys")
+                for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
             }
-            assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+            assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 2}
     engine.dispose()
+
+
+def test_who_is_erased_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    """Whole pages of the file are about one person here: SQLite would leave them as they are until it needs them."""
+    settings = Settings(data=tmp_path)
+    person, other = (Actor(subject=f"user:{name}", kind="user", client="c" * 200) for name in ("mallory", "operator"))
+    store = open_store(settings)
+    for _ in range(200):
+        store.record(NewEvent(kind=EventKind.ACCESS, at=AT, by=person))
+    store.close()
+    assert (tmp_path / "trust.db").read_bytes().count(b"user:mallory") >= 200
+    store = existing_store(settings)
+    assert store.erase_people("user:mallory", stored="user:mallory", by=other, at=AT) == 200
+    assert store.erase_people("user:nobody", stored="user:nobody", by=other, at=AT) == 0
+    store.close()
+    assert [file.name for file in tmp_path.glob("*.db*") if b"user:mallory" in file.read_bytes()] == []
 
 
 def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
