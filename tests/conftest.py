@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,6 +109,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "engine" in getattr(item, "fixturenames", ()) and group_of(item.nodeid) != ENGINE:
             raise pytest.UsageError(f"{item.nodeid} needs the engine: its module belongs into MEMBERS of {__file__}")
     items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look no more at the tests themselves: they stay, and there are thousands of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -125,6 +125,9 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     proxy_secret: Annotated[
         Path | None, typer.Option("--proxy-secret", help="What the proxy sends as X-Trust-Proxy-Secret.")
     ] = None,
+    proxy_certificate: Annotated[
+        str | None, typer.Option("--proxy-certificate", help="Or the subject, or DNS:NAME, of the proxy's own one.")
+    ] = None,
     self_signed: Annotated[
         bool | None, typer.Option("--self-signed", help="Make a CA and a certificate under DATA/tls/.")
     ] = None,
@@ -223,6 +226,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         tls_client_crl=tls_client_crl,
         certificate_header=certificate_header,
         proxy_secret=proxy_secret,
+        proxy_certificate=proxy_certificate,
         self_signed=self_signed,
         workers=workers,
         insecure_open=insecure_open,

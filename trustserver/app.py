@@ -48,7 +48,7 @@ from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.open_authorizer import OpenAuthorizer
-from trustserver.auth.opening import open_authorizer, open_client_certificates
+from trustserver.auth.opening import open_authorizer, open_client_certificates, proxy_check
 from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
@@ -408,7 +408,8 @@ def _serve(
             _log.info("serving", extra={"url": url, "data": str(settings.data)})
 
         try:
-            serving.serve(application, bound, certificate, settings=settings, ready=ready)
+            is_proxy = proxy_check(settings, certificates)
+            serving.serve(application, bound, certificate, settings=settings, ready=ready, is_proxy=is_proxy)
         finally:
             application.close()
     _log.info("stopped")

@@ -239,7 +239,7 @@ class Forbidden(TrustError):
     `challenge`: the value of the WWW-Authenticate header (RFC 9110, 11.6.1), which says how to get permission. The
     status is then 401; as in registries, also for a caller whose token allows too little. If it is empty and the caller
     is authenticated, no token would help, and the status is 403. `subject`: who was refused, `right`: what they lack,
-    both in the words of access rules; empty where only a token decides.
+    both in the words of access rules; empty for whoever is not known where only tokens decide.
     """
 
     code: ClassVar[str] = "forbidden"
@@ -254,7 +254,9 @@ class Forbidden(TrustError):
     def __str__(self) -> str:
         who = f" as {shown(self.subject)}" if self.subject else ""
         why = f": {shown(self.reason, 300)}" if self.reason else ""
-        grants = "; who runs the server grants it" if self.right and self.authenticated else ""
+        # With a challenge, another token would help; who has sent one already gets that where they got this one.
+        place = "the token server" if self.challenge and self.authenticated else "the server"
+        grants = f"; who runs {place} grants it" if self.right and self.authenticated else ""
         return f"not allowed to {self.action} {shown(self.gun, 300)}{who}{why}{grants}"
 
     def details(self) -> dict[str, object]:

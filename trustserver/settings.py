@@ -107,6 +107,7 @@ class Settings:
     tls_client_crl: Path | None = None
     certificate_header: str = ""
     proxy_secret: Path | None = None
+    proxy_certificate: str = ""
     self_signed: bool = False
     workers: int = 1
     insecure_open: bool = False
@@ -187,6 +188,7 @@ class GivenSettings(TypedDict, total=False):
     tls_client_crl: Path | None
     certificate_header: str | None
     proxy_secret: Path | None
+    proxy_certificate: str | None
     self_signed: bool | None
     workers: int | None
     insecure_open: bool | None
@@ -410,6 +412,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "tls_client_crl": _path,
     "certificate_header": _header_name,
     "proxy_secret": _path,
+    "proxy_certificate": _text,
     "self_signed": _flag,
     "workers": _count(1, 1024),
     "insecure_open": _flag,

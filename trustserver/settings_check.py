@@ -42,6 +42,7 @@ def _check_client_certificates(settings: Settings) -> None:
         ("--tls-client-crl", settings.tls_client_crl, "--tls-client-ca", settings.tls_client_ca),
         ("--certificate-header", settings.certificate_header, "--tls-client-ca", settings.tls_client_ca),
         ("--proxy-secret", settings.proxy_secret, "--certificate-header", settings.certificate_header),
+        ("--proxy-certificate", settings.proxy_certificate, "--certificate-header", settings.certificate_header),
         ("--tls-client-ca", settings.tls_client_ca, "--access", settings.access),
     )
     for option, given, needed, other in needs:
@@ -53,11 +54,17 @@ def _check_client_certificates(settings: Settings) -> None:
             reason="needs TLS that ends here (--tls-cert and --tls-key, or --self-signed), or a proxy that says which "
             "certificate it has seen (--certificate-header)",
         )
-    if settings.certificate_header and not settings.proxy_secret and not isinstance(settings.listen, UnixSocket):
+    if settings.proxy_certificate and not settings.tls:
+        raise StartRefused(
+            what="--proxy-certificate",
+            reason="is shown to TLS that ends here (--tls-cert and --tls-key, or --self-signed)",
+        )
+    known = settings.proxy_secret or settings.proxy_certificate or isinstance(settings.listen, UnixSocket)
+    if settings.certificate_header and not known:
         raise StartRefused(
             what="--certificate-header",
-            reason="could be written by anybody who connects: listen on unix:/PATH, or share a secret with the proxy "
-            "(--proxy-secret)",
+            reason="could be written by anybody who connects: listen on unix:/PATH, share a secret with the proxy "
+            "(--proxy-secret), or have it show a certificate of its own (--proxy-certificate)",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import signal
 import ssl
 import urllib.error
@@ -160,9 +161,14 @@ def test_a_revoked_one_is_refused_on_its_connection_and_on_a_resumed_session(
 SECRET = "0123456789abcdef" * 4
 
 
-@pytest.fixture
-def proxied(tmp_path: Path, authority: Authority) -> Iterator[tuple[ServerProcess, RunningProgram]]:
-    """A server that takes the word of nginx, as in nginx-client-certificates.conf, and that nginx."""
+@pytest.fixture(params=["secret", "certificate"])
+def proxied(
+    request: pytest.FixtureRequest, tmp_path: Path, authority: Authority
+) -> Iterator[tuple[ServerProcess, RunningProgram]]:
+    """A server that takes the word of nginx, as in nginx-client-certificates.conf, and that nginx.
+
+    nginx shows that it is the proxy by the secret, or over TLS by a certificate of its own.
+    """
     files = {"access.toml": RULES.encode(), "clients-ca.crt": authority.file.read_bytes(), "secret": SECRET.encode()}
     for name, content in files.items():
         (tmp_path / name).touch(mode=0o600)
@@ -172,20 +178,31 @@ def proxied(tmp_path: Path, authority: Authority) -> Iterator[tuple[ServerProces
         "--access": tmp_path / "access.toml",
         "--tls-client-ca": tmp_path / "clients-ca.crt",
         "--certificate-header": "X-Client-Certificate",
-        "--proxy-secret": tmp_path / "secret",
         "--trusted-proxy": "127.0.0.1",
     }
+    by_certificate = request.param == "certificate"
+    if by_certificate:
+        options |= {"--proxy-certificate": "CN=edge"}
+    else:
+        options |= {"--proxy-secret": tmp_path / "secret"}
     try:
-        server.start(*(str(word) for option in options.items() for word in option))
+        tls = ["--self-signed"] if by_certificate else []
+        server.start(*(str(word) for option in options.items() for word in option), *tls)
         authority.server_context(tmp_path)
         text = nginx_of_the_docs(
             "nginx-client-certificates.conf",
-            upstream=server.url.removeprefix("http://"),
+            upstream=urlsplit(server.url).netloc,
             certificate=next(tmp_path.glob("server-*.pem")),
             folder=tmp_path / "nginx",
             clients=authority.file,
         )
         text = text.replace("replace-this-by-the-secret-of-the-server", SECRET)
+        if by_certificate:
+            certificate, key = authority.client_certificate(tmp_path, "edge")
+            shows = f"proxy_ssl_certificate {certificate}; proxy_ssl_certificate_key {key};"
+            asks = f"proxy_ssl_verify on; proxy_ssl_name localhost; proxy_ssl_trusted_certificate {server.ca};"
+            text = text.replace("proxy_pass http://trust-server;", f"{shows} {asks} proxy_pass https://trust-server;")
+            text = re.sub("proxy_set_header X-Trust-Proxy-Secret .*", "", text)
         with start_nginx(tmp_path / "nginx" / "run", text) as nginx:
             yield server, nginx
     finally:
@@ -219,6 +236,9 @@ def test_nginx_says_who_its_client_is_and_the_client_cannot(
     ):
         assert subject(smuggled) == "certificate:carol", smuggled
     around = urllib.request.Request(f"{server.url}/api/v1/access/whoami", headers={"X-Client-Certificate": other})
+    direct = ssl.create_default_context(cafile=server.ca) if server.ca else None
+    if direct is not None:
+        direct.load_cert_chain(*authority.client_certificate(tmp_path, "mallory"))  # good, and not the proxy's
     with pytest.raises(urllib.error.HTTPError, match="400") as refused:
-        urllib.request.urlopen(around, timeout=60)
+        urllib.request.urlopen(around, timeout=60, context=direct)
     refused.value.close()

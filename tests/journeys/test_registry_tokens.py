@@ -82,13 +82,18 @@ def test_who_may_read_who_may_sign_and_who_may_rotate(
     owner.log_in("bob")
     refused = owner.run("sign", f"{gun}:2.0@{image.digest}", expect=None)
     assert refused.status not in {0, 1}
-    refused.said(f"not allowed to publish to {gun}: the token of bob does not allow pull,push", "asked as bob")
+    refused.said(
+        f"not allowed to publish to {gun} as registry-token:bob: the token of bob does not allow pull,push",
+        "asked as bob",
+        f"next: ask whoever runs the token server of {server.url} for the right push; ",
+        f"trust whoami {gun} says what you may do there",
+    )
 
     # The server's keys are rotated, and so is deleted, by those who may do everything.
     owner.log_in("alice")
     refused = owner.run("key", "rotate", "snapshot", gun, expect=None)
     assert refused.status != 0
-    refused.said(f"not allowed to ask for new keys of {gun}: the token of alice does not allow *")
+    refused.said(f"not allowed to ask for new keys of {gun} as registry-token:alice: the token of alice does")
     owner.log_in("carol")
     owner.run("key", "rotate", "snapshot", gun)
     assert f"carol repository:{gun}:*" in tokens.asked()

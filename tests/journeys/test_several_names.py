@@ -185,7 +185,10 @@ def test_signing_into_a_collection_that_is_not_there(changing: Town, shared_regi
 
 
 @pytest.mark.parametrize("stored", [False, True])
-@pytest.mark.parametrize("role", ["root", "targets", "snapshot", "timestamp"])
+@pytest.mark.parametrize(
+    "role",
+    ["root", "targets", *(pytest.param(role, marks=pytest.mark.long) for role in ("snapshot", "timestamp"))],
+)
 def test_one_that_fails_in_the_doing_and_the_same_command_again(
     *, changing: Town, serve: Serve, role: str, stored: bool
 ) -> None:

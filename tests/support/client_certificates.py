@@ -13,6 +13,25 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support.certificates import FAR_AWAY, LONG_AGO, Authority
 
+TABLES = """
+[[certificate]]
+name = "carol"
+subject = "CN=carol,O=Example"
+
+[[certificate]]
+name = "builder"
+san = "URI:spiffe://example.com/builder"
+
+[[certificate]]
+name = "host"
+san = "DNS:host.example.com"
+
+[[certificate]]
+name = "mail"
+san = "EMAIL:carol@example.com"
+"""
+"""Which certificate is which subject, as an access file says it."""
+
 KEY = ec.generate_private_key(ec.SECP256R1())
 """Of all clients: whose key a certificate has does not matter where no TLS is spoken."""
 

@@ -10,6 +10,8 @@ from trustcli.errors import RemoteRefused
 ANONYMOUS: Final = "anonymous"
 """How a trust server calls whoever has shown no credential."""
 _TOKEN_REFUSED: Final = "token-refused"  # noqa: S105 - a code of trust servers
+_OF_REGISTRY: Final = "registry-token:"
+"""How subjects begin to whom a token server, which the trust server believes, has given a token."""
 _RIGHT: Final = re.compile(r"[a-z]{1,20}", re.ASCII)
 _SUBJECT: Final = re.compile(r"[a-z-]+:[A-Za-z0-9._@/+-]{1,200}", re.ASCII)
 """Subjects that may stand in a command line which somebody copies; the server says who it is."""
@@ -34,6 +36,9 @@ def advice_no_access(error: RemoteRefused, *, login: str = "", trust: str = "tru
     whoami = f"{trust} whoami {name} says what you may do there"
     if subject == ANONYMOUS:
         return f"{login}, with an account that has the right {right}; {whoami}"
+    if str(subject).startswith(_OF_REGISTRY):
+        who = f"ask whoever runs the token server of {error.remote} for the right {right}"
+        return f"{who}; {whoami}; as somebody else: {login}"
     explained = _SUBJECT.fullmatch(str(subject))
     there = f" (trust-server access explain {subject} {name} says there why)" if explained else ""
     who = f"ask an administrator of {error.remote} for the right {right}{there}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -11,7 +11,7 @@ from trustdata.envelope import Envelope
 from trustdata.gun import NAME_MEMBER
 from trustdata.model import Content, DelegatedRole, Role, Root, TargetFile, Targets
 from trustdata.roles import ROOT, TARGETS, RoleName
-from trustdata.wire.plain_difference import differing_names
+from trustdata.wire.plain_difference import differing_targets
 from trustdata.wire.plain_targets import PlainTargets
 
 Kind: TypeAlias = Literal["added", "changed", "removed"]
@@ -138,10 +138,10 @@ def changed_tags(role: RoleName, before: Content | None, after: Content) -> Iter
     """Yield the changes of the tags that a role lists, by name. Tags in the plain form are compared as text."""
     old, new = _targets(before), _targets(after)
     if isinstance(old, PlainTargets) and isinstance(new, PlainTargets) and old.part.form is new.part.form:
-        tags: Iterable[str] = differing_names(old.part, new.part)
-    else:
-        tags = sorted(old.keys() | new.keys())
-    for tag in tags:
+        for change in differing_targets(old.part, new.part):
+            yield TagChange(role=role, tag=change.name, before=_digest(change.before), after=_digest(change.after))
+        return
+    for tag in sorted(old.keys() | new.keys()):
         old_target, new_target = old.get(tag), new.get(tag)
         if old_target is not new_target and old_target != new_target:
             yield TagChange(role=role, tag=tag, before=_digest(old_target), after=_digest(new_target))

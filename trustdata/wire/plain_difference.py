@@ -6,16 +6,42 @@ them are compared as text. Each name has one text for one target, since the form
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from keys.record import record
+from trustdata.model import TargetFile
 from trustdata.wire.plain_change import compare
-from trustdata.wire.plain_targets import AFTER_NAME, PlainPart, texts
+from trustdata.wire.plain_targets import AFTER_NAME, PlainForm, PlainPart, read_target
 
 
-def differing_names(before: PlainPart, after: PlainPart) -> list[str]:
-    """Return the names of the targets that only one of two files of one format has, or that differ, ascending."""
+@record
+class PlainTargetChange:
+    """A target that is not the same in two files; None where one of them has none of this name."""
+
+    name: str
+    before: TargetFile | None
+    after: TargetFile | None
+
+
+def differing_targets(before: PlainPart, after: PlainPart) -> Iterator[PlainTargetChange]:
+    """Yield the targets that only one of two files of one format has, or that differ, by name.
+
+    What is the same is not read, nor are the names of the others.
+    """
     old, new = _differing_texts(before, after)
     old_targets, new_targets = _targets(old), _targets(new)
-    names = (name for name in old_targets.keys() | new_targets.keys() if old_targets.get(name) != new_targets.get(name))
-    return texts(sorted(names))
+    for name in sorted(old_targets.keys() | new_targets.keys()):
+        old_text, new_text = old_targets.get(name), new_targets.get(name)
+        if old_text != new_text:
+            yield PlainTargetChange(
+                name=name.decode("ascii"),
+                before=_target(name, old_text, before.form),
+                after=_target(name, new_text, after.form),
+            )
+
+
+def _target(name: bytes, text: bytes | None, form: PlainForm) -> TargetFile | None:
+    return None if text is None else read_target(name.decode("ascii"), text, 0, form)
 
 
 def _differing_texts(before: PlainPart, after: PlainPart) -> tuple[bytes, bytes]:

@@ -148,10 +148,7 @@ class PlainTargets(Mapping[str, TargetFile]):
         index = self._index(name)
         if index is None:
             raise KeyError(name)
-        raw, form, start = self.part.raw, self.part.form, self._digests[index]
-        stop = start + form.digest_size
-        length = stop + len(_BEFORE_LENGTH)
-        return form.kind(name, raw[start:stop].decode("ascii"), int(raw[length : raw.index(b"}", length)]))
+        return read_target(name, self.part.raw, self._digests[index], self.part.form)
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("ascii") for name in self.part.names)
@@ -264,6 +261,13 @@ def find_plain_targets(raw: bytes, form: PlainForm) -> PlainPart | None:
     part = PlainPart(raw, start, match.end(), len(names), form)
     part.__dict__["names"] = names
     return part
+
+
+def read_target(name: str, text: bytes, start: int, form: PlainForm) -> TargetFile:
+    """Return the plain target whose digest begins at `start` in a text that the form has checked."""
+    stop = start + form.digest_size
+    length = stop + len(_BEFORE_LENGTH)
+    return form.kind(name, text[start:stop].decode("ascii"), int(text[length : text.index(b"}", length)]))
 
 
 def part_of(content: Content) -> PlainPart | None:

@@ -44,6 +44,7 @@ from trustserver.auth.callers import (
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.exchanges import Exchanges
+from trustserver.auth.failures import Failures
 from trustserver.auth.password_checks import PasswordChecks
 from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision
@@ -56,12 +57,16 @@ from trustserver.auth.token_authorizer import (
     everything_on,
     required_access,
 )
-from trustserver.errors import ClientCertificateRefused, Forbidden
+from trustserver.errors import ClientCertificateRefused, Forbidden, Overloaded
 from trustserver.storage.access_port import CredentialKind
 from trustserver.storage.exchange_port import ExchangedToken
 
 MAX_DECISIONS: Final = 16 * 1024
 """How many decisions about reads are remembered until the rules change."""
+
+REFUSED_TOKENS: Final = 100
+"""How many tokens of one address are refused in REFUSED_SECONDS as what they are; after that they are not looked at."""
+REFUSED_SECONDS: Final = 60.0
 
 LOGIN_PATH: Final = "/api/v1/token"
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
@@ -98,6 +103,7 @@ class AccessAuthorizer:
         self._exchanges = exchanges
         self._certificates = certificates
         self._passwords = PasswordChecks(seconds, upgrade=source.upgrade_password)
+        self._refused = Failures(seconds, limit=REFUSED_TOKENS, within=REFUSED_SECONDS)
         self._reads: tuple[AccessState, dict[tuple[Subject, GUN], bool]] = (source.state, {})
         self._reads_are_open = False
         source.on_change(self._changed)
@@ -305,6 +311,8 @@ class AccessAuthorizer:
         if len(found) > 1:
             raise self._challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
+        if credential.api_token and sender.address is not None and self._refused.too_many(sender.address):
+            raise Overloaded(what="refused tokens from this address", seconds=int(REFUSED_SECONDS))
         if credential.api_token or credential.user:
             await self._source.look_for_who_asks()
             return self._known_caller(sender) or await self._checked(credential, sender, required)
@@ -320,6 +328,8 @@ class AccessAuthorizer:
         if credential.api_token:
             refused = self._token(credential)
             _log.info("API token refused", extra={"reason": refused, "client": sender.address})
+            if sender.address is not None:
+                self._refused.count(sender.address)
             raise self._challenge(required, f"the API token {refused}", sender.headers)
         user = self._user(credential)
         stored = None if user is None else user.stored.secret
@@ -335,7 +345,18 @@ class AccessAuthorizer:
             raise ClientCertificateRefused(reason="is not looked at here")
         good = self._certificates.check(certificate)
         name = self._source.state.rules.certificates.of(good)
-        return Caller(subject=Subject(name=name, kind=SubjectKind.CERTIFICATE), expires=good.not_valid_after_utc)
+        subject = Subject(name=name, kind=SubjectKind.CERTIFICATE, certificate=certificate)
+        return Caller(subject=subject, expires=good.not_valid_after_utc)
+
+    def _certified_again(self, subject: Subject, required: RequiredAccess) -> Caller:
+        """Return whom a certificate names now. Raises: Forbidden if it is nobody, or somebody else."""
+        try:
+            now = self._certified(subject.certificate)
+        except ClientCertificateRefused as error:
+            raise self._challenge(required, str(error)) from error
+        if now.subject != subject:
+            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        return now
 
     def _certificate_refusal(
         self, error: ClientCertificateRefused, required: RequiredAccess, sender: Sender
@@ -376,11 +397,9 @@ class AccessAuthorizer:
         """
         if subject.kind is SubjectKind.REGISTRY_TOKEN:
             return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
-        tables = {
-            SubjectKind.WORKLOAD: state.rules.workloads.workloads,
-            SubjectKind.CERTIFICATE: state.rules.certificates.named,
-        }
-        if subject.kind in tables and subject.name not in tables[subject.kind]:
+        if subject.kind is SubjectKind.CERTIFICATE:
+            return self._certified_again(subject, required)
+        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
             raise self._challenge(required, f"{subject} is nobody on this server any more")
         kind = STORED.get(subject.kind)
         if kind is None:

@@ -6,7 +6,7 @@ Its implementations: open_authorizer.py, token_authorizer.py, access_authorizer.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
@@ -29,10 +29,14 @@ class SubjectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who sent a request. `name` is what logs and tombstones show."""
+    """Who sent a request. `name` is what logs and tombstones show.
+
+    `certificate`: with which they have shown it (DER), to be judged again before a change; it makes nobody another.
+    """
 
     name: str
     kind: SubjectKind
+    certificate: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def authenticated(self) -> bool:

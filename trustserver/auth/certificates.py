@@ -47,14 +47,27 @@ class Certificates:
         Raises: ClientCertificateRefused if it is nobody's, or that of several; or if it cannot be read.
         """
         subject = subject_of(certificate)
-        words = [f"subject {subject}", *(f"san {san}" for san in _sans(certificate))]
-        names = sorted({self.by_words[each] for each in words if each in self.by_words})
+        names = sorted({self.by_words[each] for each in words_of(certificate) if each in self.by_words})
         if len(names) > 1:
             reason = f"of {subject} fits {' and '.join(names)}, and can be that of one alone"
             raise ClientCertificateRefused(reason=reason, known=True)
         if not names:
             raise ClientCertificateRefused(reason=f"of {subject} is no [[certificate]] of this server", known=True)
         return names[0]
+
+
+def words_of(certificate: x509.Certificate) -> list[str]:
+    """Return all that can be asked for in a certificate. Raises: ClientCertificateRefused if it cannot be read."""
+    return [f"subject {subject_of(certificate)}", *(f"san {san}" for san in _sans(certificate))]
+
+
+def asked_words(text: str) -> str:
+    """Return what a text asks for: an alternative name with its kind before it, else a subject (RFC 4514).
+
+    Raises: ValueError, which says how to write it.
+    """
+    kind, _, value = text.partition(":")
+    return f"san {_san(kind, value)}" if kind in SAN_KINDS else f"subject {_subject(text)}"
 
 
 def subject_of(certificate: x509.Certificate) -> str:
@@ -97,21 +110,26 @@ def _words(table: Table) -> str:
     subject, san = table.text("subject", required=False), table.text("san", required=False)
     if bool(subject) == bool(san):
         raise table.refusal("needs either subject or san")
-    return f"subject {_subject(table, subject)}" if subject else f"san {_san(table, san)}"
+    try:
+        return f"subject {_subject(subject)}" if subject else f"san {_san(*san.partition(':')[::2])}"
+    except ValueError as error:
+        raise table.refusal(str(error)) from error
 
 
-def _subject(table: Table, text: str) -> str:
+def _subject(text: str) -> str:
     try:
         written = x509.Name.from_rfc4514_string(text).rfc4514_string()
     except ValueError as error:
-        raise table.refusal("needs subject as RFC 4514 writes it, such as CN=carol,O=Example") from error
+        message = "needs subject as RFC 4514 writes it, such as CN=carol,O=Example"
+        raise ValueError(message) from error
     if written != text:
-        raise table.refusal(f"compares subject exactly: write it as {shown(written, 300)}")
+        message = f"compares subject exactly: write it as {shown(written, 300)}"
+        raise ValueError(message)
     return text
 
 
-def _san(table: Table, text: str) -> str:
-    kind, _, value = text.partition(":")
+def _san(kind: str, value: str) -> str:
     if kind not in SAN_KINDS or not value or not value.isascii() or not value.isprintable() or " " in value:
-        raise table.refusal("needs san: URI:, DNS: or EMAIL: and the name, in printable ASCII")
-    return text
+        message = "needs san: URI:, DNS: or EMAIL: and the name, in printable ASCII"
+        raise ValueError(message)
+    return f"{kind}:{value}"

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from keys.rfc3339 import to_rfc3339
+from trustserver.auth.certificates import words_of
 from trustserver.errors import ClientCertificateRefused, StartRefused
 from trustserver.guarded_files import mark_of, read_guarded
 
@@ -53,10 +54,10 @@ class _Revoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
-    """A certificate whose signature was checked, and who has issued it."""
+    """A certificate whose signature was checked, and who has issued it: several if an authority was renewed."""
 
     certificate: x509.Certificate
-    issuer: x509.Certificate
+    issuers: tuple[x509.Certificate, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class _Failure:
     reason: str
 
 
+_Authority: TypeAlias = tuple[x509.Name, bytes]
 _Known: TypeAlias = tuple[tuple[x509.Certificate, ...], dict[bytes, _Judged]]
 """Those who issue certificates, and the certificates of theirs that were judged: one value, for two threads."""
 
@@ -83,7 +85,7 @@ class ClientCertificates:
         self._failed: dict[str, _Failure] = {}
         self._marks = self._look()
         self._known: _Known = (_read_authorities(authorities), {})
-        self._revoked: Mapping[x509.Certificate, _Revoked] | None = (
+        self._revoked: Mapping[_Authority, _Revoked] | None = (
             {} if revoked is None else _read_revoked(revoked, self._known[0])
         )
         self._look_at_lists()
@@ -121,26 +123,35 @@ class ClientCertificates:
             if len(kept) >= MAX_KEPT:
                 kept.clear()
             kept[der] = judged
-        certificate, issuer = judged.certificate, judged.issuer
+        certificate = judged.certificate
         if at < certificate.not_valid_before_utc:
             raise ClientCertificateRefused(reason=f"counts from {to_rfc3339(certificate.not_valid_before_utc)} on")
         if at > certificate.not_valid_after_utc:
             raise ClientCertificateRefused(reason=f"has expired on {to_rfc3339(certificate.not_valid_after_utc)}")
-        if not issuer.not_valid_before_utc <= at <= issuer.not_valid_after_utc:
+        if not any(each.not_valid_before_utc <= at <= each.not_valid_after_utc for each in judged.issuers):
             raise ClientCertificateRefused(reason="is of an authority whose own certificate does not count now")
         if self._revoked_file is not None:
-            self._check_revoked(certificate, issuer, at)
+            self._check_revoked(certificate, _authority(judged.issuers[0]), at)
         return certificate
+
+    def is_of(self, der: bytes, words: str) -> bool:
+        """Return whether a certificate is to be believed now and has what is asked for (auth/certificates.py)."""
+        try:
+            return words in words_of(self.check(der))
+        except ClientCertificateRefused as error:
+            _log.info("client certificate refused", extra={"reason": error.reason})
+            return False
 
     def _look(self) -> tuple[object, object]:
         revoked = None if self._revoked_file is None else mark_of(self._revoked_file)
         return mark_of(self._authorities_file), revoked
 
-    def _check_revoked(self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> None:
+    def _check_revoked(self, certificate: x509.Certificate, issuer: _Authority, at: datetime) -> None:
         """Check that a certificate is not revoked. Raises: ClientCertificateRefused if it is, or nobody can tell."""
-        if self._revoked is None:
+        revoked = self._revoked  # read once: another thread replaces it
+        if revoked is None:
             raise ClientCertificateRefused(reason="is not believed, since the revoked ones cannot be read")
-        of_issuer = self._revoked.get(issuer)
+        of_issuer = revoked.get(issuer)
         if of_issuer is None or of_issuer.until is None or at >= of_issuer.until:
             raise ClientCertificateRefused(reason="is not believed, since there is no present list of the revoked ones")
         if certificate.serial_number in of_issuer.serials:
@@ -170,11 +181,9 @@ class ClientCertificates:
         if self._revoked_file is None or self._revoked is None:
             return
         at = self._clock()
-        lists = {issuer: self._revoked.get(issuer) for issuer in self._known[0]}
+        lists = {issuer.subject.rfc4514_string(): self._revoked.get(_authority(issuer)) for issuer in self._known[0]}
         missing = [
-            issuer.subject.rfc4514_string()
-            for issuer, found in lists.items()
-            if found is None or found.until is None or at >= found.until
+            issuer for issuer, found in lists.items() if found is None or found.until is None or at >= found.until
         ]
         if missing:
             said = f"{self._revoked_file} has no list of now of {' and '.join(missing)}"
@@ -195,10 +204,10 @@ def _judge(der: bytes, authorities: Sequence[x509.Certificate]) -> _Judged:
         certificate = x509.load_der_x509_certificate(der)
         extensions = list(certificate.extensions)
         hashed_with = certificate.signature_hash_algorithm
-        issuer = next((each for each in authorities if _has_issued(each, certificate)), None)
+        issuers = tuple(each for each in authorities if _has_issued(each, certificate))
     except (*_UNREADABLE, UnsupportedAlgorithm) as error:
         raise ClientCertificateRefused(reason="cannot be read") from error
-    if issuer is None:
+    if not issuers:
         raise ClientCertificateRefused(reason="is of no authority that is known here")
     if hashed_with is not None and not isinstance(hashed_with, _HASHES):
         raise ClientCertificateRefused(reason=f"is signed with {hashed_with.name}, which is not accepted")
@@ -216,7 +225,7 @@ def _judge(der: bytes, authorities: Sequence[x509.Certificate]) -> _Judged:
             raise ClientCertificateRefused(reason="is not for clients (extended key usage)")
         if isinstance(extension.value, x509.KeyUsage) and not extension.value.digital_signature:
             raise ClientCertificateRefused(reason="is not for signatures (key usage)")
-    return _Judged(certificate=certificate, issuer=issuer)
+    return _Judged(certificate=certificate, issuers=issuers)
 
 
 def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
@@ -249,12 +258,12 @@ def _read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
     return found
 
 
-def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[x509.Certificate, _Revoked]:
+def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[_Authority, _Revoked]:
     """Read lists of revoked certificates, each signed by its authority. Raises: StartRefused."""
     blocks = _PEM_LIST.findall(_read_signed(path))
     if not blocks:
         raise StartRefused(what=str(path), reason="has no list of revoked certificates in PEM (X509 CRL)")
-    found: dict[x509.Certificate, _Revoked] = {}
+    found: dict[_Authority, _Revoked] = {}
     for block in blocks:
         try:
             revoked = x509.load_pem_x509_crl(block)
@@ -269,10 +278,16 @@ def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[x
             raise StartRefused(what=str(path), reason="has a list that no authority of --tls-client-ca has signed")
         if odd:
             raise StartRefused(what=str(path), reason="has a list of only some of the revoked certificates")
-        if issuer in found:
+        if _authority(issuer) in found:
             raise StartRefused(what=str(path), reason=f"has two lists of {issuer.subject.rfc4514_string()}")
-        found[issuer] = listed
+        found[_authority(issuer)] = listed
     return found
+
+
+def _authority(certificate: x509.Certificate) -> _Authority:
+    """Return what stays of an authority when its certificate is renewed: its name and its key."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return certificate.subject, certificate.public_key().public_bytes(serialization.Encoding.DER, form)
 
 
 def _demand_file(path: Path) -> None:

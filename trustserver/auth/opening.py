@@ -12,6 +12,7 @@ from typing import Final
 from trustserver.auth.access_authorizer import AccessAuthorizer
 from trustserver.auth.access_source import AccessSource
 from trustserver.auth.authorizer import Authorizer
+from trustserver.auth.certificates import asked_words
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.open_authorizer import OpenAuthorizer
@@ -123,3 +124,17 @@ def open_client_certificates(
     if settings.tls_client_ca is None:
         return None
     return ClientCertificates(settings.tls_client_ca, settings.tls_client_crl, clock=clock)
+
+
+def proxy_check(settings: Settings, certificates: ClientCertificates | None) -> Callable[[bytes], bool] | None:
+    """Return what says whether a certificate (DER) is that of the proxy; None if it shows none.
+
+    Raises: StartRefused if the settings ask for what no certificate can have.
+    """
+    if certificates is None or not settings.proxy_certificate:
+        return None
+    try:
+        words = asked_words(settings.proxy_certificate)
+    except ValueError as error:
+        raise StartRefused(what="--proxy-certificate", reason=str(error)) from error
+    return lambda der: certificates.is_of(der, words)

@@ -2,8 +2,9 @@
 
 A check takes a tenth of a second and 19 MiB on purpose. So its result is remembered for some minutes, under a keyed
 hash of name, password and what they were checked against: clients send their password with every request. Guessing is
-bounded for each address, and nobody who was let in before waits behind those who guess. It is not bounded for each
-user: anybody could lock anybody out (docs/adr/0081). Nor is it where no address is known: all would be locked out.
+bounded for each address, and for each user from all addresses from which that user has not logged in lately, so that
+whoever guesses from many addresses locks nobody out of where they work (docs/adr/0081). Nobody who was let in before
+waits behind those who guess. Where no address is known there is no bound: all would be locked out.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import hmac
 import logging
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from trustserver.auth.failures import Failures
 from trustserver.auth.passwords import MAX_PASSWORD, NOBODYS, check_password, hash_password, is_bcrypt
 from trustserver.errors import Overloaded
 
@@ -29,6 +31,8 @@ MAX_WAITING: Final = 32
 """How many checks may wait: together they take three seconds."""
 FAILURES: Final = 10
 """How many wrong passwords one address may send in FAILURES_SECONDS; those that are being checked count as wrong."""
+FAILURES_OF_USER: Final = 60
+"""How many wrong passwords for one user are taken in FAILURES_SECONDS from where that user has not logged in lately."""
 FAILURES_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
@@ -47,7 +51,10 @@ class PasswordChecks:
         self._bad: OrderedDict[bytes, float] = OrderedDict()
         self._running: dict[bytes, asyncio.Task[bool]] = {}
         self._running_by: Counter[str] = Counter()
-        self._failures: OrderedDict[str, list[float]] = OrderedDict()
+        self._running_for: Counter[str] = Counter()
+        self._failures = Failures(seconds, limit=FAILURES, within=FAILURES_SECONDS)
+        self._failures_for = Failures(seconds, limit=FAILURES_OF_USER, within=FAILURES_SECONDS)
+        self._places: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def close(self) -> None:
         """End the thread, once it has nothing to do."""
@@ -61,7 +68,8 @@ class PasswordChecks:
     async def check(self, user: str, password: bytes, stored: str | None, *, address: str | None) -> bool:
         """Return whether a password is the one that is stored. `stored`: None if there is no such user.
 
-        Raises: Overloaded if the address has sent too many wrong ones, or too many checks wait.
+        Raises: Overloaded if the address has sent too many wrong ones, if too many came for this user from elsewhere,
+        or if too many checks wait.
         """
         against = NOBODYS if stored is None else stored
         mark, now = self._mark(user, password, against), self._seconds()
@@ -75,24 +83,36 @@ class PasswordChecks:
 
     def _begin(self, mark: bytes, user: str, password: bytes, against: str, address: str | None) -> asyncio.Task[bool]:
         counted = () if address is None else (address,)
-        for each in counted:
-            if self._recent_failures(each) + self._running_by[each] >= FAILURES:
-                raise Overloaded(what="wrong passwords from this address", seconds=int(FAILURES_SECONDS))
-        if len(self._running) >= MAX_WAITING:
-            raise Overloaded(what="passwords wait for their check")
+        # For everybody alike, also users who are not there: nobody can learn here who is.
+        stranger = (user,) if address is not None and (user, address) not in self._places else ()
+        self._turn_away(counted, stranger)
         task = asyncio.create_task(self._check(mark, user, password, against, address))
         self._running[mark] = task
         self._running_by.update(counted)
+        self._running_for.update(stranger)
 
         def ended(done: asyncio.Task[bool]) -> None:
             del self._running[mark]
-            self._running_by.subtract(counted)
-            self._running_by += Counter()  # drops those that have none
+            for running, keys in ((self._running_by, counted), (self._running_for, stranger)):
+                running.subtract(keys)
+                for each in keys:
+                    if not running[each]:
+                        del running[each]
             if not done.cancelled():
                 done.exception()  # whoever waited has got it; without this, asyncio logs one that nobody waited for
 
         task.add_done_callback(ended)
         return task
+
+    def _turn_away(self, addresses: Iterable[str], users: Iterable[str]) -> None:
+        """Refuse a check beyond the bounds. `users`: for whom strangers try. Raises: Overloaded."""
+        seconds = int(FAILURES_SECONDS)
+        if any(self._failures.too_many(each, pending=self._running_by[each]) for each in addresses):
+            raise Overloaded(what="wrong passwords from this address", seconds=seconds)
+        if any(self._failures_for.too_many(each, pending=self._running_for[each]) for each in users):
+            raise Overloaded(what="wrong passwords for this user from elsewhere", seconds=seconds)
+        if len(self._running) >= MAX_WAITING:
+            raise Overloaded(what="passwords wait for their check")
 
     async def _check(self, mark: bytes, user: str, password: bytes, against: str, address: str | None) -> bool:
         loop = asyncio.get_running_loop()
@@ -103,11 +123,12 @@ class PasswordChecks:
             remembered.popitem(last=False)
         if not good:
             _log.warning("wrong name or password", extra={"user": user[:64], "client": address})
-            if address is not None:
-                self._failures.setdefault(address, []).append(self._seconds())
-                self._failures.move_to_end(address)
-                if len(self._failures) > MAX_REMEMBERED:
-                    self._failures.popitem(last=False)
+        if address is not None and good:
+            self._let_in(user, address)
+        elif address is not None:
+            self._failures.count(address)
+            if (user, address) not in self._places:
+                self._failures_for.count(user)
         return good
 
     def _check_in_thread(self, user: str, password: bytes, against: str) -> bool:
@@ -116,14 +137,12 @@ class PasswordChecks:
             self._upgrade(user, against, hash_password(password))
         return good
 
-    def _recent_failures(self, address: str) -> int:
-        since = self._seconds() - FAILURES_SECONDS
-        times = [at for at in self._failures.get(address, ()) if at > since]
-        if times:
-            self._failures[address] = times
-        else:
-            self._failures.pop(address, None)
-        return len(times)
+    def _let_in(self, user: str, address: str) -> None:
+        """Remember from where a user has logged in."""
+        self._places[user, address] = None
+        self._places.move_to_end((user, address))
+        if len(self._places) > MAX_REMEMBERED:
+            self._places.popitem(last=False)
 
     def _mark(self, user: str, password: bytes, against: str) -> bytes:
         """Return what a result is remembered under: it says nothing of the password without this process's key."""

@@ -25,7 +25,7 @@ from trustserver.auth.authorizer import (
     Subject,
     SubjectKind,
 )
-from trustserver.auth.rights import Right
+from trustserver.auth.rights import NEEDED, Right
 from trustserver.auth.signature_queue import SignatureQueue
 from trustserver.auth.tokens import EVERYTHING, Grant, TokenVerifier
 from trustserver.auth.verified_tokens import VerifiedTokens
@@ -53,13 +53,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequiredAccess:
-    """The access that a request needs, in the words of tokens. `action` and `what` are for the error's sentence."""
+    """The access that a request needs, in the words of tokens. The rest is for the error's sentence.
+
+    `right`: what access rules call it; empty if everybody may do it whom the server knows.
+    """
 
     kind: str
     name: str
     actions: tuple[str, ...]
     action: str
     what: str
+    right: str = ""
 
     @property
     def scope(self) -> str:
@@ -67,14 +71,20 @@ class RequiredAccess:
 
 
 CATALOG: Final = RequiredAccess(
-    kind="registry", name="catalog", actions=(EVERYTHING,), action="read", what="the catalogue of all collections"
+    kind="registry",
+    name="catalog",
+    actions=(EVERYTHING,),
+    action="read",
+    what="the catalogue of all collections",
+    right=Right.AUDIT,
 )
-PING: Final = replace(CATALOG, action="ask", what="this server")
+PING: Final = replace(CATALOG, action="ask", what="this server", right="")
 
 
 def required_access(action: Action, gun: GUN) -> RequiredAccess:
     """Return what an action needs of a registry token."""
-    return RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun)
+    right = min(NEEDED[action])
+    return RequiredAccess(kind="repository", name=gun, actions=_ACTIONS[action], action=action, what=gun, right=right)
 
 
 def everything_on(name: GUN | None) -> RequiredAccess:
@@ -243,6 +253,8 @@ class TokenAuthorizer:
             authenticated=subject.authenticated,
             challenge=f'{challenge},error="{error}"' if error else challenge,
             reason=reason,
+            subject=str(subject) if subject.authenticated else "",
+            right=required.right if subject.authenticated else "",
         )
 
 

@@ -1,7 +1,8 @@
 """Read the client certificate that a proxy has seen, from the header in which it passes it on.
 
-Clients write headers too. So the header counts over a Unix socket, which only the proxy reaches, or beside a second
-header with a secret that only the proxy has; never because of the address that a request comes from.
+Clients write headers too. So the header counts over a Unix socket, which only the proxy reaches, beside a second header
+with a secret that only the proxy has, or on a connection on which the proxy has shown its own certificate; never
+because of the address that a request comes from.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import binascii
 import hmac
 import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -29,17 +30,27 @@ _Headers = list[tuple[bytes, bytes]]
 
 
 class ProxyCertificate:
-    """Takes the certificate out of the headers of a request. `header`: its name. `secret`: None over a Unix socket."""
+    """Takes the certificate out of the headers of a request.
 
-    def __init__(self, header: str, secret: bytes | None) -> None:
+    `header`: its name. `secret`: what the proxy sends beside it. `shows`: whether a certificate (DER) is that of the
+    proxy. With both, both must be right. With neither, everybody who connects is the proxy: over a Unix socket.
+    """
+
+    def __init__(
+        self, header: str, secret: bytes | None = None, *, shows: Callable[[bytes], bool] | None = None
+    ) -> None:
         self._header = header.lower().encode()
         self._secret = secret
+        self._shows = shows
         self._place = header
 
-    def take(self, headers: Iterable[tuple[bytes, bytes]]) -> tuple[_Headers, bytes | None, bool]:
+    def take(
+        self, headers: Iterable[tuple[bytes, bytes]], shown: bytes | None = None
+    ) -> tuple[_Headers, bytes | None, bool]:
         """Return the headers that are left, the certificate (DER), and whether the request is from the proxy.
 
-        Raises: BadRequest if a client has written one of these headers, or the proxy has not written them clearly.
+        `shown`: the certificate of the connection. Raises: BadRequest if a client has written one of these headers, or
+        the proxy has not written them clearly.
         """
         others: _Headers = []
         found: dict[bytes, bytes] = {}
@@ -52,11 +63,20 @@ class ProxyCertificate:
                 raise BadRequest(place=self._place, reason="this header, or its secret, is there twice or with _")
             else:
                 found[plain] = value
-        is_proxy = self._secret is None or hmac.compare_digest(found.get(SECRET_HEADER, b""), self._secret)
+        is_proxy = self._is_proxy(found.get(SECRET_HEADER, b""), shown)
         value = found.get(self._header, b"")
         if not is_proxy and found:
-            raise BadRequest(place=self._place, reason="this header is for the proxy to write, beside its secret")
+            raise BadRequest(place=self._place, reason=f"this header is for the proxy to write, {self._beside}")
         return others, _der(value, self._place) if value else None, is_proxy
+
+    @property
+    def _beside(self) -> str:
+        return "beside its secret" if self._secret is not None else "which shows its own certificate"
+
+    def _is_proxy(self, secret: bytes, shown: bytes | None) -> bool:
+        if self._secret is not None and not hmac.compare_digest(secret, self._secret):
+            return False
+        return self._shows is None or (shown is not None and self._shows(shown))
 
 
 def _der(value: bytes, place: str) -> bytes:

@@ -30,7 +30,7 @@ SWEEP: Final = 500
 """How many collections one round looks at."""
 AFTER_PUBLISHES: Final = 16
 """After so many publishes of a collection its superseded versions are looked at."""
-AFTER_BYTES: Final = 4 * 1024 * 1024
+AFTER_BYTES: Final = 8 * 1024 * 1024
 """After so many published bytes of a collection its superseded versions are looked at."""
 _COUNTED: Final = 10_000
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)

@@ -162,7 +162,7 @@ class CertificateOfProxy:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
-            headers, certificate, is_proxy = self._reader.take(scope["headers"])
+            headers, certificate, is_proxy = self._reader.take(scope["headers"], scope.get(CERTIFICATE))
         except BadRequest as error:
             await _refuse(send, error)
             return

@@ -144,23 +144,27 @@ def serve(
     *,
     settings: Settings,
     ready: Callable[[], None],
+    is_proxy: Callable[[bytes], bool] | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those that have begun.
 
-    `ready`: called once connections are accepted. Raises: StartRefused if the HTTP server ends by itself.
+    `ready`: called once connections are accepted. `is_proxy`: says whether a certificate is that of the proxy whose
+    word about certificates is taken. Raises: StartRefused if the HTTP server ends by itself.
     """
     allow_open_files()
     # For a read, the event loop costs more than the answer. uvloop's costs a third less than asyncio's.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(application, bound, tls, settings, ready))
+        runner.run(_serve(application, bound, tls, settings=settings, ready=ready, is_proxy=is_proxy))
 
 
 async def _serve(
     application: ServedApplication,
     bound: socket.socket,
     tls: ServedCertificate | None,
+    *,
     settings: Settings,
     ready: Callable[[], None],
+    is_proxy: Callable[[bytes], bool] | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="work"))
@@ -173,7 +177,7 @@ async def _serve(
     server: Any = _BoundServer(  # granian's embedded server has no types
         inner,
         ClientAddresses(
-            _certified(application.asgi, settings),
+            _certified(application.asgi, settings, is_proxy),
             names,
             settings.trusted_proxy,
             over_unix=isinstance(settings.listen, UnixSocket),
@@ -232,14 +236,14 @@ async def _serve(
         raise StartRefused(what="the HTTP server", reason="ended by itself; the log says more")
 
 
-def _certified(asgi: AsgiApplication, settings: Settings) -> AsgiApp:
+def _certified(asgi: AsgiApplication, settings: Settings, is_proxy: Callable[[bytes], bool] | None) -> AsgiApp:
     """Return the application, behind what takes a proxy's word about certificates if the settings say so."""
     if not settings.certificate_header:
         return asgi
     secret = None
     if settings.proxy_secret is not None:
         secret = read_secret(settings.proxy_secret, platform_secrets=settings.platform_secrets)
-    return CertificateOfProxy(asgi, ProxyCertificate(settings.certificate_header, secret))
+    return CertificateOfProxy(asgi, ProxyCertificate(settings.certificate_header, secret, shows=is_proxy))
 
 
 def _front(

@@ -246,7 +246,11 @@ class SqlStore:
 
     def erase_people(self, subject: str, *, stored: str, by: Actor, at: datetime) -> int:
         with self._writing() as connection:
-            return event_rows.erase_people(connection, subject, stored=stored, by=by, at=at)
+            connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            try:
+                return event_rows.erase_people(connection, subject, stored=stored, by=by, at=at)
+            finally:
+                connection.exec_driver_sql("PRAGMA secure_delete=FAST")
 
     def tell_expiring(self, *, at: datetime, until: datetime, limit: int) -> int:
         with self._reading() as connection:

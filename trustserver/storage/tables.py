@@ -236,6 +236,13 @@ METADATA: Final = SQLModel.metadata
 """All tables, for the migrations and their test."""
 
 
+FIRST_ROWS: Final[tuple[tuple[type[SQLModel], dict[str, object]], ...]] = (
+    (EventHeadRow, {"id": 1, "newest": 0, "dropped": 0}),
+    (CredentialChangesRow, {"id": 1, "count": 0}),
+)
+"""The rows of a database that nothing has been written to yet, as the migrations make them."""
+
+
 def table_of(model: type[SQLModel]) -> Table:
     """Return the table of a model, for statements."""
     return cast("Table", cast("Any", model).__table__)

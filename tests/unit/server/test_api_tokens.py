@@ -19,6 +19,7 @@ from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text
 from trustdata.errors import InvalidName, NotStored
 from trustserver.__main__ import app
+from trustserver.auth.access_authorizer import REFUSED_TOKENS
 from trustserver.auth.api_tokens import make_first_admin, make_token, new_token, token_digest
 from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
 from trustserver.auth.opening import open_authorizer
@@ -117,6 +118,30 @@ def test_strangers_at_one_time_cause_few_looks_for_new_tokens(
     for _ in range(3):
         assert site.get(FILE, headers=bearer(token)).status_code == 200
     assert len(looks) == 1, "who is known causes none"
+
+
+def test_refused_tokens_of_one_address_are_bounded_and_good_ones_go_on(
+    site: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[None] = []
+    look = site.source.look_for_who_asks
+
+    async def counted() -> None:
+        looks.append(None)
+        await look()
+
+    token = given(store, "ci", "pull")
+    assert site.get(FILE, headers=bearer(token)).status_code == 200
+    monkeypatch.setattr(site.source, "look_for_who_asks", counted)
+    answers = [site.get(FILE, headers=bearer(new_token())) for _ in range(REFUSED_TOKENS + 5)]
+    assert [each.status_code for each in answers] == [401] * REFUSED_TOKENS + [503] * 5
+    assert (answers[-1].headers["Retry-After"], answers[-1].json()["code"]) == ("60", "overloaded")
+    assert len(looks) == REFUSED_TOKENS
+    assert site.get(FILE, headers=bearer(token)).status_code == 200
+    new = given(store, "new", "pull")
+    assert site.get(FILE, headers=bearer(new)).status_code == 503
+    site.source.refresh()
+    assert site.get(FILE, headers=bearer(new)).status_code == 200, "a token that is known by now"
 
 
 def test_it_brings_its_rights_along_and_rules_add_and_take(site: RuledSite, store: AccessStore) -> None:

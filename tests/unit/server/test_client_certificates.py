@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,35 +16,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 
 from keys.rfc3339 import to_rfc3339
 from tests.support.certificates import FAR_AWAY, Authority, make_authority
-from tests.support.client_certificates import der, issued, revoking
+from tests.support.client_certificates import TABLES, der, issued, revoking
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import RuledSite, rules_text
 from tests.unit.server.guarded_site import bearer
 from trustdata.errors import TrustError
-from trustserver.auth.authorizer import Action, Subject, SubjectKind
-from trustserver.auth.certificates import Certificates
+from trustserver.auth.authorizer import Action, Sender, Subject, SubjectKind
 from trustserver.auth.client_certificates import ClientCertificates
-from trustserver.auth.rules import parse_rules
 from trustserver.errors import ClientCertificateRefused, StartRefused
 
-TABLES = """
-[[certificate]]
-name = "carol"
-subject = "CN=carol,O=Example"
-
-[[certificate]]
-name = "builder"
-san = "URI:spiffe://example.com/builder"
-
-[[certificate]]
-name = "host"
-san = "DNS:host.example.com"
-
-[[certificate]]
-name = "mail"
-san = "EMAIL:carol@example.com"
-"""
 STATE = f"/api/v1/collections/{GUN_A}"
 CAROL = rules_text(("certificate:carol", "*", "allow", "pull")) + TABLES
 DAY = timedelta(days=1)
@@ -83,90 +65,6 @@ def trusted(tmp_path: Path, authority: Authority) -> Path:
     file.write_bytes(authority.file.read_bytes())
     file.chmod(0o600)
     return file
-
-
-# --- whose a certificate is
-
-
-def certificates(tables: str = TABLES) -> Certificates:
-    return parse_rules("version = 1\n" + tables, path="access.toml").certificates
-
-
-URI = x509.UniformResourceIdentifier
-FITTING = [
-    ("CN=carol,O=Example", [], "carol"),
-    ("CN=x", [URI("spiffe://example.com/builder")], "builder"),
-    ("CN=x", [x509.DNSName("host.example.com"), URI("spiffe://example.com/other")], "host"),
-    ("CN=x", [x509.RFC822Name("carol@example.com")], "mail"),
-]
-
-
-@pytest.mark.parametrize(("subject", "names", "whose"), FITTING)
-def test_what_stands_in_it_says_whose_it_is(
-    authority: Authority, subject: str, names: list[x509.GeneralName], whose: str
-) -> None:
-    assert certificates().of(issued(authority, subject, *names)) == whose
-
-
-NOBODYS: dict[str, tuple[str, list[x509.GeneralName]]] = {
-    "other order": ("O=Example,CN=carol", []),
-    "more": ("CN=carol,OU=x,O=Example", []),
-    "other case": ("CN=Carol,O=Example", []),
-    "blank": ("CN=carol\\ ,O=Example", []),
-    "part": ("CN=carol", []),
-    "another uri": ("CN=x", [URI("spiffe://example.com/builder/x")]),
-    "several uris": ("CN=x", [URI("spiffe://example.com/builder"), URI("spiffe://example.com/other")]),
-    "nul": ("CN=x", [x509.DNSName("host.example.com\0.evil.example.com")]),
-    "case of a host": ("CN=x", [x509.DNSName("HOST.example.com")]),
-    "of another kind": ("CN=x", [x509.DNSName("spiffe://example.com/builder"), x509.RFC822Name("host.example.com")]),
-    "wildcard": ("CN=x", [x509.DNSName("*.example.com")]),
-    "name in the subject": ("CN=host.example.com", []),
-    "empty": ("", [x509.DNSName("")]),
-}
-
-
-@pytest.mark.parametrize("case", NOBODYS)
-def test_what_is_not_the_same_is_nobody_s(authority: Authority, case: str) -> None:
-    subject, names = NOBODYS[case]
-    with pytest.raises(ClientCertificateRefused, match=r"is no \[\[certificate\]\] of this server") as refused:
-        certificates().of(issued(authority, subject, *names))
-    assert refused.value.known
-
-
-def test_one_that_fits_two_is_neither_s(authority: Authority) -> None:
-    both = issued(authority, "CN=carol,O=Example", x509.DNSName("host.example.com"))
-    with pytest.raises(ClientCertificateRefused, match="fits carol and host, and can be that of one alone"):
-        certificates().of(both)
-
-
-MISTAKES = {
-    "": "needs name, a text",
-    'name = "a"': "needs either subject or san",
-    'name = "a"\nsubject = "CN=a"\nsan = "DNS:a"': "needs either subject or san",
-    'name = "a"\nsubject = 1': "needs subject, a text",
-    'name = "a"\nsubject = "/CN=a"': "needs subject as RFC 4514 writes it",
-    'name = "a"\nsubject = "CN=a, O=b"': "needs subject as RFC 4514 writes it",
-    'name = "a"\nsubject = "CN=a\\\\2Cb"': r"write it as CN=a\,b",
-    'name = "a"\nsan = "IP:127.0.0.1"': "needs san: URI:, DNS: or EMAIL:",
-    'name = "a"\nsan = "DNS:"': "needs san: URI:, DNS: or EMAIL:",
-    'name = "a"\nsan = "DNS:a b"': "needs san: URI:, DNS: or EMAIL:",
-    'name = "a"\nsan = "DNS:\\u0000"': "needs san: URI:, DNS: or EMAIL:",
-    'name = "a b"\nsubject = "CN=a"': "needs a name",
-    'name = "a"\nsubject = "CN=a"\nnames = "x"': "settings that do not exist: names",
-    'name = "a"\nsubject = "CN=a"\n[[certificate]]\nname = "a"\nsubject = "CN=b"': "has the name of a certificate",
-    'name = "a"\nsubject = "CN=a"\n[[certificate]]\nname = "b"\nsubject = "CN=a"': "asks for the same as a",
-}
-
-
-@pytest.mark.parametrize("table", MISTAKES)
-def test_the_tables_are_read_strictly(table: str) -> None:
-    with pytest.raises(StartRefused, match=re.escape(MISTAKES[table])):
-        certificates(f"[[certificate]]\n{table}")
-
-
-def test_a_rule_about_a_certificate_that_no_table_has_is_odd() -> None:
-    text = rules_text(("certificate:carol certificate:karol certificate:*", "*", "allow", "pull")) + TABLES
-    assert parse_rules(text, path="").warnings == ("no [[certificate]] is certificate:karol",)
 
 
 # --- whether it is believed
@@ -232,6 +130,27 @@ def test_none_counts_longer_than_its_authority(trusted: Path, authority: Authori
     clock.at = FAR_AWAY + DAY
     with pytest.raises(ClientCertificateRefused, match="authority whose own certificate does not count now"):
         judge.check(good)
+
+
+def test_an_authority_may_renew_its_certificate_and_its_lists_go_on(
+    trusted: Path, revoked: Path, authority: Authority, clock: Clock
+) -> None:
+    """Of one name with one key, the certificate that counts now is enough, in whichever order they stand."""
+    name = authority.certificate.subject.rfc4514_string()
+    old = issued(authority, name, extensions=[IS_AUTHORITY], until=NOW - DAY, key=authority.key)
+    new = authority.certificate
+    one, other = issued(authority), issued(authority)
+    revoked.write_bytes(revoking(authority, other, since=NOW - DAY, until=NOW + DAY))
+    for order in ((old, new), (new, old)):
+        trusted.write_bytes(b"".join(each.public_bytes(Encoding.PEM) for each in order))
+        judge = ClientCertificates(trusted, revoked, clock=clock)
+        assert judge.failures() == []
+        judge.check(der(one))
+        with pytest.raises(ClientCertificateRefused, match="was revoked"):
+            judge.check(der(other))
+    trusted.write_bytes(old.public_bytes(Encoding.PEM))
+    with pytest.raises(ClientCertificateRefused, match="authority whose own certificate does not count now"):
+        ClientCertificates(trusted, clock=clock).check(der(one))
 
 
 def test_what_is_no_certificate_is_refused_and_nothing_worse(trusted: Path, authority: Authority, clock: Clock) -> None:
@@ -442,12 +361,33 @@ def test_a_certificate_is_exchanged_for_no_session(
     assert "certificate:carol has no session" in refused.json()["detail"]
 
 
-def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: CertifiedSite) -> None:
-    carol = Subject(name="carol", kind=SubjectKind.CERTIFICATE)
+def test_an_upload_of_somebody_who_is_nobody_by_now_is_not_stored(site: CertifiedSite, authority: Authority) -> None:
+    carol = Subject(name="carol", kind=SubjectKind.CERTIFICATE, certificate=der(issued(authority)))
     site.rule(CAROL.replace("'pull'", "'pull', 'push'"))
     site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
     site.rule(CAROL.replace("'pull'", "'pull', 'push'").replace('name = "carol"', 'name = "other"'))
     with pytest.raises(TrustError, match="certificate:carol is nobody on this server any more"):
+        site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+
+
+def test_a_list_that_arrives_in_the_middle_of_an_upload_counts_for_it(
+    tmp_path: Path, trusted: Path, revoked: Path, authority: Authority, clock: Clock
+) -> None:
+    judge = ClientCertificates(trusted, revoked, clock=clock)
+    site = CertifiedSite(tmp_path / "access.toml", CAROL.replace("'pull'", "'pull', 'push'"), judge, registry=True)
+    one = issued(authority, until=NOW + 10 * DAY)
+    sender = Sender(certificate=der(one))
+    carol = asyncio.run(site.app.authorizer.authorize(sender, Action.PUBLISH, GUN_A))
+    site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    revoked.write_bytes(revoking(authority, one, since=NOW, until=NOW + 2 * DAY))
+    judge.refresh()
+    with pytest.raises(TrustError, match="the client certificate was revoked"):
+        site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    revoked.write_bytes(revoking(authority, since=NOW, until=NOW + 20 * DAY))
+    judge.refresh()
+    site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
+    clock.at += 11 * DAY
+    with pytest.raises(TrustError, match="the client certificate has expired"):
         site.app.authorizer.check_change(carol, Action.PUBLISH, GUN_A)
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 
+from tests.support.store_values import AT
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.database import NEWEST_SCHEMA, migrate, open_engine, quick_check, schema
+from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.storage.opening import existing_store, open_store
 from trustserver.storage.sql import SqlStore
 from trustserver.storage.tables import METADATA
@@ -24,11 +26,53 @@ from trustserver.storage.tables import METADATA
 def test_migrations_make_exactly_the_tables(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
     assert schema(engine) == ""
-    assert migrate(engine) == NEWEST_SCHEMA == schema(engine)
-    assert migrate(engine) == NEWEST_SCHEMA
+    assert migrate(engine, to=NEWEST_SCHEMA) == NEWEST_SCHEMA == schema(engine)
+    assert migrate(engine, to=NEWEST_SCHEMA) == migrate(engine) == NEWEST_SCHEMA
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), METADATA) == []
     assert quick_check(engine) == "ok"
+    engine.dispose()
+
+
+def description(engine: Engine) -> dict[str, object]:
+    """Everything that SQLite knows of the tables, but for the order of their columns, and their rows."""
+    found: dict[str, object] = {}
+    with engine.connect() as connection:
+
+        def ask(statement: str) -> list[tuple[object, ...]]:
+            return [tuple(row) for row in connection.exec_driver_sql(statement)]
+
+        listed = ask("SELECT type, name, tbl_name FROM sqlite_master ORDER BY name")
+        found["all"] = [row for row in listed if "autoindex" not in str(row[1])]
+        for name in (row[1] for row in listed if row[0] == "table"):
+            columns = sorted((row[1:] for row in ask(f"PRAGMA table_xinfo({name})")), key=str)
+            found[f"{name}, columns"] = columns
+            found[f"{name}, references"] = sorted((row[2:] for row in ask(f"PRAGMA foreign_key_list({name})")), key=str)
+            indexes = [
+                (row[2:], [part[2:] for part in ask(f"PRAGMA index_xinfo({row[1]})")])
+                for row in ask(f"PRAGMA index_list({name})")
+            ]
+            found[f"{name}, indexes"] = sorted(indexes, key=str)
+            found[f"{name}, rows"] = ask(f"SELECT {', '.join(str(column[0]) for column in columns)} FROM {name}")
+    return found
+
+
+def test_an_empty_database_gets_at_once_what_all_migrations_make(tmp_path: Path) -> None:
+    made, migrated = (open_engine(f"sqlite:///{tmp_path / name}") for name in ("made.db", "migrated.db"))
+    assert migrate(made) == migrate(migrated, to=NEWEST_SCHEMA) == NEWEST_SCHEMA
+    assert description(made) == description(migrated)
+    assert migrate(made) == NEWEST_SCHEMA
+    for engine in (made, migrated):
+        engine.dispose()
+
+
+def test_tables_of_somebody_else_are_no_empty_database(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'trust.db'}")
+    with engine.connect() as connection, connection.begin():
+        connection.execute(text("CREATE TABLE collection (x)"))
+    with pytest.raises(StartRefused, match="cannot be opened: table collection already exists"):
+        migrate(engine)
+    assert schema(engine) == ""
     engine.dispose()
 
 
@@ -38,10 +82,26 @@ def test_every_connection_is_durable_and_keeps_references(tmp_path: Path) -> Non
         for connection in (one, two):
             found = {
                 name: connection.execute(text(f"PRAGMA {name}")).scalar()
-                for name in ("journal_mode", "synchronous", "foreign_keys")
+                for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
             }
-            assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+            assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 2}
     engine.dispose()
+
+
+def test_who_is_erased_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    """Whole pages of the file are about one person here: SQLite would leave them as they are until it needs them."""
+    settings = Settings(data=tmp_path)
+    person, other = (Actor(subject=f"user:{name}", kind="user", client="c" * 200) for name in ("mallory", "operator"))
+    store = open_store(settings)
+    for _ in range(200):
+        store.record(NewEvent(kind=EventKind.ACCESS, at=AT, by=person))
+    store.close()
+    assert (tmp_path / "trust.db").read_bytes().count(b"user:mallory") >= 200
+    store = existing_store(settings)
+    assert store.erase_people("user:mallory", stored="user:mallory", by=other, at=AT) == 200
+    assert store.erase_people("user:nobody", stored="user:nobody", by=other, at=AT) == 0
+    store.close()
+    assert [file.name for file in tmp_path.glob("*.db*") if b"user:mallory" in file.read_bytes()] == []
 
 
 def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.support.collector import without_collector
 from tests.support.notary_site import NotarySite
 from trustdata.envelope import Envelope
 from trustdata.roles import RELEASES, TARGETS, RoleName
@@ -18,12 +19,8 @@ ALICE = RoleName("targets/alice")
 @pytest.fixture
 def uncollected() -> Iterator[None]:
     """No collection while the test runs, and nothing left to collect at its beginning."""
-    gc.collect()
-    gc.freeze()  # so that what was there before need not be looked through each time
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
+    with without_collector():
+        yield
 
 
 def parsed() -> int:

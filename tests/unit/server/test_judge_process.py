@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.attackers.uploads import beyond, document, worst_admitted
+from tests.support.collector import without_collector
 from tests.support.judged_apart import AskedHere
 from tests.support.notary_owner import NotaryOwner
 from tests.support.notary_site import GUN_N, NotarySite
@@ -389,19 +390,15 @@ def test_a_judgement_leaves_nothing_to_a_garbage_collector(wire: str) -> None:
     for files, expected in (({role: raw}, b'"revision"'), ({role: raw.replace(b"v2999", b"v3000")}, b'"error"')):
         upload = UploadedFiles(gun=gun, files=files, at=NOW, served_format=served_format)
         assert expected in answer_question(parsed, upload)  # what is imported and cached on the way is so now
-        gc.collect()
-        gc.freeze()  # what was there before is no part of it
-        gc.disable()
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        try:
-            answer_question(parsed, upload)
-            gc.collect()
-            assert [found for found in gc.garbage if isinstance(found, Envelope | bytes)] == []
-        finally:
-            gc.set_debug(0)
-            gc.garbage.clear()
-            gc.enable()
-            gc.unfreeze()
+        with without_collector():
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            try:
+                answer_question(parsed, upload)
+                gc.collect()
+                assert [found for found in gc.garbage if isinstance(found, Envelope | bytes)] == []
+            finally:
+                gc.set_debug(0)
+                gc.garbage.clear()
 
 
 def test_forty_uploads_take_no_more_memory_than_one(settings: Settings, store: MetadataStore) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.collector import without_collector
 from tests.support.server_owner import NOW
 from tests.support.server_site import Site
 from trustdata.errors import NotStored
@@ -151,13 +152,9 @@ def play(scene: Callable[[], Any]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def without_collector() -> Iterator[None]:
-    gc.collect()
-    gc.freeze()  # so that what was there before need not be looked through each time
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
+def uncollected() -> Iterator[None]:
+    with without_collector():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 from collections.abc import Iterator
@@ -22,9 +21,8 @@ from trustserver.__main__ import app
 from trustserver.auth import password_checks, passwords
 from trustserver.auth.api_tokens import make_token
 from trustserver.auth.authorizer import BASIC_CHALLENGE
-from trustserver.auth.password_checks import FAILURES, MAX_WAITING, PasswordChecks
 from trustserver.auth.passwords import NOBODYS, check_password, hash_password, is_bcrypt
-from trustserver.errors import Overloaded, StartRefused
+from trustserver.errors import StartRefused
 from trustserver.settings import Settings
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 from trustserver.storage.events import NOBODY
@@ -57,25 +55,6 @@ def cheap(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return checked
 
 
-class Clock:
-    at = 0.0
-
-    def __call__(self) -> float:
-        return self.at
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def checks(clock: Clock) -> Iterator[PasswordChecks]:
-    made = PasswordChecks(clock, upgrade=lambda *_: None)
-    yield made
-    made.close()
-
-
 # --- hashes
 
 
@@ -101,99 +80,6 @@ def test_bcrypt_hashes_are_checked_as_who_made_them_did(kind: str) -> None:
 @pytest.mark.parametrize("stored", ["$2a$10$" + "a" * 53, "$2y$15$" + "a" * 53, "$apr1$x$y", "{SHA}x", "", "plain"])
 def test_other_hashes_are_none_of_bcrypt_s(stored: str) -> None:
     assert not is_bcrypt(stored)
-
-
-# --- checks beside the event loop
-
-
-def test_a_result_is_remembered_until_the_hash_changes_or_time_is_up(
-    checks: PasswordChecks, clock: Clock, cheap: list[str]
-) -> None:
-    async def ask(password: str, stored: str | None) -> bool:
-        return await checks.check("alice", password.encode(), stored, address="192.0.2.1")
-
-    async def story() -> None:
-        for _ in range(3):
-            assert await ask("x", "fits x")
-            assert not await ask("y", "fits x")
-            assert not await ask("x", None)
-        assert cheap == ["fits x", "fits x", NOBODYS]
-        assert checks.is_known("alice", b"x", "fits x")
-        assert not checks.is_known("alice", b"x", "fits y")
-        assert not checks.is_known("bob", b"x", "fits x")
-        assert await ask("y", "fits y")
-        clock.at += password_checks.REMEMBERED_SECONDS
-        assert not checks.is_known("alice", b"x", "fits x")
-        assert await ask("x", "fits x")
-        assert len(cheap) == 5
-
-    asyncio.run(story())
-
-
-def test_guessing_is_bounded_for_each_address_and_known_pairs_go_on(
-    checks: PasswordChecks, clock: Clock, cheap: list[str]
-) -> None:
-    async def ask(password: str, address: str) -> bool:
-        return await checks.check("alice", password.encode(), "fits x", address=address)
-
-    async def story() -> None:
-        assert await ask("x", "192.0.2.1")
-        guesses = await asyncio.gather(*(ask(f"{n}", "192.0.2.1") for n in range(100)), return_exceptions=True)
-        assert [each for each in guesses if not isinstance(each, Overloaded)] == [False] * FAILURES
-        assert len(cheap) == 1 + FAILURES
-        assert await ask("x", "192.0.2.1")
-        assert checks.is_known("alice", b"x", "fits x")
-        assert not await ask("elsewhere", "192.0.2.2")
-        with pytest.raises(Overloaded, match="wrong passwords from this address; try again in 60 seconds"):
-            await ask("one more", "192.0.2.1")
-        clock.at += password_checks.FAILURES_SECONDS
-        assert not await ask("one more", "192.0.2.1")
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("network", ["192.0.2.", None])
-def test_nobody_is_locked_out_by_the_guesses_of_others(
-    checks: PasswordChecks, cheap: list[str], network: str | None
-) -> None:
-    async def ask(password: str, number: int) -> bool:
-        address = None if network is None else f"{network}{number}"
-        return await checks.check("alice", password.encode(), "fits x", address=address)
-
-    async def story() -> None:
-        assert not any([await ask(f"wrong {number}", number) for number in range(100)])
-        assert await ask("x", 200)
-
-    asyncio.run(story())
-
-
-def test_few_wait_in_all_and_what_many_ask_is_checked_once(checks: PasswordChecks, cheap: list[str]) -> None:
-    async def ask(password: str, number: int) -> bool:
-        user = "alice" if password == "x" else f"user {number}"
-        return await checks.check(user, password.encode(), "fits x", address=f"192.0.2.{number}")
-
-    async def story() -> None:
-        same = await asyncio.gather(*(ask("x", number) for number in range(100)))
-        assert (same, cheap) == ([True] * 100, ["fits x"])
-        many = await asyncio.gather(*(ask(f"{n}", n) for n in range(100)), return_exceptions=True)
-        assert sum(isinstance(each, Overloaded) for each in many) == 100 - MAX_WAITING
-
-    asyncio.run(story())
-
-
-def test_what_is_remembered_is_bounded(
-    checks: PasswordChecks, cheap: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(password_checks, "MAX_REMEMBERED", 3)
-
-    async def story() -> None:
-        for number in range(10):
-            await checks.check("alice", f"{number}".encode(), "fits x", address=f"{number}")
-            await checks.check(f"{number}", b"x", "fits x", address=None)
-        assert (len(checks._bad), len(checks._good), len(checks._failures)) == (3, 3, 3)
-        assert not await checks.check("alice", b"x" * 513, "fits " + "x" * 513, address=None)
-
-    asyncio.run(story())
 
 
 # --- at the server

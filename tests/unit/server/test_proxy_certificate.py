@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support.certificates import make_authority
 from tests.support.client_certificates import der, issued
+from tests.support.server_owner import NOW
+from trustserver.auth.client_certificates import ClientCertificates
+from trustserver.auth.opening import proxy_check
 from trustserver.errors import StartRefused
 from trustserver.process.proxy_certificate import SHORTEST_SECRET, ProxyCertificate, read_secret
 from trustserver.process.tls import CERTIFICATE
 from trustserver.server.clients import CertificateOfProxy
+from trustserver.settings import Settings
 
 NAME = b"x-client-certificate"
 SECRET = b"s" * SHORTEST_SECRET
@@ -34,7 +41,12 @@ def shown(certificate: Any) -> tuple[bytes, bytes]:
     return NAME, quote(certificate.public_bytes(Encoding.PEM)).encode()
 
 
-def answered(*headers: tuple[bytes, bytes], secret: bytes | None = SECRET) -> Any:
+def answered(
+    *headers: tuple[bytes, bytes],
+    secret: bytes | None = SECRET,
+    shows: Callable[[bytes], bool] | None = None,
+    own: bytes | None = _PROXYS_OWN,
+) -> Any:
     """What reaches the application; or what the answer says."""
     reached: list[Any] = []
     sent: list[Any] = []
@@ -45,8 +57,10 @@ def answered(*headers: tuple[bytes, bytes], secret: bytes | None = SECRET) -> An
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "headers": [(b"host", b"x"), *headers], CERTIFICATE: _PROXYS_OWN}
-    reader = ProxyCertificate("X-Client-Certificate", secret)
+    scope: dict[str, Any] = {"type": "http", "headers": [(b"host", b"x"), *headers]}
+    if own is not None:
+        scope[CERTIFICATE] = own
+    reader = ProxyCertificate("X-Client-Certificate", secret, shows=shows)
     asyncio.run(CertificateOfProxy(app, reader)(scope, None, send))
     if reached:
         assert reached[0]["headers"] == [(b"host", b"x")]  # no secret goes on to logs
@@ -94,6 +108,46 @@ def test_what_a_client_writes_is_refused(shown: tuple[bytes, bytes]) -> None:
 )
 def test_what_is_no_certificate_is_refused(value: bytes) -> None:
     assert answered((NAME, value), GOOD).startswith("X-Client-Certificate: ")
+
+
+def test_the_proxy_may_be_who_shows_its_certificate(certificate: Any, shown: tuple[bytes, bytes]) -> None:
+    def of_proxy(found: bytes) -> bool:
+        return found == _PROXYS_OWN
+
+    def nobody(_: bytes) -> bool:
+        return False
+
+    assert answered(shown, secret=None, shows=of_proxy) == der(certificate)
+    assert answered(secret=None, shows=of_proxy) is None  # of a client that has shown none
+    assert answered(secret=None, shows=nobody) == _PROXYS_OWN
+    said = "is for the proxy to write, which shows its own certificate"
+    assert said in answered(shown, secret=None, shows=nobody)
+    assert said in answered(shown, secret=None, shows=of_proxy, own=None)
+    assert answered(shown, GOOD, shows=of_proxy) == der(certificate)
+    for headers, shows in (((shown, GOOD), nobody), ((shown,), of_proxy)):
+        assert "beside its secret" in answered(*headers, shows=shows), "both must be right"
+
+
+def test_the_certificate_of_the_proxy_is_asked_for_exactly(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    (tmp_path / "ca.crt").write_bytes(authority.file.read_bytes())
+    (tmp_path / "ca.crt").chmod(0o600)
+    judge = ClientCertificates(tmp_path / "ca.crt", clock=lambda: NOW)
+    edge = der(issued(authority, "CN=edge", x509.DNSName("edge.example.com")))
+    others = [
+        der(issued(authority, "CN=edge2", x509.DNSName("EDGE.example.com"))),
+        der(issued(authority, "CN=edge,O=Other", x509.DNSName("edge.example.com"), x509.DNSName("b.example.com"))),
+        der(issued(authority, "CN=edge", x509.DNSName("edge.example.com"), until=NOW - timedelta(days=1))),
+        b"junk",
+    ]
+    for words in ("CN=edge", "DNS:edge.example.com"):
+        check = proxy_check(Settings(proxy_certificate=words), judge)
+        assert check is not None
+        assert [check(each) for each in (edge, *others)] == [True, False, False, False, False]
+    assert proxy_check(Settings(), judge) is None
+    for odd in ("edge", "DNS:", "DNS:a b", "URI:\xe9"):
+        with pytest.raises(StartRefused, match="--proxy-certificate"):
+            proxy_check(Settings(proxy_certificate=odd), judge)
 
 
 def test_two_certificates_are_none(shown: tuple[bytes, bytes]) -> None:

@@ -134,8 +134,12 @@ def test_the_reason_is_told_and_the_token_is_not(store: MemoryStore, caplog: pyt
     assert secret not in answer.text
     assert secret not in caplog.text
     assert "token refused" in caplog.text
-    short = site.get(TIMESTAMP, headers=bearer("push")).json()["detail"]
-    assert short == f"not allowed to read {GUN_A}: the token of alice does not allow pull"
+    short = site.get(TIMESTAMP, headers=bearer("push")).json()
+    assert (short["subject"], short["right"]) == ("registry-token:alice", "pull")
+    assert short["detail"] == (
+        f"not allowed to read {GUN_A} as registry-token:alice: the token of alice does not allow pull; "
+        "who runs the token server grants it"
+    )
     assert site.get(TIMESTAMP).json()["detail"] == f"not allowed to read {GUN_A}: it wants a token"
 
 

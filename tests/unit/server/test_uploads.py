@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.collector import without_collector
 from tests.support.server_site import GUN_A, Site
 from trustdata.errors import TooLarge
 from trustdata.limits import MAX_ROOT
@@ -221,9 +222,7 @@ def test_nothing_of_an_upload_is_kept_for_the_garbage_collector() -> None:
 
     refused = part('name="files"; filename="root"', b"x" * (MAX_ROOT + 1)) + END
     whole = part('name="files"; filename="root"', b"x") + END
-    gc.collect()
-    gc.disable()
-    try:
+    with without_collector():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "bytearray", Marked, raising=False)
             assert read(chunks(whole)) == {ROOT: b"x"}
@@ -232,5 +231,3 @@ def test_nothing_of_an_upload_is_kept_for_the_garbage_collector() -> None:
             with pytest.raises(BadRequest):
                 read(chunks(refused[:5000]))
         assert alive() == 0
-    finally:
-        gc.enable()
