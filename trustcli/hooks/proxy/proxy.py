@@ -24,6 +24,7 @@ from trustcli.hooks.proxy.routes import Kind, Route, parse_path
 from trustcli.hooks.proxy.signed_search import SearchUnfinished
 from trustcli.hooks.proxy.tag_page import tag_page
 from trustcli.hooks.proxy.upstream import (
+    MAX_ANSWER,
     Caller,
     FetchedManifest,
     ImageNotServed,
@@ -106,9 +107,9 @@ class VerifyingProxy:
     def _base(self, caller: Caller) -> Response:
         """Pass on whether upstream takes the credentials, and its challenge: clients log in by it."""
         answer = self._upstream.ask("GET", "/v2/", caller)
-        told = said(answer)
-        if told.status != 200:
-            raise told
+        if answer.status != 200:
+            raise said(answer)
+        answer.read(MAX_ANSWER)
         return Response(status=200, headers=[(b"content-type", b"application/json"), API_VERSION], body=b"{}")
 
     def _tag(self, request: Request, route: Route, caller: Caller) -> Response:

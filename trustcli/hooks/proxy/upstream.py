@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from keys.record import record
-from trustcli.errors import ImageNotSupported
+from trustcli.errors import ImageNotSupported, RemoteMisbehaved
 from trustcli.http.messages import Origin
 from trustcli.http.messages import Response as HttpResponse
 from trustcli.http.redirects import follow
@@ -22,6 +22,7 @@ from trustdata.errors import ContentMismatch
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer that is no success, or of the endpoint `/v2/`."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_FIRST_REFUSAL: Final = 400
 
 
 @record
@@ -45,7 +46,7 @@ class FetchedManifest:
 
 
 class UpstreamSays(Exception):
-    """Upstream answers with something that is no content, which is for the caller: a challenge, 404, 429, 5xx.
+    """Upstream refuses or fails, which is for the caller: a challenge, 404, 429, 5xx.
 
     `headers`: of it, names in lower case. `body`: at most 64 KiB.
     """
@@ -146,8 +147,15 @@ class ImageNotServed(Exception):
         super().__init__(f"{name} is not handed out: {reason}")
 
 
-def said(answer: StreamedAnswer) -> UpstreamSays:
-    """Return what to raise for an answer that is no content; it is read and finished."""
+def said(answer: StreamedAnswer) -> UpstreamSays | RemoteMisbehaved:
+    """Return what to raise for an answer that is not the content that was asked for; it is read and finished.
+
+    Only a refusal or a failure is passed on with its body: Docker takes whatever has a status below 400 for content.
+    """
+    if answer.status < _FIRST_REFUSAL:
+        answer.finish()
+        reason = f"it answers with status {answer.status}, which is neither the content nor a refusal"
+        return RemoteMisbehaved(remote=str(answer.origin), reason=reason)
     body = b""
     try:
         for piece in answer.pieces():
