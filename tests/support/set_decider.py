@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from keys.record import replace
 from trustcli.hooks.deciding.decision import Decision, Mode, SignedTags
 from trustcli.registry.reference import ImageReference
-from trustdata.errors import NotSigned, TrustError
+from trustdata.errors import NotSigned, PolicyRefused, TrustError
 from trustdata.gun import GUN
 from trustdata.judgement import Evidence
 
@@ -20,12 +21,14 @@ _EVIDENCE: Final = Evidence(
 @dataclass(kw_only=True)
 class SetDecider:
     """`signed`: digest by tag. `open_tags`: of which a rule of mode `mode` lets everything pass; None: of all, if the
-    mode is not `enforce`. `refusal`: of everything. `asked`: each question, in order.
+    mode is not `enforce`. `denied`: digests that a rule denies. `refusal`: of everything. `asked`: each question, in
+    order.
     """
 
     signed: dict[str, str] = field(default_factory=dict)
     mode: Mode = "enforce"
     open_tags: frozenset[str] | None = None
+    denied: set[str] = field(default_factory=set)
     refusal: TrustError | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -34,6 +37,9 @@ class SetDecider:
         known = reference.digest or digest
         if self.refusal is not None:
             return Decision.refused(reference.given, reference.gun, self.refusal)
+        if known in self.denied:
+            denied = PolicyRefused(name=reference.gun, rule="policy.toml: rule 3", reason="the rule denies it")
+            return replace(Decision.refused(reference.given, reference.gun, denied), by_digest=True)
         found = self.signed.get(reference.tag) if reference.tag else known if known in self.signed.values() else None
         if found is not None and known in {None, found}:
             return Decision(

@@ -55,3 +55,67 @@ def test_the_first_question_is_answered_by_a_yes_or_a_no(stage: ProxyStage, imag
         stage.registry.answers[f"{method} {path}"] = lambda _, wire: wire.send(reply(203))
     with stage.running():
         assert stage.get(path).status == 502
+
+
+# --- what a signed image names, asked for as something else
+
+
+def disguised(stage: ProxyStage, *, disguise: str) -> tuple[Stored, Stored]:
+    """A signed artifact one of whose blobs has the bytes of a manifest, which the registry has as such, too."""
+    other = stage.registry.image("other")
+    stage.registry.blobs[other.digest] = other.raw
+    blob = {"mediaType": "application/json", "digest": other.digest, "size": len(other.raw)}
+    small = stage.registry.image("small")
+    document = json.loads(small.raw)
+    document |= {"config": blob} if disguise == "config" else {"layers": [blob]}
+    artifact = Stored(raw=json.dumps(document).encode())
+    stage.registry.manifests[artifact.digest] = artifact
+    stage.registry.tags["1.0"] = stage.decider.signed["1.0"] = artifact.digest
+    return artifact, other
+
+
+@pytest.mark.parametrize("disguise", ["config", "layer"])
+@pytest.mark.parametrize("is_searched", [False, True])
+def test_a_blob_of_a_signed_image_is_no_image(stage: ProxyStage, disguise: str, *, is_searched: bool) -> None:
+    """Whoever signs an artifact signs that its blobs belong to it, and not that one of them may run."""
+    artifact, other = disguised(stage, disguise=disguise)
+    with stage.running():
+        if not is_searched:
+            assert stage.get("/v2/app/manifests/1.0").body == artifact.raw
+        got = stage.get(f"/v2/app/manifests/{other.digest}")
+        assert (got.status, got.code) == (403, "DENIED")
+        assert stage.get(f"/v2/app/blobs/{other.digest}").body == other.raw
+        assert stage.get(f"/v2/app/blobs/{other.layer}").status == 403
+
+
+def test_what_hangs_on_a_blob_does_not_hang_on_the_image(stage: ProxyStage) -> None:
+    """The index knows the disguised manifest, since a rule let it pass under a tag of its own for a while."""
+    _, other = disguised(stage, disguise="layer")
+    stage.registry.tags["dev"] = other.digest
+    stage.decider.mode, stage.decider.open_tags = "allow", frozenset({"dev"})
+    with stage.running():
+        assert stage.get("/v2/app/manifests/1.0").status == stage.get("/v2/app/manifests/dev").status == 200
+        assert stage.get(f"/v2/app/blobs/{other.layer}").status == 200
+        stage.decider.mode = "enforce"
+        assert stage.get(f"/v2/app/manifests/{other.digest}").status == 403
+        assert stage.get(f"/v2/app/blobs/{other.layer}").status == 403
+
+
+# --- a rule about the digest of a platform
+
+
+@pytest.mark.parametrize("is_searched", [False, True])
+def test_a_signed_index_does_not_outweigh_a_rule_about_one_of_its_platforms(
+    stage: ProxyStage, *, is_searched: bool
+) -> None:
+    kept, denied = (stage.registry.image(text) for text in ("amd64", "arm64"))
+    index = stage.registry.index(kept, denied)
+    stage.registry.tags["1.0"] = stage.decider.signed["1.0"] = index.digest
+    stage.decider.denied.add(denied.digest)
+    with stage.running():
+        if not is_searched:
+            assert stage.get("/v2/app/manifests/1.0").body == index.raw
+        got = stage.get(f"/v2/app/manifests/{denied.digest}")
+        assert (got.status, got.code) == (403, "DENIED")
+        assert "the rule denies it" in got.message
+        assert stage.get(f"/v2/app/manifests/{kept.digest}").body == kept.raw

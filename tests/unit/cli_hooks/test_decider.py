@@ -251,6 +251,22 @@ def test_a_platform_is_judged_by_the_rules_for_its_index_too(wire: WireFormat) -
         assert Scenery(policy(only), scene).decide(image, served).allowed
 
 
+def test_a_refusal_says_whether_a_rule_names_the_digest(wire: WireFormat) -> None:
+    """The proxy hands out what a signed index lists; not where somebody has written a rule about this platform."""
+    scene = signed_by(wire)
+    general, of_platform = f'[[rule]]\nmatch = "{APP}"\n', f'digests = ["sha256:{PLATFORM}"]\n'
+    by_platform = f"{APP}@sha256:{PLATFORM}"
+    for terms in ('mode = "deny"', 'signers = ["carol"]'):
+        named = Scenery(policy(f"{general}{general}{of_platform}{terms}"), scene)
+        for image, served in ((by_platform, None), (f"{APP}:index", PLATFORM)):
+            refused = named.decide(image, served)
+            assert (refused.allowed, refused.by_digest) == (False, True)
+        other = named.decide(f"{APP}@sha256:{'9' * 64}")
+        assert (other.allowed, other.by_digest) == (False, False)
+        by_name = Scenery(policy(f"{general}{terms}"), scene).decide(by_platform)
+        assert (by_name.allowed, by_name.by_digest) == (False, False)
+
+
 # --- pins and age
 
 

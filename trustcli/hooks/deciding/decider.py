@@ -74,10 +74,19 @@ class PolicyDecider:
 
     def decide_each(self, images: Iterable[tuple[ImageReference, str | None]]) -> list[Decision]:
         """Decide about names, each with its digest if that is known; what is of one collection is read together."""
-        first = [self._first(reference, digest) for reference, digest in images]
-        verified = self._verified([case for case in first if isinstance(case, _Case)])
-        decisions = iter(verified)
-        return [next(decisions) if isinstance(case, _Case) else case for case in first]
+        asked = list(images)
+        first = [self._first(reference, digest) for reference, digest in asked]
+        verified = iter(self._verified([case for case in first if isinstance(case, _Case)]))
+        decisions = [next(verified) if isinstance(case, _Case) else case for case in first]
+        return [self._told(*each, decision) for each, decision in zip(asked, decisions, strict=True)]
+
+    def _told(self, reference: ImageReference, digest: str | None, decision: Decision) -> Decision:
+        """Return the decision; a refusal says whether it is by a rule that names the digest."""
+        known = reference.digest or digest
+        if decision.allowed or self._policy is None or known is None:
+            return decision
+        counting = self._policy.counting(decision.trust_name, tag=tag_meant(reference), digest=known, at=self._at())
+        return replace(decision, by_digest=any(rule.digests for rule in counting))
 
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags of a name that may run, by the same rules."""

@@ -71,7 +71,10 @@ class Permissions:
         own = None if is_blob else self._decision(repository, digest)
         if own is not None and own.allowed:
             return Permission(allowed=True, decision=own)
-        if any(self._decision(repository, manifest).allowed for manifest in self._nearest(repository, digest)):
+        if own is not None and own.by_digest:
+            return Permission(allowed=False, reason=own.reason, decision=own)
+        nearest = self._above(repository, digest, most=_MOST_ASKED, is_blob=is_blob)
+        if any(self._decision(repository, manifest).allowed for manifest in nearest):
             return _ALLOWED
         own = own or self._decision(repository, digest)
         return _ALLOWED if own.allowed else self._searched(repository, digest, caller, own, is_blob=is_blob)
@@ -84,8 +87,8 @@ class Permissions:
         """Note that a manifest says that it is about another one, which was learned before."""
         self._index.add_referrer(subject, digest)
 
-    def _nearest(self, repository: str, digest: str) -> list[str]:
-        return self._index.above(repository, digest, most=_MOST_ASKED, referrers=self._referrers)
+    def _above(self, repository: str, digest: str, *, most: int, is_blob: bool) -> list[str]:
+        return self._index.above(repository, digest, most=most, is_blob=is_blob, referrers=self._referrers)
 
     def _searched(
         self, repository: str, digest: str, caller: Caller, refusal: Decision, *, is_blob: bool
@@ -97,7 +100,7 @@ class Permissions:
             if signed.refusal is not None:
                 return Permission(allowed=False, reason=str(signed.refusal))
             # Who had the turn before may have found it; base layers stand in more manifests than were asked above.
-            above = self._index.above(repository, digest, most=_MOST_ABOVE, referrers=self._referrers)
+            above = self._above(repository, digest, most=_MOST_ABOVE, is_blob=is_blob)
             if not set(signed.tags.values()).isdisjoint(above):
                 return _ALLOWED
             if self._search.finds(repository, digest, signed.tags, caller, is_blob=is_blob):

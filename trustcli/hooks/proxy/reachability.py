@@ -44,12 +44,12 @@ _SEEN: Final = "FROM seen JOIN manifest ON number = manifest WHERE repository = 
 _ABOVE: Final = """
 WITH RECURSIVE above (number, digest) AS (
     SELECT manifest.number, manifest.digest FROM names JOIN manifest ON manifest.number = names.parent
-        WHERE names.child = :digest AND names.kind < :kinds
+        WHERE names.child = :digest AND names.kind BETWEEN :least AND :most_kind
         AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
     UNION
     SELECT manifest.number, manifest.digest FROM above JOIN names ON names.child = above.digest
         JOIN manifest ON manifest.number = names.parent
-        WHERE names.kind < :kinds
+        WHERE names.kind BETWEEN :manifest AND :most_kind
         AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
 ) SELECT digest FROM above LIMIT :most
 """
@@ -107,13 +107,16 @@ class ReachabilityIndex:
             query = "INSERT OR IGNORE INTO names SELECT ?, number, ? FROM manifest WHERE digest = ?"
             database.execute(query, (_raw(digest), _REFERRER, _raw(subject)))
 
-    def above(self, repository: str, digest: str, *, most: int, referrers: bool = False) -> list[str]:
+    def above(
+        self, repository: str, digest: str, *, most: int, is_blob: bool = True, referrers: bool = False
+    ) -> list[str]:
         """Return manifests of a repository that name a digest, and those that name these: the nearest first.
 
-        `referrers`: whether a manifest also counts as named by the one that it is about.
+        `is_blob`: what it is asked for as. A manifest counts as named only where it is listed as one: a blob may have
+        the bytes of a manifest, too. `referrers`: whether a manifest also counts as named by the one that it is about.
         """
-        kinds = _REFERRER + 1 if referrers else _REFERRER
-        values = {"repository": repository, "digest": _raw(digest), "most": most, "kinds": kinds}
+        values = {"repository": repository, "digest": _raw(digest), "most": most, "manifest": _MANIFEST}
+        values |= {"least": _BLOB if is_blob else _MANIFEST, "most_kind": _REFERRER if referrers else _INDEX}
         found = self._rows(_ABOVE, values)
         return [f"sha256:{raw.hex()}" for (raw,) in found]
 

@@ -83,7 +83,7 @@ class SignedSearch:
                         raise SearchUnfinished
                     fetched += 1
                     named = self._fetched(repository, manifest, caller)
-                    if named is not None and digest in (*named.manifests, *named.blobs):
+                    if named is not None and digest in (*named.manifests, *(named.blobs if is_blob else ())):
                         return True
                     inside = [] if named is None else [*(named.manifests if is_blob else named.indexes)]
                 waiting += [child for child in inside or () if child not in seen]
