@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.support.fake_registry import MANIFEST, Stored
-from tests.support.hostile_server import reply
+from tests.support.fake_registry import INDEX, MANIFEST, Stored
+from tests.support.hostile_server import json_reply, reply
 from tests.support.proxy_stage import ProxyStage
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -119,3 +119,81 @@ def test_a_signed_index_does_not_outweigh_a_rule_about_one_of_its_platforms(
         assert (got.status, got.code) == (403, "DENIED")
         assert "the rule denies it" in got.message
         assert stage.get(f"/v2/app/manifests/{kept.digest}").body == kept.raw
+
+
+# --- what one right says of another
+
+
+def test_who_may_pull_is_told_of_no_tags_that_upstream_does_not_list(stage: ProxyStage, image: Stored) -> None:
+    """Registries have rights of their own for lists: what may be read by its name need not be found."""
+    stage.registry.answers["GET /v2/app/tags/list"] = lambda _, wire: wire.send(json_reply(403, {"errors": []}))
+    with stage.running():
+        assert stage.get("/v2/app/manifests/1.0").status == 200
+        got = stage.get("/v2/app/tags/list")
+        assert got.status == 403
+        assert b"1.0" not in got.body
+
+
+def test_who_may_list_is_told_nothing_of_content_that_upstream_does_not_hand_out(
+    stage: ProxyStage, image: Stored
+) -> None:
+    unsigned = stage.registry.image("unsigned")
+    path = f"/v2/app/manifests/{unsigned.digest}"
+    no = reply(403, b'{"errors": []}')
+    stage.registry.answers[f"HEAD {path}"] = lambda _, wire: wire.send(no.partition(b"{")[0])
+    with stage.running():
+        assert stage.get("/v2/app/tags/list").status == 200
+        assert "says: Forbidden" in stage.get(path).message
+
+
+def test_a_right_to_list_is_asked_once_for_tags_that_are_gone(stage: ProxyStage, image: Stored) -> None:
+    stage.registry.tags.clear()
+    with stage.running():
+        for _ in range(3):
+            assert stage.get("/v2/app/manifests/1.0").body == image.raw
+        assert stage.asked.count("GET /v2/app/tags/list?n=1") == 1
+
+
+# --- what is about signed content, where that is handed out
+
+
+def about(stage: ProxyStage, subject: Stored, **members: object) -> Stored:
+    document = json.loads(stage.registry.image("about", subject=subject).raw) | members
+    made = Stored(raw=json.dumps(document).encode(), kind=str(document["mediaType"]), layer="")
+    stage.registry.manifests[made.digest] = made
+    return made
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.plugin.v1+json",
+        "application/octet-stream",
+        "",
+        None,
+    ],
+)
+def test_an_image_that_calls_itself_about_a_signed_one_is_none_the_less_an_image(
+    stage: ProxyStage, image: Stored, kind: str | None
+) -> None:
+    """Whoever may push may write any `subject`; engines run the image and never look at it."""
+    config = json.loads(image.raw)["config"] | {"mediaType": kind}
+    image_about = about(stage, image, config=config)
+    with stage.running(referrers=True):
+        got = stage.get(f"/v2/app/manifests/{image_about.digest}")
+        assert (got.status, got.code) == (403, "DENIED")
+
+
+def test_an_index_or_an_image_of_docker_s_is_no_referrer(stage: ProxyStage, image: Stored) -> None:
+    other = stage.registry.image("other")
+    listed = {"mediaType": MANIFEST, "digest": other.digest, "size": len(other.raw)}
+    subject = {"mediaType": MANIFEST, "digest": image.digest, "size": len(image.raw)}
+    raw = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [listed], "subject": subject}).encode()
+    index = Stored(raw=raw, kind=INDEX)
+    stage.registry.manifests[index.digest] = index
+    docker = about(stage, image, mediaType="application/vnd.docker.distribution.manifest.v2+json")
+    with stage.running(referrers=True):
+        for digest in (index.digest, other.digest, docker.digest):
+            assert stage.get(f"/v2/app/manifests/{digest}").status == 403

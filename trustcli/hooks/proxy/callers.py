@@ -25,6 +25,7 @@ _MOST: Final = 10_000
 class ReadersMemory:
     """Which credentials may read which repository, by what upstream has said. Safe for threads.
 
+    `repository`: its name; for the right to list its tags, which is another one, the path of the list (`/v2/...`).
     Credentials are kept as a keyed hash alone, with a key of this process.
     """
 

@@ -6,14 +6,24 @@ before: what stands in them was signed with the digest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from keys.record import record
-from trustcli.registry.manifest import INDEXES
+from trustcli.registry.manifest import ARTIFACTS, INDEXES
 from trustdata import bounded_json
 from trustdata.digest import is_digest
 
+_RUNNABLE: Final = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.plugin.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+    }
+)
+"""Types of a config that an engine takes for that of an image or a plugin; the first two are of old registries."""
 MAX_NAMED: Final = 4096
 """The most digests that one manifest may name."""
 
@@ -30,6 +40,7 @@ class Named:
     blobs: tuple[str, ...] = ()
     indexes: frozenset[str] = frozenset()
     subject: str = ""
+    is_artifact: bool = False
 
 
 def named_in(raw: bytes) -> Named:
@@ -55,7 +66,18 @@ def named_in(raw: bytes) -> Named:
     if len(manifests) + len(blobs) > MAX_NAMED:
         raise ValueError(f"it names more than {MAX_NAMED} digests")
     subject = next(_digests([content.get("subject")]), "")
-    return Named(manifests=manifests, blobs=blobs, indexes=indexes, subject=subject)
+    return Named(manifests=manifests, blobs=blobs, indexes=indexes, subject=subject, is_artifact=_is_artifact(content))
+
+
+def _is_artifact(content: Mapping[str, object]) -> bool:
+    """Return whether a config of another type than an image's says so, or the retired type that has only blobs."""
+    if "manifests" in content:
+        return False
+    config = content.get("config")
+    if not isinstance(config, dict):
+        return config is None and content.get("mediaType") in tuple(ARTIFACTS)
+    kind = config.get("mediaType")
+    return isinstance(kind, str) and kind.partition(";")[0].strip().lower() not in _RUNNABLE
 
 
 def _digests(entries: object, *, kinds: Collection[str | None] = ()) -> Iterator[str]:

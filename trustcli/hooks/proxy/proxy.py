@@ -34,7 +34,7 @@ from trustcli.hooks.proxy.upstream import (
 )
 from trustcli.hooks.proxy.upstream_answers import chosen, own_path, passed_on
 from trustcli.hooks.serving.messages import Request, Response
-from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, OCI_INDEX
+from trustcli.registry.manifest import ACCEPT, ARTIFACTS, MAX_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from trustdata.errors import TrustError
 
 if TYPE_CHECKING:
@@ -156,12 +156,16 @@ class VerifyingProxy:
             raise
 
     def _about_signed(self, route: Route, caller: Caller, reason: str) -> Response:
-        """Hand out a manifest whose own bytes say that it is about something that may be handed out."""
+        """Hand out a manifest whose own bytes say that it is about something that may be handed out.
+
+        Never one that an engine would run: whoever may push may write any subject into an image.
+        """
         manifest = self._fetched(route, route.digest, caller)
         try:
-            subject = named_in(manifest.raw).subject
-        except ValueError:
-            subject = ""
+            named = named_in(manifest.raw)
+        except ValueError as error:
+            return self._refuse(route, f"{route.repository} is not handed out: {error}")
+        subject = named.subject if named.is_artifact and manifest.media_type in {OCI_MANIFEST, *ARTIFACTS} else ""
         if not subject or not self._permissions.of(route.repository, subject, caller, is_blob=False).allowed:
             return self._refuse(route, reason)
         about = self._fetched(route, subject, caller)
@@ -276,16 +280,14 @@ class VerifyingProxy:
 
     def _authorise(self, route: Route, caller: Caller) -> None:
         """Return if upstream lets the caller read the repository. Raises: UpstreamSays, and as `Upstream.ask`."""
+        if route.kind is Kind.TAGS:
+            self._may_list(route, caller)
+            return
         if self._readers.may_read(caller.authorization, route.repository):
             return
-        listing = f"/v2/{route.repository}/tags/list?n=1"
         kind = "blobs" if route.kind is Kind.BLOB else "manifests"
-        target = f"/v2/{route.repository}/{kind}/{route.digest or route.tag}"
-        method = "HEAD"
-        if route.kind is Kind.TAGS:
-            method, target = "GET", listing
         try:
-            self._upstream.may_read(caller, target, method=method)
+            self._upstream.may_read(caller, f"/v2/{route.repository}/{kind}/{route.digest or route.tag}")
         except UpstreamSays as told:
             if told.forbids:
                 self._readers.forget(caller.authorization, route.repository)
@@ -293,10 +295,24 @@ class VerifyingProxy:
                 raise
             # That the tag is gone is no yes: many registries say so of what they hide. The list is one.
             try:
-                self._upstream.may_read(caller, listing, method="GET")
+                self._may_list(route, caller)
             except UpstreamSays:
                 raise told from None
-        self._readers.remember(caller.authorization, route.repository)
+        else:
+            self._readers.remember(caller.authorization, route.repository)
+
+    def _may_list(self, route: Route, caller: Caller) -> None:
+        """Return if upstream lists the tags for the caller, which is a right of its own. Raises: as `_authorise`."""
+        listing = f"/v2/{route.repository}/tags/list"
+        if self._readers.may_read(caller.authorization, listing):
+            return
+        try:
+            self._upstream.may_read(caller, f"{listing}?n=1", method="GET")
+        except UpstreamSays as told:
+            if told.forbids:
+                self._readers.forget(caller.authorization, route.repository)
+            raise
+        self._readers.remember(caller.authorization, listing)
 
     def _note(self, route: Route, decision: Decision) -> None:
         """Tell the operator what a caller is not told: that something was let through, or judged by older data."""
