@@ -5,9 +5,11 @@ from __future__ import annotations
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ from keys.record import replace
 from tests.support.certificates import Authority, make_authority
 from tests.support.served_door import SECONDS, connected, exchanged, parse_answers, serving, until_closed
 from trustcli.errors import SettingsUnusable
+from trustcli.hooks.serving import connection, peer
 from trustcli.hooks.serving.certificate import ReloadedCertificate
 from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.messages import Peer, Request, Response, plain
@@ -80,6 +83,24 @@ def test_who_takes_nothing_is_cut_off() -> None:
     ):
         sock.sendall(GET)
         assert written.wait(SECONDS)
+
+
+def test_how_long_an_answer_is_made_is_not_how_slowly_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push of an hour, or a search of half a minute: the answer arrives, be it ever so short."""
+    later = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+    monkeypatch.setattr(peer, "time", clock)
+    monkeypatch.setattr(connection, "time", clock)
+
+    def slow(request: Request) -> Response:
+        body = request.body.read(100)
+        later[0] += 3600.0
+        return Response(status=201, body=iter([body, body]), length=4)
+
+    sent = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab"
+    with serving(slow) as server:
+        (answer,) = parse_answers(exchanged(server, sent))
+    assert (answer.status, answer.body) == (201, b"abab")
 
 
 def test_one_more_than_there_may_be_is_told_so() -> None:

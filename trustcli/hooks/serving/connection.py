@@ -111,7 +111,7 @@ class ClientConnection:
         exchange = _Exchange(self._peer, self._limits, head, self._received)
         self._received = b""
         request = exchange.request(client=self._client, secured=self._secured)
-        self._peer.begin_answer()
+        self._peer.begin_answer()  # `100 Continue` is sent while the handler reads
         try:
             response = self._handler(request)
         except (RequestRefused, ClientGone):
@@ -121,6 +121,7 @@ class ClientConnection:
         except Exception:  # noqa: BLE001 - a handler's error ends one connection, never the server
             _log.exception("%s: %s %s was not answered", self._client, request.method, request.path)
             response = plain(500, "an error inside this program; its log says more", close=True)
+        self._peer.begin_answer()  # the client is not to blame for the time in which its answer was made
         keep = exchange.send(response, last=self._last)
         self._received = exchange.following
         return keep
