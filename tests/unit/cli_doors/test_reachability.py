@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from trustcli.errors import SettingsUnusable
+from trustcli.hooks.proxy import reachability
 from trustcli.hooks.proxy.manifest_children import MAX_NAMED, Named, named_in
 from trustcli.hooks.proxy.reachability import ReachabilityIndex
 from trustcli.hooks.proxy.tag_order import newest_first
@@ -110,6 +111,22 @@ def test_without_a_disk_it_goes_on_in_memory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Path, "unlink", full)
     index._database.execute("DROP TABLE seen")
     assert index.above("app", LAYER, most=9) == []
+    index.add("app", IMAGE, Named(blobs=(LAYER,)))
+    assert index.above("app", LAYER, most=9) == [IMAGE]
+    index.close()
+
+
+def test_what_is_kept_in_memory_is_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk must not become full memory."""
+    monkeypatch.setattr(reachability, "_MOST_PAGES_IN_MEMORY", 40)
+    index = filled(tmp_path)
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    index._database.execute("DROP TABLE seen")
+    for number in range(10, 40):
+        blobs = tuple(digest(number * 1000 + blob) for blob in range(100))
+        index.add("app", digest(number), Named(blobs=blobs))
+        (pages,) = index._database.execute("PRAGMA page_count").fetchone()
+        assert pages <= 40
     index.add("app", IMAGE, Named(blobs=(LAYER,)))
     assert index.above("app", LAYER, most=9) == [IMAGE]
     index.close()

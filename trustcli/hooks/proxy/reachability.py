@@ -27,6 +27,8 @@ _MOST_TAGS: Final = 16
 """Of one manifest in one repository."""
 _MOST_PAGES: Final = 65_536
 """Of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
+_MOST_PAGES_IN_MEMORY: Final = 16_384
+"""Where no file can be written: 64 MiB."""
 _VERSION: Final = 1
 _BLOB, _MANIFEST, _INDEX, _REFERRER = range(4)
 """What a manifest names; a referrer is named by nothing in it: its own bytes say what it is about."""
@@ -170,6 +172,7 @@ class ReachabilityIndex:
         except (sqlite3.Error, OSError, TrustError) as reason:
             _log.warning("%s cannot be written (%s): what is reachable is known until the end", self._file, reason)
             self._database = sqlite3.connect(":memory:", check_same_thread=False)
+            self._database.execute(f"PRAGMA max_page_count = {_MOST_PAGES_IN_MEMORY}")
             self._database.executescript(_TABLES)
 
     def _opened(self) -> sqlite3.Connection:
