@@ -62,8 +62,9 @@ def slow() -> Iterator[Slow]:
 def limited(slow: Slow) -> Iterator[Callable[..., LimitedTime]]:
     made = []
 
-    def make(*, threads: int = 8, of_one_namespace: int = 4) -> LimitedTime:
-        made.append(LimitedTime({"": slow, "team-a": slow}, threads=threads, of_one_namespace=of_one_namespace))
+    def make(*, threads: int = 8, **shares: int) -> LimitedTime:
+        shares = {"of_one_namespace": 4, **shares}
+        made.append(LimitedTime({"": slow, "team-a": slow}, threads=threads, **shares))
         return made[-1]
 
     yield make
@@ -134,6 +135,23 @@ def test_a_namespace_has_a_share_of_the_threads(limited: Callable[..., LimitedTi
     (other,) = deciding.decide(asked("app:2"), namespace="b", seconds=SECONDS).values()
     assert isinstance(other, Decision)
     assert sorted(slow.begun) == ["app:2", "slow:1", "slow:2"]
+
+
+def test_the_names_of_one_registry_have_a_share_whatever_namespaces_they_come_from(
+    limited: Callable[..., LimitedTime], slow: Slow
+) -> None:
+    """Whoever may make Pods in some namespaces would use up the shares of all with names that one slow server has."""
+    deciding = limited(threads=6, of_one_namespace=2, of_one_registry=4)
+    for namespace in "abc":
+        images = (f"vendor.example/slow-{namespace}{number}:1" for number in range(2))
+        deciding.decide(asked(*images), namespace=namespace, seconds=0)
+    for _ in range(4):
+        assert slow.waiting.acquire(timeout=SECONDS)
+    (other,) = deciding.decide(asked("registry.example/app:1"), namespace="d", seconds=SECONDS).values()
+    assert isinstance(other, Decision)
+    slow.go.set()
+    (later,) = deciding.decide(asked("vendor.example/app:1"), namespace="d", seconds=SECONDS).values()
+    assert isinstance(later, Decision)
 
 
 def test_threads_are_bounded_and_who_waits_gets_the_next_one(limited: Callable[..., LimitedTime], slow: Slow) -> None:

@@ -2,8 +2,8 @@
 
 A decision that needs no server takes a fraction of a millisecond. One that does may hang as long as the server hangs,
 and whose server that is may be up to whoever names the image. So decisions run on threads of their own, of which each
-namespace has a share; a question that is being answered already is not asked again; and who does not get an answer in
-time is told so, while the API server still listens.
+namespace has a share, and the names of each registry, whoever asks for them; a question that is being answered already
+is not asked again; and who does not get an answer in time is told so, while the API server still listens.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from trustcli.errors import VerdictTooLate
 from trustcli.hooks.kubernetes.judging import Asked, ask
+from trustcli.registry.reference import parse_reference
 from trustdata.errors import TrustError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ THREADS: Final = 64
 """Decisions at one time."""
 OF_ONE_NAMESPACE: Final = 16
 """Of these, the most that one namespace has."""
+OF_ONE_REGISTRY: Final = 24
+"""Of these, the most for images of one registry: their trust data mostly is in one place, which may hang."""
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds, where the request names none: the default of `timeoutSeconds`."""
 MAX_TIMEOUT: Final = 30.0
@@ -39,7 +42,9 @@ _SHARE: Final = 0.8
 _TIMEOUT: Final = re.compile(r"(?:^|&)timeout=([0-9]{1,4})(ms|s)(?:&|$)")
 
 
-_Work = tuple[Asked, str, "Future[Decision]"]
+_Shares = tuple[str, str]
+"""Whose threads a decision takes: those of a namespace, and of a registry."""
+_Work = tuple[Asked, _Shares, "Future[Decision]"]
 
 
 def seconds_for(query: str) -> float:
@@ -61,16 +66,19 @@ class LimitedTime:
         *,
         threads: int = THREADS,
         of_one_namespace: int = OF_ONE_NAMESPACE,
+        of_one_registry: int = OF_ONE_REGISTRY,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deciders = deciders
         self._threads = threads
-        self._share = of_one_namespace
+        self._of_one_namespace = of_one_namespace
+        self._of_one_registry = of_one_registry
         self._clock = clock
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._begun = 0
         self._running: dict[Asked, Future[Decision]] = {}
-        self._held: Counter[str] = Counter()
+        self._namespaces: Counter[str] = Counter()
+        self._registries: Counter[str] = Counter()
         self._ended = threading.Condition()
 
     @property
@@ -81,7 +89,7 @@ class LimitedTime:
     def decide(
         self, questions: Sequence[Asked], *, namespace: str, seconds: float
     ) -> Mapping[Asked, Decision | TrustError]:
-        """Return an answer to each question within so many seconds. `namespace`: who asks."""
+        """Return an answer to each question within so many seconds. `namespace`: who asks. Raises: InvalidName."""
         deadline = self._clock() + seconds
         late = VerdictTooLate(seconds=max(1, round(seconds)), doing="asking the trust server, or waiting to ask it")
         begun = {question: self._begin(question, namespace, deadline) for question in questions}
@@ -103,41 +111,50 @@ class LimitedTime:
 
     def _begin(self, question: Asked, namespace: str, deadline: float) -> Future[Decision] | None:
         """Return the decision that is being made; None if no thread was free in time."""
+        shares = (namespace, parse_reference(question.image).host)
         with self._ended:
-            while (running := self._running.get(question)) is None and self._is_full(namespace):
+            while (running := self._running.get(question)) is None and self._is_full(*shares):
                 if not self._ended.wait(max(0.0, deadline - self._clock())) and self._clock() >= deadline:
                     return None
             if running is not None:
                 return running
-            self._held[namespace] += 1
+            self._count(shares, 1)
             future: Future[Decision] = Future()
             self._running[question] = future
-            self._work.put((question, namespace, future))
-            if self._begun < self._held.total():
+            self._work.put((question, shares, future))
+            if self._begun < self._namespaces.total():
                 self._begun += 1
                 threading.Thread(target=self._decide, name=f"deciding-{self._begun}", daemon=True).start()
         return future
 
-    def _is_full(self, namespace: str) -> bool:
-        return self._held.total() >= self._threads or self._held[namespace] >= self._share
+    def _is_full(self, namespace: str, registry: str) -> bool:
+        return (
+            self._namespaces.total() >= self._threads
+            or self._namespaces[namespace] >= self._of_one_namespace
+            or self._registries[registry] >= self._of_one_registry
+        )
+
+    def _count(self, shares: _Shares, change: int) -> None:
+        for held, name in zip((self._namespaces, self._registries), shares, strict=True):
+            held[name] += change
+            if held[name] <= 0:
+                del held[name]
 
     def _decide(self) -> None:
         """Be one of the threads."""
         while (work := self._work.get()) is not None:
-            question, namespace, future = work
+            question, shares, future = work
             try:
                 decision = ask(self._deciders[question.namespace], question.image)
             except BaseException as error:  # noqa: BLE001 - whoever waits is told
-                self._end(question, namespace)
+                self._end(question, shares)
                 future.set_exception(error)
             else:
-                self._end(question, namespace)
+                self._end(question, shares)
                 future.set_result(decision)
 
-    def _end(self, question: Asked, namespace: str) -> None:
+    def _end(self, question: Asked, shares: _Shares) -> None:
         with self._ended:
             self._running.pop(question, None)
-            self._held[namespace] -= 1
-            if self._held[namespace] <= 0:
-                del self._held[namespace]
+            self._count(shares, -1)
             self._ended.notify_all()
