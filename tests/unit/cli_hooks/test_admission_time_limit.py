@@ -12,7 +12,7 @@ import pytest
 from trustcli.errors import VerdictTooLate
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.hooks.kubernetes.judging import Asked
-from trustcli.hooks.kubernetes.time_limit import MAX_TIMEOUT, LimitedTime, seconds_for
+from trustcli.hooks.kubernetes.time_limit import MAX_TIMEOUT, OF_ONE_REGISTRY, LimitedTime, seconds_for
 from trustcli.registry.reference import ImageReference
 from trustdata.errors import NotTrusted
 
@@ -62,9 +62,12 @@ def slow() -> Iterator[Slow]:
 def limited(slow: Slow) -> Iterator[Callable[..., LimitedTime]]:
     made = []
 
-    def make(*, threads: int = 8, **shares: int) -> LimitedTime:
-        shares = {"of_one_namespace": 4, **shares}
-        made.append(LimitedTime({"": slow, "team-a": slow}, threads=threads, **shares))
+    def make(*, threads: int = 8, of_one_namespace: int = 4, of_one_registry: int = OF_ONE_REGISTRY) -> LimitedTime:
+        deciders = {"": slow, "team-a": slow}
+        limited = LimitedTime(
+            deciders, threads=threads, of_one_namespace=of_one_namespace, of_one_registry=of_one_registry
+        )
+        made.append(limited)
         return made[-1]
 
     yield make
