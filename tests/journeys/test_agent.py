@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -119,6 +120,30 @@ def test_verify_takes_its_yes_and_fresh_does_not(node: Node, gun: str, image: Bu
         assert not (node.etc / "seen.json").exists()
         assert user.run("verify", "--fresh", f"{gun}:1.0").stdout == name
         assert (node.etc / "seen.json").exists()
+
+
+def seen_later(file: Path) -> None:
+    """Make it a memory of somebody who has seen the next versions, which take this one back."""
+    memory = json.loads(file.read_text())
+    for collection in memory["collections"].values():
+        for role in collection["roles"].values():
+            role["version"] += 1
+            role.pop("sha256", None)
+    file.write_text(json.dumps(memory))
+
+
+def test_a_new_agent_does_not_make_a_user_forget(node: Node, gun: str, image: BuiltImage) -> None:
+    """The server is set back; the agent's state is new. Whoever has seen more is told, as without an agent."""
+    user = TrustUser(node.admin.folder, "", environ={"TRUST_HOME": str(node.etc), "TRUST_SERVER": ""})
+    user.run("verify", "--fresh", f"{gun}:1.0")
+    node.allows(f"{gun}:1.0", image.digest)
+    with running(node):
+        user.run("verify", f"{gun}:1.0")
+        node.allows(f"{gun}:1.0", image.digest)
+        for folder in (node.etc, node.state):
+            seen_later(folder / "seen.json")
+        assert "older" in user.run("verify", f"{gun}:1.0", expect=4).stderr
+        node.refuses(f"{gun}:1.0", image.digest, "older", status=4)
 
 
 def test_it_ends_in_order_and_leaves_nothing(node: Node, gun: str, image: BuiltImage) -> None:

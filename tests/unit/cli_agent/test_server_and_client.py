@@ -273,6 +273,7 @@ def lie(**changes: object) -> Callable[[socket.socket, dict[str, object]], None]
             **question,
             "allowed": True,
             "runs": DIGEST,
+            "collection": "registry.example.com/app",
             "reason": "it is signed",
             "mode": "enforce",
             "rule": "",

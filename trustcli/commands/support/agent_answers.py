@@ -23,13 +23,15 @@ _SECONDS: Final = 2.0
 def decisions_of_agent(session: Session, images: Sequence[str], *, policy: Path | None) -> dict[int, Decision]:
     """Return the agent's decisions that may be taken, by the place of the image; empty if there is no such agent.
 
-    Only what is allowed, verified, and not older than OLDEST is taken; everything else is verified here. `policy`: the
+    Only what is allowed, verified, not older than OLDEST, and by no older versions than this user has seen is taken;
+    everything else is verified here. `policy`: the
     policy file of this run. Raises: FileExposed, SettingsUnusable.
     """
     path = socket_to_ask(session.environ, session.settings.agent)
     if path is None or not os.path.lexists(path):
         return {}
     from trustcli.hooks.agent.client import Asked, ask_agent  # where there is no agent: start-up time
+    from trustcli.hooks.agent.own_memory import has_seen_newer
     from trustcli.hooks.deciding.context import context_hash
 
     try:
@@ -42,6 +44,8 @@ def decisions_of_agent(session: Session, images: Sequence[str], *, policy: Path 
         if yes is None or yes.runs is None or yes.stale or yes.mode != "enforce":
             continue
         if yes.age is None or yes.age > OLDEST:
+            continue
+        if has_seen_newer(session.settings.memory_folder, yes.collection, yes.evidence.get("versions")):
             continue
         found[index] = Decision(
             image=image,

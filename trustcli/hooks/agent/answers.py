@@ -62,6 +62,7 @@ class Answers:
         return {
             "allowed": True,
             "runs": decision.digest,
+            "collection": str(decision.trust_name),
             "reason": decision.reason,
             "mode": decision.mode,
             "rule": decision.rule,

@@ -35,11 +35,12 @@ class Asked:
 class Yes:
     """An agent's yes. `runs`: the digest that may run; None: whatever the registry serves, as `mode` says.
 
-    `age`: seconds since the trust server confirmed what it was judged by; None where nothing was read. `evidence`: the
-    fields of `trustdata.judgement.Evidence` as JSON has them.
+    `collection`: whose trust data was judged. `age`: seconds since the trust server confirmed what it was judged by;
+    None where nothing was read. `evidence`: the fields of `trustdata.judgement.Evidence` as JSON has them.
     """
 
     runs: str | None
+    collection: str
     reason: str
     mode: str
     rule: str
@@ -112,8 +113,11 @@ def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:
     if answer.get("allowed") is not True:
         return None
     runs, age, evidence = answer.get("runs"), answer.get("age"), answer.get("evidence")
-    mode, reason, rule, warnings = (answer.get(name) for name in ("mode", "reason", "rule", "warnings"))
-    if not (isinstance(mode, str) and isinstance(reason, str) and isinstance(rule, str)):
+    mode, reason, rule, collection = (answer.get(name) for name in ("mode", "reason", "rule", "collection"))
+    warnings = answer.get("warnings")
+    if not (
+        isinstance(mode, str) and isinstance(reason, str) and isinstance(rule, str) and isinstance(collection, str)
+    ):
         raise NoFrame
     if not (isinstance(warnings, list) and all(isinstance(each, str) for each in warnings)):
         raise NoFrame
@@ -128,6 +132,7 @@ def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:
         raise NoFrame
     return Yes(
         runs=runs,
+        collection=collection,
         reason=reason,
         mode=mode,
         rule=rule,
