@@ -105,7 +105,7 @@ def test_how_long_an_answer_is_made_is_not_how_slowly_it_is_taken(monkeypatch: p
 
 def test_one_more_than_there_may_be_is_told_so() -> None:
     with (
-        serving(ok, limits=Limits(connections=1)) as server,
+        serving(ok, limits=Limits(connections=1, patience=SECONDS)) as server,
         closing(http.client.HTTPConnection(*server.address)) as one,
     ):
         one.request("GET", "/")
@@ -117,11 +117,69 @@ def test_one_more_than_there_may_be_is_told_so() -> None:
 
 
 def test_one_address_has_a_share() -> None:
-    with serving(ok, limits=Limits(per_address=1)) as server, connected(server) as first:
+    with serving(ok, limits=Limits(per_address=1, patience=SECONDS)) as server, connected(server) as first:
         first.sendall(GET)
         assert first.recv(1000)
         assert parse_answers(exchanged(server, GET))[0].status == 503
         first.close()
+
+
+HALF = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"
+
+
+def until_they_wait(server: Server, count: int, *, in_body: bool = False) -> None:
+    """Return when so many connections wait for their clients."""
+    end = time.monotonic() + SECONDS
+    waiting: list[bool] = []
+    while waiting != [in_body] * count:
+        assert time.monotonic() < end
+        waiting = [found[0] for held in list(server._open.values()) if (found := held.waiting) is not None]
+
+
+@pytest.mark.parametrize("limit", ["connections", "per_address"])
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", HALF])
+def test_who_says_nothing_keeps_nobody_out(limit: str, sent: bytes) -> None:
+    """Or one Pod that connects as often as it may stops every Pod of its cluster."""
+    with ExitStack() as later:
+        server = later.enter_context(serving(ok, limits=replace(Limits(patience=0), **{limit: 2})))
+        silent = [later.enter_context(connected(server)) for _ in range(2)]
+        for sock in silent:
+            sock.sendall(sent)
+        until_they_wait(server, 2, in_body=sent == HALF)
+        (got,) = parse_answers(exchanged(server, GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")))
+        assert (got.status, server.turned_away) == (200, 0)
+        assert until_closed(silent[0]) == b"", "who was silent for longest"
+        silent[1].settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent[1].recv(1)
+
+
+def test_who_is_answered_keeps_the_place(tmp_path: Path) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(_: Request) -> Response:
+        begun.set()
+        may_end.wait(SECONDS)
+        return plain(200, "done")
+
+    with serving(slow, limits=Limits(connections=1, patience=0)) as server, connected(server) as busy:
+        busy.sendall(GET)
+        assert begun.wait(SECONDS)
+        assert parse_answers(exchanged(server, GET))[0].status == 503
+        may_end.set()
+        assert busy.recv(1000).startswith(b"HTTP/1.1 200")
+
+
+def test_a_handshake_that_does_not_end_keeps_nobody_out(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    context = authority.server_context(tmp_path)
+    with (
+        serving(ok, limits=Limits(connections=1, patience=0), tls=lambda: context) as server,
+        connected(server) as silent,
+    ):
+        until_they_wait(server, 1)
+        assert "DNS" not in name_served(server, authority)
+        assert until_closed(silent) == b""
 
 
 def test_in_tls_one_more_is_closed_at_once(tmp_path: Path) -> None:

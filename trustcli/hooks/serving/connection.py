@@ -41,6 +41,16 @@ class ClientConnection:
         self._received = b""
         self._idle = True
         self._last = False
+        self._in_body = False
+        self._answered = 0.0
+
+    @property
+    def waiting(self) -> tuple[bool, float] | None:
+        """Whether the client is to send a body, and when the answer before ended (monotonic seconds; 0: there is none).
+
+        None if the client is not waited for. What trickles in does not count.
+        """
+        return (self._in_body, self._answered) if self._peer.waits else None
 
     def finish(self) -> None:
         """Let the request that has begun be the last one; an idle connection ends now."""
@@ -57,7 +67,7 @@ class ClientConnection:
         gently = False
         try:
             while (head := self._read_head()) is not None and self._answer(head):
-                self._idle = True
+                self._idle, self._answered = True, time.monotonic()
                 if self._last:
                     break
             gently = head is not None
@@ -111,6 +121,7 @@ class ClientConnection:
         exchange = _Exchange(self._peer, self._limits, head, self._received)
         self._received = b""
         request = exchange.request(client=self._client, secured=self._secured)
+        self._in_body = True
         self._peer.begin_answer()  # `100 Continue` is sent while the handler reads
         try:
             response = self._handler(request)
@@ -121,6 +132,7 @@ class ClientConnection:
         except Exception:  # noqa: BLE001 - a handler's error ends one connection, never the server
             _log.exception("%s: %s %s was not answered", self._client, request.method, request.path)
             response = plain(500, "an error inside this program; its log says more", close=True)
+        self._in_body = False
         self._peer.begin_answer()  # the client is not to blame for the time in which its answer was made
         keep = exchange.send(response, last=self._last)
         self._received = exchange.following

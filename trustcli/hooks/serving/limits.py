@@ -12,9 +12,10 @@ class Limits:
     `connections`: at one time, in all; `per_address`: of one address (others may share it, behind a proxy of theirs).
     `head`: of request line and header fields; `fields`: how many of these. `handshake`: of TLS.
     `head_seconds`: of one head, from its first byte. `idle`: between two requests. `body_seconds`: of a whole body; how
-    many bytes it may have, its reader says (`Body.read`). `stall`: in which the client sends or takes nothing.
-    `slowest`: bytes a second that it takes on average, after the first `stall` seconds. `stopping`: from `stop` to the
-    end.
+    many bytes it may have, its reader says (`Body.read`). `patience`: where there are too many connections, one whose
+    client has been waited for so long is ended for a new one, the longest first. `stall`: in which the client sends or
+    takes nothing. `slowest`: bytes a second that it takes on average, after the first `stall` seconds. `stopping`: from
+    `stop` to the end.
     """
 
     connections: int = 512
@@ -25,6 +26,7 @@ class Limits:
     head_seconds: float = 10.0
     idle: float = 75.0
     body_seconds: float = 30.0
+    patience: float = 1.0
     stall: float = 30.0
     slowest: int = 4 * 1024
     stopping: float = 20.0

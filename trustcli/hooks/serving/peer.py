@@ -21,12 +21,18 @@ class ConnectedPeer:
     def __init__(self, sock: socket.socket, limits: Limits) -> None:
         self.socket = sock
         self._limits = limits
+        self.waits = False
+        """Whether it is the client's turn: nothing goes on before it sends something."""
         self._started, self._taken = time.monotonic(), 0
 
     def receive(self, deadline: float) -> bytes:
         """Return what is there, at most 64 KiB; empty at the end. `deadline`: monotonic seconds."""
         self.socket.settimeout(_left(deadline))
-        return self.socket.recv(PIECE)
+        self.waits = True
+        try:
+            return self.socket.recv(PIECE)
+        finally:
+            self.waits = False
 
     def begin_answer(self) -> None:
         """Begin to measure how fast the client takes an answer."""

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
 from trustcli.errors import SettingsUnusable
@@ -34,6 +35,21 @@ TlsContext = Callable[[], ssl.SSLContext]
 """Returns the settings of TLS for the next connection: those of a certificate that may have been renewed."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    """A connection that has a place. `connection`: None in a handshake. `since`: in monotonic seconds."""
+
+    client: str
+    connection: ClientConnection | None = None
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def waiting(self) -> tuple[bool, float] | None:
+        """Whether the client is to send a body, and since when it is waited for; None if it is not."""
+        found = (False, 0.0) if self.connection is None else self.connection.waiting
+        return None if found is None else (found[0], max(found[1], self.since))
+
+
 class Server:
     """An HTTP/1.1 server on threads and blocking sockets. `run` returns after `stop`."""
 
@@ -51,8 +67,7 @@ class Server:
         self._stopping = False
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._open: dict[socket.socket, ClientConnection | None] = {}
-        """None: in a handshake."""
+        self._open: dict[socket.socket, _Held] = {}
         self._by_address: Counter[str] = Counter()
         self._leaving: deque[socket.socket] = deque()
 
@@ -108,10 +123,14 @@ class Server:
             return
         client = str(address[0])
         with self._lock:
+            ended = self._make_room(client)
             full = len(self._open) >= self.limits.connections or self._by_address[client] >= self.limits.per_address
             if not full:
-                self._open[sock] = None
+                self._open[sock] = _Held(client=client)
                 self._by_address[client] += 1
+        if ended is not None:
+            with contextlib.suppress(OSError):
+                ended.shutdown(socket.SHUT_RDWR)  # its thread notices, and closes it
         if full:
             self._turn_away(sock)
             return
@@ -119,8 +138,28 @@ class Server:
         try:
             thread.start()
         except RuntimeError:  # no more threads
-            self._forget(sock, client)
+            self._forget(sock)
             self._turn_away(sock)
+
+    def _make_room(self, client: str) -> socket.socket | None:
+        """Return the connection that is ended for a new one of an address; None if there is room, or none to end.
+
+        Whoever connects and says nothing would keep out everybody else for as long as an idle connection may stay.
+        """
+        of_address = self._by_address[client] >= self.limits.per_address
+        if not of_address and len(self._open) < self.limits.connections:
+            return None
+        latest = time.monotonic() - self.limits.patience
+        waiting = (
+            (since, sock)
+            for sock, held in self._open.items()
+            if (held.client == client or not of_address) and (since := held.waiting) is not None and since[1] <= latest
+        )
+        found = min(waiting, key=lambda each: each[0], default=None)
+        if found is None:
+            return None
+        self._release(found[1])
+        return found[1]
 
     def _turn_away(self, sock: socket.socket) -> None:
         """Answer 503 without reading, and close a moment later. In TLS nothing can be said without a handshake."""
@@ -154,43 +193,51 @@ class Server:
                 peer, self._handler, self.limits, client=client, secured=self._tls is not None
             )
             with self._lock:
-                self._open[accepted] = connection
-                last = self._stopping
+                held, last = self._open.get(accepted), self._stopping
+                if held is not None:
+                    held.connection = connection
             if last:
                 connection.finish()
-            connection.serve()
+            if held is not None:
+                connection.serve()
         except (OSError, ValueError) as error:
             _log.debug("%s: no handshake: %r", client, error)
         except Exception:  # noqa: BLE001 - the server goes on
             _log.exception("%s: the connection ended", client)
         finally:
             sock.close()
-            self._forget(accepted, client)
+            self._forget(accepted)
 
     def _handshaken(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
         sock.settimeout(self.limits.handshake)  # of the whole handshake
         return context.wrap_socket(sock, server_side=True)
 
-    def _forget(self, sock: socket.socket, client: str) -> None:
+    def _forget(self, sock: socket.socket) -> None:
         with self._changed:
-            self._open.pop(sock, None)
-            self._by_address[client] -= 1
-            if self._by_address[client] <= 0:
-                del self._by_address[client]
+            self._release(sock)
             self._changed.notify_all()
+
+    def _release(self, sock: socket.socket) -> None:
+        """Give the place of a connection to another one. Repeating it changes nothing."""
+        held = self._open.pop(sock, None)
+        if held is None:
+            return
+        self._by_address[held.client] -= 1
+        if self._by_address[held.client] <= 0:
+            del self._by_address[held.client]
 
     # --- stopping
 
     def _finish(self) -> None:
         with self._lock:
-            connections = list(self._open.values())
+            connections = [held.connection for held in self._open.values()]
         for connection in filter(None, connections):
             connection.finish()
         deadline = time.monotonic() + self.limits.stopping
         with self._changed:
             while self._open and (left := deadline - time.monotonic()) > 0:
                 self._changed.wait(left)
-            connections = list(self._open.values())
+            connections = [held.connection for held in self._open.values()]
         if connections:
             _log.warning("%d connections were cut off at the end", len(connections))
         for connection in filter(None, connections):
