@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ssl
 import threading
@@ -170,16 +171,23 @@ def test_who_is_answered_keeps_the_place(tmp_path: Path) -> None:
         assert busy.recv(1000).startswith(b"HTTP/1.1 200")
 
 
-def test_a_handshake_that_does_not_end_keeps_nobody_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_handshake", [True, False])
+def test_who_says_nothing_in_tls_is_ended_at_once(tmp_path: Path, *, in_handshake: bool) -> None:
     authority = make_authority(tmp_path)
     context = authority.server_context(tmp_path)
-    with (
-        serving(ok, limits=Limits(connections=1, patience=0), tls=lambda: context) as server,
-        connected(server) as silent,
-    ):
+    limits = Limits(connections=1, patience=0, handshake=10 * SECONDS, idle=10 * SECONDS)
+    with ExitStack() as later:
+        server = later.enter_context(serving(ok, limits=limits, tls=lambda: context))
+        silent = later.enter_context(connected(server))
+        if not in_handshake:
+            client = ssl.create_default_context(cafile=str(authority.file))
+            silent = later.enter_context(client.wrap_socket(silent, server_hostname="127.0.0.1"))
+            silent.sendall(GET)
+            assert silent.recv(1000).startswith(b"HTTP/1.1 200")
         until_they_wait(server, 1)
-        assert "DNS" not in name_served(server, authority)
-        assert until_closed(silent) == b""
+        assert name_served(server, authority)
+        with contextlib.suppress(ssl.SSLError):
+            assert until_closed(silent) == b""
 
 
 def test_in_tls_one_more_is_closed_at_once(tmp_path: Path) -> None:

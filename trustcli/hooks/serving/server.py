@@ -37,9 +37,13 @@ TlsContext = Callable[[], ssl.SSLContext]
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """A connection that has a place. `connection`: None in a handshake. `since`: in monotonic seconds."""
+    """A connection that has a place. `connection`: None in a handshake. `since`: in monotonic seconds.
+
+    `sock`: that of TLS, where TLS is spoken; the one that was accepted has no descriptor any more.
+    """
 
     client: str
+    sock: socket.socket
     connection: ClientConnection | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -126,11 +130,12 @@ class Server:
             ended = self._make_room(client)
             full = len(self._open) >= self.limits.connections or self._by_address[client] >= self.limits.per_address
             if not full:
-                self._open[sock] = _Held(client=client)
+                self._open[sock] = _Held(client=client, sock=sock)
                 self._by_address[client] += 1
         if ended is not None:
             with contextlib.suppress(OSError):
-                ended.shutdown(socket.SHUT_RDWR)  # its thread notices, and closes it
+                # Its thread notices, and closes it. Not the method of an SSLSocket: the thread is using TLS.
+                socket.socket.shutdown(ended.sock, socket.SHUT_RDWR)
         if full:
             self._turn_away(sock)
             return
@@ -141,7 +146,7 @@ class Server:
             self._forget(sock)
             self._turn_away(sock)
 
-    def _make_room(self, client: str) -> socket.socket | None:
+    def _make_room(self, client: str) -> _Held | None:
         """Return the connection that is ended for a new one of an address; None if there is room, or none to end.
 
         Whoever connects and says nothing would keep out everybody else for as long as an idle connection may stay.
@@ -158,8 +163,7 @@ class Server:
         found = min(waiting, key=lambda each: each[0], default=None)
         if found is None:
             return None
-        self._release(found[1])
-        return found[1]
+        return self._release(found[1])
 
     def _turn_away(self, sock: socket.socket) -> None:
         """Answer 503 without reading, and close a moment later. In TLS nothing can be said without a handshake."""
@@ -187,7 +191,8 @@ class Server:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                sock = self._handshaken(self._tls(), sock)
+                sock = self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+                self._handshake(accepted, sock)
             peer = ConnectedPeer(sock, self.limits)
             connection = ClientConnection(
                 peer, self._handler, self.limits, client=client, secured=self._tls is not None
@@ -208,23 +213,27 @@ class Server:
             sock.close()
             self._forget(accepted)
 
-    def _handshaken(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+    def _handshake(self, accepted: socket.socket, sock: ssl.SSLSocket) -> None:
+        with self._lock:
+            if accepted not in self._open:
+                raise ConnectionAbortedError
+            self._open[accepted].sock = sock
         sock.settimeout(self.limits.handshake)  # of the whole handshake
-        return context.wrap_socket(sock, server_side=True)
+        sock.do_handshake()
 
     def _forget(self, sock: socket.socket) -> None:
         with self._changed:
             self._release(sock)
             self._changed.notify_all()
 
-    def _release(self, sock: socket.socket) -> None:
-        """Give the place of a connection to another one. Repeating it changes nothing."""
+    def _release(self, sock: socket.socket) -> _Held | None:
+        """Give up the place of a connection, and return what held it. Repeating it changes nothing."""
         held = self._open.pop(sock, None)
-        if held is None:
-            return
-        self._by_address[held.client] -= 1
-        if self._by_address[held.client] <= 0:
-            del self._by_address[held.client]
+        if held is not None:
+            self._by_address[held.client] -= 1
+            if self._by_address[held.client] <= 0:
+                del self._by_address[held.client]
+        return held
 
     # --- stopping
 
