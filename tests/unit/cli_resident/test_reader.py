@@ -7,12 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from keys.record import replace
 from tests.simulator.attacks.moves import replay_all
 from tests.simulator.owner import Owner
 from tests.simulator.repository import APP
 from tests.simulator.scene import GOOD, NEWER, good_collection
 from tests.support.resident_node import Gate, ResidentNode, rule
-from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable, VerifierBusy
+from trustcli.errors import MemoryUnwritable, RemoteMisbehaved, RemoteUnreachable, VerdictTooLate, VerifierBusy
+from trustcli.hooks.deciding.once import is_away
 from trustcli.hooks.resident.limits import ResidentLimits
 from trustdata.envelope import Envelope
 from trustdata.errors import (
@@ -273,6 +275,42 @@ def test_a_restart_without_the_server_goes_on_from_the_cache(node: ResidentNode)
     with pytest.raises(RemoteUnreachable):
         node.digest()
     node.time.pass_(hours=2)
+    with pytest.raises(RemoteUnreachable):
+        node.digest(rule=bounded)
+
+
+def test_a_restart_while_the_server_hangs_goes_on_from_the_cache(wire: WireFormat, node_of: Nodes) -> None:
+    """Whoever asks does not wait for the whole time of a request to learn what the cache has."""
+    limits = ResidentLimits(wait_with_older=0.05, wait=30.0)
+    node = node_of(good_collection(wire).newcomer(), limits=limits)
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.close()
+    node.time.pass_(hours=1)
+    gate = node.client.server.before_fetch = Gate()
+    node.restarted()
+    reading = node.ask(rule=bounded)
+    assert (reading.stale, reading.judgements[0].digest) == (True, f"sha256:{GOOD}")
+    node.limits = replace(limits, wait=0.1)
+    node.restarted()
+    node.time.pass_(hours=2)
+    with pytest.raises(VerdictTooLate):
+        node.digest(rule=bounded)
+    gate.opened.set()
+
+
+def test_a_restart_before_a_server_that_refuses_uses_no_cache(node: ResidentNode) -> None:
+    bounded = rule(max_staleness="2h")
+    node.digest(rule=bounded)
+    node.close()
+    node.time.pass_(seconds=61)
+    node.client.server.files.clear()
+    node.restarted()
+    with pytest.raises(TrustError) as refusal:
+        node.digest(rule=bounded)
+    assert not is_away(refusal.value)
+    node.client.server.down = True
+    node.time.pass_(seconds=61)
     with pytest.raises(RemoteUnreachable):
         node.digest(rule=bounded)
 

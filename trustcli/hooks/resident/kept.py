@@ -167,23 +167,20 @@ class KeptCollection:
             flight.set_exception(unexpected)
 
     def _read(self, began: Moment) -> Verified:
-        """Ask the server; where it is away and nothing is in memory, as after a restart, read the cache.
+        """Ask the server; where nothing is in memory, as after a restart, read the cache before.
 
-        Raises: TrustError.
+        So whoever waits has it while the server hangs. Raises: TrustError.
         """
         collection = self._collection
         if collection is None:
             collection = self._source.collection(self.gun, self.rule)
         collection.at = began.wall
         wanted = self._wanted
+        cached = self._from_cache(collection, began, wanted)
+        if cached is not None:
+            self._take(cached)
         self._collection = None  # after a failure it is opened anew: it may not have learned which format there is
-        try:
-            roles = collection.read(wanted)
-        except TrustError as failure:
-            cached = self._from_cache(collection, began, wanted) if is_away(failure) else None
-            if cached is not None:
-                self._take(cached)
-            raise
+        roles = collection.read(wanted)
         self._collection = collection
         return Verified(roles=roles, asked=began)
 

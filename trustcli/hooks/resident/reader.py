@@ -222,11 +222,10 @@ class ResidentReader:
                 return _State(verified=verified)
             if hindrance is not None or (failed is not None and not self._is_retried(failed, now)):
                 break
-            older = not lacking and self._may_use_older(verified, rule, now)
             flight = self._begin(kept, lacking)
-            if older and failed is not None and failed.server_is_away:
+            if failed is not None and failed.server_is_away and self._has_older(kept, rule, needed):
                 break  # known to be away: who asks does not wait for the next try
-            hindrance = self._wait_for(flight, kept, older=older)
+            hindrance = self._wait_for(flight, kept, has_older=lambda: self._has_older(kept, rule, needed))
         return self._older_or_failure(kept, rule, needed, hindrance)
 
     def _older_or_failure(
@@ -235,7 +234,7 @@ class ResidentReader:
         """Answer without fresh data. `hindrance`: why the wait for it ended. No answer in time is no server."""
         verified, failed = kept.state()
         away = isinstance(hindrance, VerdictTooLate) or (failed is not None and failed.server_is_away)
-        if away and not _lacking(verified, needed) and self._may_use_older(verified, rule, self._clocks.moment()):
+        if away and self._has_older(kept, rule, needed):
             return _State(verified=verified, stale=True)
         if hindrance is None and failed is not None:
             return _State(failure=copy.copy(failed.error))
@@ -248,6 +247,11 @@ class ResidentReader:
     def _is_retried(self, failed: Failed, now: Moment) -> bool:
         """Return whether a failed refresh is so long ago that the next question may try again."""
         return now.ticks - failed.at.ticks >= self._limits.failure
+
+    def _has_older(self, kept: KeptCollection, rule: Rule | None, needed: Needed) -> bool:
+        """Return whether what is known now answers the question if the server is away."""
+        verified, _ = kept.state()
+        return not _lacking(verified, needed) and self._may_use_older(verified, rule, self._clocks.moment())
 
     def _may_use_older(self, verified: Verified | None, rule: Rule | None, now: Moment) -> bool:
         """Return whether a server that is away leaves this data usable; expiry is judged with each answer."""
@@ -279,7 +283,7 @@ class ResidentReader:
                 return
             if failed is not None and failed.at.ticks >= since.ticks:
                 return
-            if self._wait_for(self._begin(kept, frozenset()), kept, older=True) is not None:
+            if self._wait_for(self._begin(kept, frozenset()), kept, has_older=lambda: True) is not None:
                 return
 
     def _begin(self, kept: KeptCollection, wanted: frozenset[RoleName]) -> Flight:
@@ -306,13 +310,21 @@ class ResidentReader:
             _log.info("%s could not be refreshed: %s", kept.gun, failure)
         self._make_room(kept)
 
-    def _wait_for(self, flight: Flight, kept: KeptCollection, *, older: bool) -> TrustError | None:
-        """Wait until a refresh is over; return what keeps it from being over. `older`: older data may be used."""
-        seconds = min(self._limits.wait, self._limits.wait_with_older) if older else self._limits.wait
-        try:
-            return flight.result(seconds)
-        except FutureTimeout:
-            return None if flight.done() else self._too_late(kept)
+    def _wait_for(self, flight: Flight, kept: KeptCollection, *, has_older: Callable[[], bool]) -> TrustError | None:
+        """Wait until a refresh is over; return what keeps it from being over.
+
+        `has_older`: says whether older data may be used, which the refresh itself may have found in the cache.
+        """
+        first = min(self._limits.wait, self._limits.wait_with_older)
+        for seconds in (first, self._limits.wait - first):
+            try:
+                return flight.result(seconds)
+            except FutureTimeout:
+                if flight.done():
+                    return None
+            if has_older():
+                break
+        return self._too_late(kept)
 
     def _too_late(self, kept: KeptCollection) -> VerdictTooLate:
         return VerdictTooLate(seconds=round(self._limits.wait), doing=f"asking the trust server of {kept.gun}")
