@@ -5,15 +5,18 @@ The decision itself is the decider's, each time. Here is only found which manife
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from keys.record import record
 from trustcli.hooks.proxy.manifest_children import Named
+from trustcli.hooks.proxy.signed_lists import SignedLists
 from trustcli.hooks.proxy.upstream import Caller
 from trustcli.registry.reference import ImageReference, parse_reference
 
 if TYPE_CHECKING:
-    from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.deciding.decision import Decision, SignedTags
     from trustcli.hooks.deciding.ports import Decider
     from trustcli.hooks.proxy.reachability import ReachabilityIndex
     from trustcli.hooks.proxy.signed_search import SignedSearch
@@ -55,12 +58,17 @@ class Permissions:
         self._decider = decider
         self._index = index
         self._search = search
+        self._lists = SignedLists(decider)
         self._referrers = referrers
 
     def reference(self, repository: str, *, tag: str = "", digest: str = "") -> ImageReference:
         """Return the image that a part of this registry is. Raises: InvalidName."""
         name = f"{self._registry}/{repository}" + (f":{tag}" if tag else "") + (f"@{digest}" if digest else "")
         return parse_reference(name)
+
+    def signed_tags(self, repository: str) -> SignedTags:
+        """Return the signed tags of a repository, as they were a moment ago at most. Raises: InvalidName."""
+        return self._lists.of(self.reference(repository).gun)
 
     def of(self, repository: str, digest: str, caller: Caller, *, is_blob: bool) -> Permission:
         """Return whether a manifest or a blob may be handed out to a caller whom upstream lets read the repository.
@@ -96,17 +104,25 @@ class Permissions:
         """Return whether a signed image names the digest, after it was looked for. Raises: as `of`."""
         gun = self.reference(repository).gun
         with self._search.turn(repository):
-            signed = self._decider.signed_tags(gun)
+            signed = self.signed_tags(repository)
             if signed.refusal is not None:
                 return Permission(allowed=False, reason=str(signed.refusal))
             # Who had the turn before may have found it; base layers stand in more manifests than were asked above.
             above = self._above(repository, digest, most=_MOST_ABOVE, is_blob=is_blob)
-            if not set(signed.tags.values()).isdisjoint(above):
+            if self._is_signed(repository, signed, above):
                 return _ALLOWED
-            if self._search.finds(repository, digest, signed.tags, caller, is_blob=is_blob):
+            found = self._search.finds(repository, digest, signed.tags, caller, is_blob=is_blob)
+            if found is not None and self._is_signed(repository, signed, [found]):
                 return _ALLOWED
         reason = f"{digest} belongs to no image that is signed under the name {gun}" if is_blob else refusal.reason
         return Permission(allowed=False, reason=reason)
+
+    def _is_signed(self, repository: str, signed: SignedTags, digests: Collection[str]) -> bool:
+        """Return whether a tag that was signed as one of the digests a moment ago is signed so now."""
+        wanted = set(digests)
+        tags = (tag for tag, digest in signed.tags.items() if digest in wanted)
+        decided = (self._decider.decide(self.reference(repository, tag=tag)) for tag in islice(tags, _MOST_ASKED))
+        return any(decision.allowed and decision.digest in wanted for decision in decided)
 
     def _decision(self, repository: str, digest: str) -> Decision:
         """Return the decision about a manifest under the name alone, or under a tag with which it was handed out."""

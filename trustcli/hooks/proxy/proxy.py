@@ -189,7 +189,7 @@ class VerifyingProxy:
     def _tags(self, request: Request, route: Route, caller: Caller) -> Response:
         target = f"/v2/{route.repository}/tags/list"
         self._authorise(route, caller)
-        signed = self._decider.signed_tags(self._permissions.reference(route.repository).gun)
+        signed = self._permissions.signed_tags(route.repository)
         if signed.any_content:
             return self._all_tags(request, target, caller)
         if signed.refusal is not None:

@@ -66,8 +66,8 @@ class SignedSearch:
         finally:
             lock.release()
 
-    def finds(self, repository: str, digest: str, tags: dict[str, str], caller: Caller, *, is_blob: bool) -> bool:
-        """Read signed images that are not known yet until one names the digest, and return whether one does.
+    def finds(self, repository: str, digest: str, tags: dict[str, str], caller: Caller, *, is_blob: bool) -> str | None:
+        """Read signed images that are not known yet until one names the digest; return what is signed, or None.
 
         `tags`: the signed tags and their digests. To be called in a `turn`. Raises: SearchUnfinished, UpstreamSays (a
         no to this caller, or a failure), RemoteUnreachable, RemoteMisbehaved, SettingsUnusable.
@@ -84,11 +84,11 @@ class SignedSearch:
                     fetched += 1
                     named = self._fetched(repository, manifest, caller)
                     if named is not None and digest in (*named.manifests, *(named.blobs if is_blob else ())):
-                        return True
+                        return root
                     inside = [] if named is None else [*(named.manifests if is_blob else named.indexes)]
                 waiting += [child for child in inside or () if child not in seen]
                 seen.update(inside or ())
-        return False
+        return None
 
     def _fetched(self, repository: str, digest: str, caller: Caller) -> Named | None:
         """Return what a manifest names, and store it; None if upstream does not have it."""
