@@ -126,7 +126,8 @@ def test_a_policy_that_is_broken_now_refuses_everything(start: Start, gun: str, 
         got = proxy.get(path(gun, "manifests", "1.0"))
         assert (got.status, got.code) == DENIED
         assert "trust-policy.toml" in got.message
-        assert proxy.get("/readyz").status == 503
+        ready = proxy.get("/readyz")
+        assert (ready.status, b"trust-policy" in ready.body) == (503, False), "strangers are told no paths"
 
 
 def test_each_caller_sees_what_the_registry_shows_to_them(

@@ -212,7 +212,10 @@ def _server(
     handler = VerifyingProxy(settings, upstream=registry, decider=decider, permissions=permissions, metrics=metrics)
 
     def why_not_ready() -> str:
-        return "it is stopping" if server.stopping else decider.why_not_ready()
+        if server.stopping:
+            return "it is stopping"
+        # Whoever pulls may ask; paths, and the operator's mistakes, are for the log.
+        return "settings or policy cannot be used; the log says why" if decider.why_not_ready() else ""
 
     def text() -> bytes:
         metrics.connections.set(server.connections)
