@@ -11,7 +11,7 @@ from trustcli.client.policy_file import load_policy
 from trustcli.config.hook_environment import hook_environment
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.output import Output
-from trustcli.errors import SettingsUnusable
+from trustcli.errors import NoTrustServer, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.resident.memory_folder import MemoryFolder
 from trustcli.hooks.resident.watched_files import Stamp, stamps_of
@@ -141,6 +141,13 @@ class SessionCollections:
             memory=self._memory,
             memory_required=True,
         )
+
+    def server(self, gun: GUN, rule: Rule | None) -> str:
+        """Return the URL of its trust server; empty if none is known."""
+        try:
+            return (rule.server if rule else "") or self._session.settings.server_for(gun)
+        except NoTrustServer:
+            return ""
 
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
         """Return whether a pin names it. Raises: InvalidName, SettingsUnusable."""
