@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.bindir_runner import asked, descriptor
 from tests.support.images import BuiltImage
+from tests.support.json_documents import check_printed
 from tests.support.programs import READY_SECONDS, free_port
 from tests.support.pulling_node import PATIENT, Node, release
 from tests.support.server_process import ServerProcess
@@ -33,6 +34,11 @@ class Agent:
         self.process = process
         self.socket = socket_path
 
+    def printed(self) -> str:
+        """All that it has printed, once it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         return self.process.wait(READY_SECONDS)
@@ -45,7 +51,8 @@ def running(node: Node, *options: str, config: Path | None = None) -> Iterator[A
     arguments = ("--config", str(config or node.config), "--state", str(node.state / "agent"), "--socket", str(place))
     command = [sys.executable, "-m", "trustcli", "agent", *arguments, *options]
     environ = {**os.environ, "HOME": str(node.admin.folder)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ) as process:
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
@@ -72,6 +79,13 @@ def node(tmp_path: Path, gun: str, trust_server: ServerProcess, owner: TrustUser
     found.config.write_text(f'agent = "{place}"\n{text}')
     found.admin.knows(gun, owner.pin_of(gun))
     return found
+
+
+def test_where_it_has_listened_is_told_as_json(node: Node) -> None:
+    with running(node, "--json") as agent:
+        assert agent.end(signal.SIGTERM) == 0
+        document = check_printed(("agent", "--json"), 0, agent.printed())
+    assert document["socket"] == str(agent.socket)
 
 
 def test_what_the_agent_allows_needs_no_trust_server(node: Node, gun: str, image: BuiltImage) -> None:
