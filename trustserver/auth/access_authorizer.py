@@ -36,6 +36,7 @@ from trustserver.auth.callers import (
     STORED,
     WITH_SESSION,
     Caller,
+    caller_given,
     caller_of,
     caller_with,
     ended_words,
@@ -228,7 +229,7 @@ class AccessAuthorizer:
         subject = caller.subject
         if subject.kind in _NO_SESSIONS:
             raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
-        return self._sessions.make(str(subject.kind), subject.name, caller.bound_to, at=self._clock().timestamp())
+        return self._sessions.make(str(subject.kind), subject.name, subject.bound_to, at=self._clock().timestamp())
 
     async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
@@ -379,7 +380,7 @@ class AccessAuthorizer:
         known = self._source.state.tokens.get(digest)
         given = None if self._exchanges is None or credential.user else self._exchanges.find(digest)
         if given is not None:
-            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD), expires=given.expires)
+            return caller_given(given)
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
         return ended_words(known, self._clock()) or caller_of(known)
@@ -399,8 +400,10 @@ class AccessAuthorizer:
             return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
         if subject.kind is SubjectKind.CERTIFICATE:
             return self._certified_again(subject, required)
-        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
-            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        if subject.kind is SubjectKind.WORKLOAD:
+            workload = state.rules.workloads.workloads.get(subject.name)
+            if workload is None or workload.definition != subject.bound_to:
+                raise self._challenge(required, f"{subject} is nobody on this server any more, or somebody else")
         kind = STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)
@@ -408,6 +411,8 @@ class AccessAuthorizer:
         ended = "is not known here" if known is None else ended_words(known, self._clock())
         if known is None or ended:
             raise self._challenge(required, f"{subject} {ended}")
+        if known.bound_to != subject.bound_to:
+            raise self._challenge(required, f"{subject} has another password by now")
         return caller_of(known)
 
     def _refusal(
