@@ -291,9 +291,7 @@ class AccessAuthorizer:
         if credential.session:
             return self._of_session(credential.session)
         if credential.user:
-            user = self._user(credential)
-            known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
-            return caller_of(user) if user and known_good else None
+            return self._known_user(credential, sender.address)
         grant = None if self._registry is None else self._registry.known_grant(sender.headers)
         return None if grant is None else caller_with(grant)
 
@@ -371,6 +369,15 @@ class AccessAuthorizer:
         """Return the user whom a credential names, if there is one who counts."""
         known = self._source.state.named.get((CredentialKind.USER, credential.user))
         return known if known is not None and known.stored.is_valid(self._clock()) else None
+
+    def _known_user(self, credential: Credential, address: str | None) -> Caller | None:
+        """Return the user whom a credential names, if their password was found to be good lately."""
+        user, password = self._user(credential), credential.password
+        if user is None or not self._passwords.is_known(
+            user.stored.name, password, user.stored.secret, address=address
+        ):
+            return None
+        return caller_of(user)
 
     def _token(self, credential: Credential) -> Caller | str:
         """Return whom an API token names, or why it does not count, as words that follow it."""
