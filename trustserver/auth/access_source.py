@@ -48,12 +48,14 @@ class AccessState:
     """What is known about access at one moment. `has_rules`: whether there is a file of rules.
 
     `tokens`: by what their secrets are known by. `named`: by kind and name. Both have also those that have ended.
+    `unreadable`: kind and name of those that cannot be read, and do not count.
     """
 
     rules: AccessRules = field(default_factory=AccessRules)
     has_rules: bool = False
     tokens: Mapping[str, KnownCredential] = field(default_factory=dict)
     named: Mapping[tuple[CredentialKind, str], KnownCredential] = field(default_factory=dict)
+    unreadable: Sequence[str] = ()
 
     @property
     def decides(self) -> bool:
@@ -61,7 +63,7 @@ class AccessState:
 
         A server with a credential is not open any more, even after its last credential has ended.
         """
-        return self.has_rules or bool(self.named)
+        return self.has_rules or bool(self.named) or bool(self.unreadable)
 
 
 class AccessSource:
@@ -180,7 +182,8 @@ class AccessSource:
 
         Anybody may read this at /readyz, so the reasons, which name files and quote them, stand in the log alone.
         """
-        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
+        odd = "credentials that cannot be read do not count" if self.state.unreadable else ""
+        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure, odd) if each]
         return own if self._certificates is None else [*own, *self._certificates.failures()]
 
     def _refresh_credentials(self) -> None:
@@ -190,10 +193,14 @@ class AccessSource:
         if changes == self._changes:
             return
         known = [self._known(stored) for stored in self._store.credentials()]
+        unreadable = self._store.unreadable()
         self._changes = changes
+        if unreadable:
+            # All others go on to be known: one row must not keep the ends of all others from being seen.
+            _log.error("credentials that cannot be read do not count", extra={"credentials": " ".join(unreadable)})
         tokens = {each.stored.secret: each for each in known if each.stored.kind is CredentialKind.TOKEN}
         named = {(each.stored.kind, each.stored.name): each for each in known}
-        self._take(replace(self.state, tokens=tokens, named=named))
+        self._take(replace(self.state, tokens=tokens, named=named, unreadable=unreadable))
 
     def _known(self, stored: StoredCredential) -> KnownCredential:
         """Return a credential with its rights. What a newer version of this program has given is no right here."""
