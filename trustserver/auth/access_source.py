@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,9 @@ from trustserver.storage.events import SERVER
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks: for so long, and for the time that reading takes, a right that is taken away counts on."""
+SETTLED_SECONDS: Final = 0.25
+"""Seconds for which a changed file of rules must stay as it is before it is read: half a file may be one without the
+rules that deny. At SIGHUP it is read at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -78,11 +82,13 @@ class AccessSource:
         certificates: ClientCertificates | None = None,
         check: Callable[[AccessRules], None] = lambda _: None,
         clock: Callable[[], datetime] | None = None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
 
         `extra`: rules that settings make, where there is no file. `certificates`: are kept up to date, too. `clock`: of
-        a server, which has the store record the rules that it takes; None for whoever only looks.
+        a server, which has the store record the rules that it takes; None for whoever only looks. `seconds`: a clock
+        that only goes forward.
         Raises: StartRefused, FileNewer, NotStored.
         """
         self._file = file
@@ -90,7 +96,10 @@ class AccessSource:
         self._check = check
         self._certificates = certificates
         self._clock = clock
+        self._seconds = seconds
         self._seen = None if file is None else mark_of(file)
+        self._coming: tuple[object, float] | None = None
+        """What a changed file of rules looks like, and since when, until it is read."""
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
@@ -220,14 +229,18 @@ class AccessSource:
         if self._file is None:
             return
         mark = mark_of(self._file)
-        if mark == self._seen and not unchanged_too:
+        if not unchanged_too and not self._is_settled(mark):
             return
+        self._coming = None
         try:
             rules = self._load(self._file)
         except TrustError as error:
             self._seen = mark
             self._rules_failure = "the rules on access are older than their file"
             _log.error("the rules stay as they were: the new file does not count", extra={"reason": str(error)})
+            return
+        if mark_of(self._file) != mark:
+            self._coming = (mark, self._seconds())  # it was changed while it was read: it may be half of each
             return
         # Not after any other failure: the file is then read again at the next look.
         self._seen = mark
@@ -236,6 +249,15 @@ class AccessSource:
             self._take(replace(self.state, rules=rules))
             self._warn(rules)
             _log.warning("new rules on who may do what", extra={"file": str(self._file), "rules": len(rules.rules)})
+
+    def _is_settled(self, mark: object) -> bool:
+        """Return whether a file of rules that looks like this has changed, and nobody is writing it any more."""
+        if mark == self._seen:
+            self._coming = None
+            return False
+        if self._coming is None or self._coming[0] != mark:
+            self._coming = (mark, self._seconds())
+        return self._seconds() - self._coming[1] >= SETTLED_SECONDS
 
     def _record_rules(self) -> None:
         """Record which rules count, if that is not recorded. They count meanwhile: no right waits for a database."""
@@ -264,8 +286,9 @@ class AccessSource:
 
     def _look_on(self) -> None:
         while not self._closed:
-            asked = self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
+            asked = self._wake.wait(LOOK_SECONDS if self._coming is None else SETTLED_SECONDS)
+            if asked:  # else it may be set since: that is for the next look
+                self._wake.clear()
             if not self._closed:
                 self._look(asked=asked)
 
