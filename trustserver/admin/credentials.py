@@ -14,7 +14,7 @@ import typer
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.duration import parse_duration
-from trustdata.errors import InvalidName
+from trustdata.errors import InvalidName, shown
 from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import make_token
 from trustserver.auth.credentials import SECRET_PREFIXES
@@ -83,6 +83,10 @@ def list_credentials(
         for each in store.credentials():
             if each.kind is kind:
                 typer.echo(_line(each, at))
+        for name in store.unreadable():
+            typer.echo(
+                f"trust-server: the database's entry of {shown(name)} cannot be read; it does not count", err=True
+            )
 
 
 def end_credential(

@@ -36,6 +36,7 @@ from trustserver.auth.callers import (
     STORED,
     WITH_SESSION,
     Caller,
+    caller_given,
     caller_of,
     caller_with,
     ended_words,
@@ -228,7 +229,7 @@ class AccessAuthorizer:
         subject = caller.subject
         if subject.kind in _NO_SESSIONS:
             raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
-        return self._sessions.make(str(subject.kind), subject.name, caller.bound_to, at=self._clock().timestamp())
+        return self._sessions.make(str(subject.kind), subject.name, subject.bound_to, at=self._clock().timestamp())
 
     async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
@@ -290,9 +291,7 @@ class AccessAuthorizer:
         if credential.session:
             return self._of_session(credential.session)
         if credential.user:
-            user = self._user(credential)
-            known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
-            return caller_of(user) if user and known_good else None
+            return self._known_user(credential, sender.address)
         grant = None if self._registry is None else self._registry.known_grant(sender.headers)
         return None if grant is None else caller_with(grant)
 
@@ -371,6 +370,15 @@ class AccessAuthorizer:
         known = self._source.state.named.get((CredentialKind.USER, credential.user))
         return known if known is not None and known.stored.is_valid(self._clock()) else None
 
+    def _known_user(self, credential: Credential, address: str | None) -> Caller | None:
+        """Return the user whom a credential names, if their password was found to be good lately."""
+        user, password = self._user(credential), credential.password
+        if user is None or not self._passwords.is_known(
+            user.stored.name, password, user.stored.secret, address=address
+        ):
+            return None
+        return caller_of(user)
+
     def _token(self, credential: Credential) -> Caller | str:
         """Return whom an API token names, or why it does not count, as words that follow it."""
         digest = token_digest(credential.api_token)
@@ -379,7 +387,7 @@ class AccessAuthorizer:
         known = self._source.state.tokens.get(digest)
         given = None if self._exchanges is None or credential.user else self._exchanges.find(digest)
         if given is not None:
-            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD), expires=given.expires)
+            return caller_given(given)
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
         return ended_words(known, self._clock()) or caller_of(known)
@@ -399,8 +407,10 @@ class AccessAuthorizer:
             return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
         if subject.kind is SubjectKind.CERTIFICATE:
             return self._certified_again(subject, required)
-        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
-            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        if subject.kind is SubjectKind.WORKLOAD:
+            workload = state.rules.workloads.workloads.get(subject.name)
+            if workload is None or workload.definition != subject.bound_to:
+                raise self._challenge(required, f"{subject} is nobody on this server any more, or somebody else")
         kind = STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)
@@ -408,6 +418,8 @@ class AccessAuthorizer:
         ended = "is not known here" if known is None else ended_words(known, self._clock())
         if known is None or ended:
             raise self._challenge(required, f"{subject} {ended}")
+        if known.bound_to != subject.bound_to:
+            raise self._challenge(required, f"{subject} has another password by now")
         return caller_of(known)
 
     def _refusal(

@@ -31,6 +31,7 @@ from trustdata.collection_patterns import PATTERN_RULE, is_pattern, matching_pat
 from trustdata.document_version import refuse_newer
 from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN
+from trustdata.hosts import has_one_spelling
 from trustdata.roles import ONLINE, RoleName, parse_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.certificates import Certificates, read_certificates
@@ -193,7 +194,7 @@ class _Place:
 
     @classmethod
     def of(cls, name: GUN) -> _Place:
-        is_normal = is_pattern(name) and name != EVERY_NAME
+        is_normal = is_pattern(name) and name != EVERY_NAME and has_one_spelling(name.partition("/")[0])
         return cls(
             patterns=matching_patterns(name) if is_normal else frozenset({EVERY_NAME, name}), is_normal=is_normal
         )
@@ -201,8 +202,8 @@ class _Place:
     def may_be_meant(self, names: frozenset[str]) -> bool:
         """Return whether a rule that denies something is about this.
 
-        Notary v1 knows names that are not in normal form: with capitals, or without a host. Who reads them may take
-        them for the normal ones, so each deny is about all of them, too.
+        Notary v1 knows names that are not in normal form: with capitals, or without a host; and a host can be written
+        in several ways. Who reads them may take them for the normal ones, so each deny is about all of them, too.
         """
         return not self.is_normal or not names.isdisjoint(self.patterns)
 

@@ -92,7 +92,10 @@ def has_credentials(settings: Settings) -> bool:
     _check_guarded(file)
     engine = open_engine(settings.database_url)
     try:
-        return schema(engine) == NEWEST_SCHEMA and bool(SqlAccess(engine).credentials())
+        if schema(engine) != NEWEST_SCHEMA:
+            return False
+        access = SqlAccess(engine)
+        return bool(access.credentials() or access.unreadable())
     finally:
         engine.dispose()
 

@@ -178,6 +178,8 @@ def test_a_pattern_means_everything_below_and_a_name_itself() -> None:
 TRICKS = [
     "Registry.example.com/team/app",
     "registry.example.com:443/team/app",
+    "registry.example.com:0443/team/app",
+    "registry.example.com./team/app",
     "registry.example.com/Team/app",
     "registry.example.com/team%2Fapp",
     "registry.example.com/\uff54eam/app",
@@ -192,6 +194,16 @@ def test_no_spelling_gets_around_a_deny(name: str) -> None:
     assert not may(found, "token:ci", Right.PUSH, name)
     assert may(found, "token:ci", Right.PULL, name)  # what no rule denies is allowed by * alone
     assert not may(rules(rule("allow", "push")), "token:ci", Right.PUSH, name)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1:5000", "0177.0.0.1:5000", "[0::1]:5000", "[::ffff:7f00:1]:5000", "127.0.0.1:05000"]
+)
+def test_no_spelling_of_an_address_gets_around_a_deny(host: str) -> None:
+    found = rules(rule("allow", "pull push", names="*"), rule("deny", "push", names="127.0.0.1:5000/*"))
+    assert may(found, "token:ci", Right.PUSH, "[::1]:5000/team/app"), "another address is another host"
+    assert not may(found, "token:ci", Right.PUSH, "127.0.0.1:5000/team/app")
+    assert not may(found, "token:ci", Right.PUSH, f"{host}/team/app")
 
 
 def test_admin_is_every_right_that_is_not_denied() -> None:
