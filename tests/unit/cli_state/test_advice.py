@@ -165,7 +165,23 @@ _ADMINISTRATOR = "an administrator of the trust server"
         ),
         (
             RemoteRefused(remote=_AT, status=403, reason="no", server_code="token-refused", login=_LOGIN),
-            f"compare the job with what {_ADMINISTRATOR} has in its access file for it: issuer, audience and claims",
+            (
+                f"compare the job with what {_ADMINISTRATOR} has in its access file for it: issuer, audience and "
+                "claims; each token counts once, for some minutes: for another one, start the job anew"
+            ),
+        ),
+        (
+            RemoteRefused(
+                remote=_AT,
+                status=403,
+                reason="no",
+                server_details={"reason": "the client certificate of CN=dave is no [[certificate]] of this server"},
+                login=_LOGIN,
+            ),
+            (
+                f"ask an administrator of {_AT} for a [[certificate]] of this subject in the access file; "
+                f"without this certificate: {_LOGIN}"
+            ),
         ),
         (RemoteRefused(remote=_AT, status=401, reason="no; nothing was stored", login=""), ""),
         (
