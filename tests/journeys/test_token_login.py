@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,3 +86,17 @@ def test_a_token_of_the_environment_is_named_where_it_is_what_is_wrong(ci: Trust
 def test_a_job_is_no_user(ci: TrustUser) -> None:
     said = ci.run("login", "--oidc", "--username", "alice", expect=2, TRUST_ID_TOKEN="x").stderr
     assert "leave --username out" in said
+
+
+def test_a_token_that_others_may_read_is_told(server: ServerProcess, tmp_path: Path) -> None:
+    for mode, warned in ((0o644, True), (0o600, False)):
+        file = tmp_path / f"{mode:o}.token"
+        file.touch(mode)
+        file.chmod(mode)
+        command = [sys.executable, "-m", "trustserver", "access", "token", "add", f"of-{mode:o}", "--expires", "1h"]
+        with file.open("w") as output:
+            done = subprocess.run(
+                [*command, "--data", str(server.data)], stdout=output, stderr=subprocess.PIPE, text=True, check=True
+            )
+        assert file.read_text().startswith("ct_")
+        assert (f"others may read the token in {file}" in done.stderr) is warned

@@ -138,7 +138,8 @@ class CertificateAuthorities:
         if isinstance(error, ssl.SSLCertVerificationError):
             says = f" ({_describe(certificate)})" if certificate else ""
             places = ", ".join(self.places(origin))
-            return f"its certificate is refused: {error.verify_message}{says}; CA certificates looked for in {places}"
+            why = error.verify_message.rstrip(".")
+            return f"its certificate is refused: {why}{says}; CA certificates looked for in {places}"
         if speaks_no_tls(error):
             return f"it does not speak TLS; if it serves plain HTTP, its address is http://{origin.host_port}"
         reason = getattr(error, "reason", None) or str(error)

@@ -13,13 +13,14 @@ import typer
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.duration import parse_duration
-from trustdata.errors import InvalidName
+from trustdata.errors import InvalidName, shown
 from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import make_token
 from trustserver.auth.credential_names import NAME_RULE, is_credential_name
 from trustserver.auth.credentials import SECRET_PREFIXES
 from trustserver.auth.rules import odd_roles, own_rule
 from trustserver.errors import StartRefused
+from trustserver.process.printed_secrets import readable_output
 from trustserver.settings import GivenSettings, load
 from trustserver.storage.access_port import AccessStore, CredentialKind, StoredCredential
 from trustserver.storage.opening import existing_access
@@ -74,6 +75,8 @@ def add_token(
     typer.echo(token)
     ending = "does not expire" if until is None else f"expires {to_rfc3339(until)}"
     typer.echo(f"token:{name} {ending}; it is shown this once", err=True)
+    if file := readable_output(1):
+        typer.echo(f"warning: others may read the token in {shown(file, 300)}; run chmod 600 on it", err=True)
 
 
 def list_credentials(

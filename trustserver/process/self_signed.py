@@ -33,19 +33,22 @@ RENEW_BEFORE: Final = timedelta(days=30)
 _BACKDATED: Final = timedelta(hours=1)  # the clocks of clients may be behind this one
 
 
-def self_signed_files(folder: Path, *, host: str, at: datetime) -> TlsFiles:
-    """Return a certificate for localhost, 127.0.0.1, ::1 and `host`, signed by the CA in this folder.
+def self_signed_files(folder: Path, *, host: str, at: datetime, address: str = "") -> TlsFiles:
+    """Return a certificate for localhost, 127.0.0.1, ::1, `host` and `address`, signed by the CA in this folder.
+
+    `address`: what is listened on; one that stands for all addresses of the machine is left out.
 
     CA and certificate are made at first use and kept. The certificate is made anew if it is about to expire, was made
-    by a clock that was ahead, names another host, or was not signed by this CA; the CA only if it is about to expire,
-    or a file of it is missing.
+    by a clock that was ahead, names another host or address, or was not signed by this CA; the CA only if it is about
+    to expire, or a file of it is missing.
     Raises: StartRefused if the folder cannot be used or the CA is damaged.
     """
     try:
         make_private_folder(folder)
         ca_key, ca = _authority(folder, at)
-        if not _is_good_leaf(folder, ca, host, at):
-            _make_leaf(folder, ca_key, ca, host, at)
+        names = _names(host, address)
+        if not _is_good_leaf(folder, ca, names, at):
+            _make_leaf(folder, ca_key, ca, names, at)
     except OSError as error:
         raise StartRefused(what=str(folder), reason=f"cannot be used for TLS: {error.strerror}") from error
     except (ValueError, TypeError) as error:
@@ -75,7 +78,13 @@ def _authority(folder: Path, at: datetime) -> tuple[ec.EllipticCurvePrivateKey, 
     return key, ca
 
 
-def _make_leaf(folder: Path, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, host: str, at: datetime) -> None:
+def _make_leaf(
+    folder: Path,
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    names: list[x509.GeneralName],
+    at: datetime,
+) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "content-trust server")])
     leaf = (
@@ -83,7 +92,7 @@ def _make_leaf(folder: Path, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certif
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(_names(host)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
@@ -91,21 +100,17 @@ def _make_leaf(folder: Path, ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certif
     write_durably(folder / "server.crt", leaf.public_bytes(Encoding.PEM), mode=0o644)
 
 
-def _is_good_leaf(folder: Path, ca: x509.Certificate, host: str, at: datetime) -> bool:
+def _is_good_leaf(folder: Path, ca: x509.Certificate, names: list[x509.GeneralName], at: datetime) -> bool:
     try:
         leaf = x509.load_pem_x509_certificate((folder / "server.crt").read_bytes())
         key = _load_key(folder / "server.key")
         leaf.verify_directly_issued_by(ca)
-        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        has = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (OSError, ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
         return False  # whatever is wrong with it, a new one can be made
     if ca.not_valid_before_utc <= at < leaf.not_valid_before_utc:
         return False  # before the CA's time, it is now that the clock is wrong, and a new one would be worse
-    return (
-        leaf.not_valid_after_utc - at > RENEW_BEFORE
-        and key.public_key() == leaf.public_key()
-        and list(names) == _names(host)
-    )
+    return leaf.not_valid_after_utc - at > RENEW_BEFORE and key.public_key() == leaf.public_key() and list(has) == names
 
 
 def _builder(
@@ -122,11 +127,18 @@ def _builder(
     )
 
 
-def _names(host: str) -> list[x509.GeneralName]:
+def _names(host: str, address: str) -> list[x509.GeneralName]:
+    ips = [ipaddress.ip_address(ip) for ip in ("127.0.0.1", "::1")]
+    try:
+        listens = ipaddress.ip_address(address)
+    except ValueError:  # localhost, or none
+        listens = ips[0]
+    if not listens.is_unspecified and listens not in ips and not getattr(listens, "scope_id", None):
+        ips.append(listens)
     names: list[x509.GeneralName] = [x509.DNSName("localhost")]
     if host != "localhost" and host.isascii() and host:
         names.append(x509.DNSName(host))
-    return [*names, *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in ("127.0.0.1", "::1"))]
+    return [*names, *map(x509.IPAddress, ips)]
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
