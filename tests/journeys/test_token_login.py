@@ -44,7 +44,10 @@ def token_file(person: TrustUser, token: str) -> str:
 def test_a_token_that_counts_is_stored_though_it_has_no_rights(ci: TrustUser, server: ServerProcess) -> None:
     file = token_file(ci, token_of(server, "without-rights"))
     assert "with a token" in ci.run("login", "--token-file", file).stdout
-    assert ci.run("--json", "whoami").document()["subject"] == "token:without-rights"
+    ran = ci.run("--json", "whoami").said(
+        "these are the rights on every name; those on a collection: trust whoami NAME"
+    )
+    assert ran.document()["subject"] == "token:without-rights"
 
 
 def test_a_token_that_does_not_count_is_not_stored(ci: TrustUser, server: ServerProcess) -> None:
@@ -54,6 +57,7 @@ def test_a_token_that_does_not_count_is_not_stored(ci: TrustUser, server: Server
         (ended[:-1], "mistyped or cut off"),
         ("correct-horse-battery", "does not know such a credential"),
         (ended, "was revoked"),
+        ("eyJhbGciOiJub25lIn0.e30.", "that of a CI job is exchanged for one (trust login --oidc)"),
     ]:
         said = ci.run("login", "--token-file", token_file(ci, token), expect=7).stderr
         assert why in said

@@ -133,6 +133,28 @@ def test_who_cannot_be_is_refused_since_a_deny_would_be_about_nobody(text: str) 
         parse_rules(f'version = 1\n[[rule]]\nsubjects = ["{text}"]\nnames = ["*"]\ndeny = ["push"]\n', path=FILE)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("R.example.com/team/*", "r.example.com/team/*"),
+        ("r.example.com/team/a*", "r.example.com/team/*"),
+        ("r.example.com:443/team/app", "r.example.com/team/app"),
+        ("https://r.example.com/team/app:1.0", "r.example.com/team/app"),
+        ("r.example.com:5000*", "r.example.com:5000/*"),
+        ("alpine", "docker.io/library/alpine"),
+        ("team/*", "docker.io/team/*"),
+        ("r.example.com/*/app", ""),
+        ("**", ""),
+        ("", ""),
+    ],
+)
+def test_a_name_in_another_form_is_told_in_its_own(text: str, meant: str) -> None:
+    """Never as every name: that is said on purpose."""
+    with pytest.raises(StartRefused, match="matches no collection") as caught:
+        rules(f'subjects = ["*"]\nnames = ["{text}"]\nallow = ["pull"]')
+    assert caught.value.reason.partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
+
+
 def test_roles_that_trust_makes_for_nobody_are_told() -> None:
     odd = rules(f"{BASE}\nroles = ['ci', 'targets/*', 'targets/ci', 'targets/releases', 'targets', 'root']")
     assert odd.warnings == (
