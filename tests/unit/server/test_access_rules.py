@@ -373,10 +373,8 @@ def test_of_nobody_it_is_told_that_nobody_has_these_rights(file: Path, tmp_path:
     assert warned("user:alise", APP, *with_rules, *data) == [
         "warning: there is no user:alise, so nobody has these rights (trust-server access user list)"
     ]
-    assert re.fullmatch(
-        r"warning: token:gone was revoked on \S+, so nobody has these rights",
-        *warned("token:gone", APP, *with_rules, *data),
-    )
+    [said] = warned("token:gone", APP, *with_rules, *data)
+    assert re.fullmatch(r"warning: token:gone was revoked on \S+, so nobody has these rights", said)
     for who, table in (("ci:app", "workload"), ("certificate:carol", "certificate")):
         assert warned(who, APP, *with_rules, *data) == [
             f"warning: no [[{table}]] of the rules is {who}, so nobody has these rights"
