@@ -42,6 +42,8 @@ from keys.error_record import ErrorRecord
 from keys.record import record
 from trustdata.errors import NotTrusted, TrustError, shown
 
+OF_CERTIFICATE: Final = "the client certificate "
+"""How trust servers begin the reason of a refusal that is about the client certificate."""
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -70,6 +71,8 @@ REFUSED_TOKENS: Final = 100
 REFUSED_SECONDS: Final = 60.0
 
 LOGIN_PATH: Final = "/api/v1/token"
+_DOTS: Final = 2
+"""Between the parts of a JSON Web Token."""
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
 
 _log = logging.getLogger(__name__)
@@ -194,10 +197,11 @@ class AccessAuthorizer:
         """
         if not self._source.state.decides:
             return await self._otherwise.authorize_catalog(sender, only=only)
-        caller = await self._caller(sender, CATALOG)
+        required = CATALOG if only is None else replace(CATALOG, action="read the record of", what=only)
+        caller = await self._caller(sender, required)
         rules, own, only_own = self._source.state.rules, caller.own_for(EVERY_NAME), caller.grant is not None
         decision = rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
-        self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
+        self._demand(decision, Right.AUDIT, caller, required, sender.headers)
         return caller.subject
 
     async def authorize_ping(self, sender: Sender) -> Subject:
@@ -319,8 +323,7 @@ class AccessAuthorizer:
             grant = await self._registry.grant(sender, required)
             if grant is not None:
                 return caller_with(grant)
-        reason = "its session is over" if credential.session else "this server does not know such a credential"
-        raise self._challenge(required, reason, sender.headers)
+        raise self._challenge(required, _unknown_credential(credential, found[0]), sender.headers)
 
     async def _checked(self, credential: Credential, sender: Sender, required: RequiredAccess) -> Caller:
         """Return who has a password that must be checked. Raises: Forbidden for others; Overloaded."""
@@ -479,6 +482,15 @@ def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) ->
     only_own = caller.grant is not None
     decision = rules.decide_on(name, caller.subject, right, own=own, only_own=only_own)
     return RightHeld(allowed=decision.allowed, why=decision.in_words)
+
+
+def _unknown_credential(credential: Credential, value: bytes) -> str:
+    """Return why the value of an Authorization header says of nobody here who that is, without anything from it."""
+    if credential.session:
+        return "its session is over"
+    if credential.scheme == "bearer" and value.count(b".") == _DOTS:
+        return "this is no token of this server; that of a CI job is exchanged for one (trust login --oidc)"
+    return "this server does not know such a credential"
 
 
 def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:

@@ -161,7 +161,10 @@ def _address(url: object, place: str, *, local: bool) -> dict[str, Any]:
     if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username is not None or parts.fragment:
         raise refusal
     if parts.scheme == "http" and not local:
-        raise StartRefused(what=place, reason="url must begin with https://, but on this machine (allow_local = true)")
+        raise StartRefused(
+            what=place,
+            reason="url must begin with https://; http:// is for a receiver on this machine, with allow_local = true",
+        )
     path = parts.path or "/"
     return {
         "host": parts.hostname,
