@@ -10,7 +10,6 @@ As long as nobody has said who may do what, another authorizer decides: by regis
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
@@ -48,6 +47,7 @@ from trustserver.auth.credentials import Credential, authorizations, read_creden
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.failures import Failures
 from trustserver.auth.password_checks import PasswordChecks
+from trustserver.auth.refusals import Refusals, unknown_sender
 from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision
 from trustserver.auth.sessions import Session, Sessions, read_session
@@ -70,10 +70,8 @@ REFUSED_TOKENS: Final = 100
 """How many tokens of one address are refused in REFUSED_SECONDS as what they are; after that they are not looked at."""
 REFUSED_SECONDS: Final = 60.0
 
-LOGIN_PATH: Final = "/api/v1/token"
 _DOTS: Final = 2
 """Between the parts of a JSON Web Token."""
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
 
 _log = logging.getLogger(__name__)
 
@@ -102,7 +100,7 @@ class AccessAuthorizer:
         self._otherwise = otherwise
         self._registry = registry
         self._clock = clock
-        self._scheme = scheme
+        self._refusals = Refusals(registry, scheme=scheme)
         self._sessions = Sessions()
         self._exchanges = exchanges
         self._certificates = certificates
@@ -188,7 +186,7 @@ class AccessAuthorizer:
             if beyond:
                 only, more = " and ".join(sorted(decision.roles or ())), " and ".join(sorted(beyond))
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
-                raise self._refusal(caller, right, required, reason)
+                raise self._refusals.of_right(caller, right, required, reason)
 
     async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
         """Return who sent the request, if they may learn every collection's name, or what becomes of one of them.
@@ -214,7 +212,7 @@ class AccessAuthorizer:
             return await self._otherwise.authorize_ping(sender)
         caller = await self._caller(sender, PING)
         if caller is NOBODY:
-            raise self._challenge(PING, "it wants a login", sender.headers)
+            raise self._refusals.challenge(PING, "it wants a login", sender.headers)
         return caller.subject
 
     async def log_in(self, sender: Sender) -> str:
@@ -225,14 +223,14 @@ class AccessAuthorizer:
         if self._registry is not None or not self._source.state.decides:
             return await self._otherwise.log_in(sender)
         if any(read_credential(value).session for value in authorizations(sender.headers)):
-            raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
+            raise unknown_sender(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
         try:
             caller = await self._caller(sender, PING)
         except Forbidden as error:
-            raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
+            raise unknown_sender(PING, error.reason, BASIC_CHALLENGE) from error
         subject = caller.subject
         if subject.kind in _NO_SESSIONS:
-            raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
+            raise unknown_sender(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
         return self._sessions.make(str(subject.kind), subject.name, subject.bound_to, at=self._clock().timestamp())
 
     async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
@@ -246,7 +244,7 @@ class AccessAuthorizer:
         rules = self._source.state.rules
         rights = {str(right): _held(rules, caller, right, name) for right in Right}
         known = caller.subject.authenticated
-        challenge = "" if known else self._challenge(everything_on(name), "", sender.headers).challenge
+        challenge = "" if known else self._refusals.challenge(everything_on(name), "", sender.headers).challenge
         return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
@@ -312,7 +310,7 @@ class AccessAuthorizer:
             return known
         found = authorizations(sender.headers)
         if len(found) > 1:
-            raise self._challenge(required, "there is more than one Authorization header", sender.headers)
+            raise self._refusals.challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
         if credential.api_token and sender.address is not None and self._refused.too_many(sender.address):
             raise Overloaded(what="refused tokens from this address", seconds=int(REFUSED_SECONDS))
@@ -323,7 +321,7 @@ class AccessAuthorizer:
             grant = await self._registry.grant(sender, required)
             if grant is not None:
                 return caller_with(grant)
-        raise self._challenge(required, _unknown_credential(credential, found[0]), sender.headers)
+        raise self._refusals.challenge(required, _unknown_credential(credential, found[0]), sender.headers)
 
     async def _checked(self, credential: Credential, sender: Sender, required: RequiredAccess) -> Caller:
         """Return who has a password that must be checked. Raises: Forbidden for others; Overloaded."""
@@ -332,14 +330,14 @@ class AccessAuthorizer:
             _log.info("API token refused", extra={"reason": refused, "client": sender.address})
             if sender.address is not None:
                 self._refused.count(sender.address)
-            raise self._challenge(required, f"the API token {refused}", sender.headers)
+            raise self._refusals.challenge(required, f"the API token {refused}", sender.headers)
         user = self._user(credential)
         stored = None if user is None else user.stored.secret
         good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
         now = self._user(credential)  # what was checked must be what counts after the wait
         if good and user and now and now.bound_to == user.bound_to:
             return caller_of(now)
-        raise self._challenge(required, "the name or the password is wrong", sender.headers)
+        raise self._refusals.challenge(required, "the name or the password is wrong", sender.headers)
 
     def _certified(self, certificate: bytes) -> Caller:
         """Return whom a client certificate names. Raises: ClientCertificateRefused."""
@@ -355,9 +353,9 @@ class AccessAuthorizer:
         try:
             now = self._certified(subject.certificate)
         except ClientCertificateRefused as error:
-            raise self._challenge(required, str(error)) from error
+            raise self._refusals.challenge(required, str(error)) from error
         if now.subject != subject:
-            raise self._challenge(required, f"{subject} is nobody on this server any more")
+            raise self._refusals.challenge(required, f"{subject} is nobody on this server any more")
         return now
 
     def _certificate_refusal(
@@ -366,7 +364,7 @@ class AccessAuthorizer:
         _log.info("client certificate refused", extra={"reason": error.reason, "client": sender.address})
         if error.known:
             return Forbidden(action=required.action, gun=required.what, authenticated=True, reason=str(error))
-        return self._challenge(required, str(error), sender.headers)
+        return self._refusals.challenge(required, str(error), sender.headers)
 
     def _user(self, credential: Credential) -> KnownCredential | None:
         """Return the user whom a credential names, if there is one who counts."""
@@ -399,7 +397,7 @@ class AccessAuthorizer:
         self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess, headers: Headers = ()
     ) -> None:
         if not decision.allowed:
-            raise self._refusal(caller, right, required, decision.why, headers)
+            raise self._refusals.of_right(caller, right, required, decision.why, headers)
 
     def _again(self, state: AccessState, subject: Subject, required: RequiredAccess) -> Caller:
         """Return a subject whose credential was good, with what that brings along now.
@@ -413,53 +411,19 @@ class AccessAuthorizer:
         if subject.kind is SubjectKind.WORKLOAD:
             workload = state.rules.workloads.workloads.get(subject.name)
             if workload is None or workload.definition != subject.bound_to:
-                raise self._challenge(required, f"{subject} is nobody on this server any more, or somebody else")
+                raise self._refusals.challenge(
+                    required, f"{subject} is nobody on this server any more, or somebody else"
+                )
         kind = STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)
         known = state.named.get((kind, subject.name))
         ended = "is not known here" if known is None else ended_words(known, self._clock())
         if known is None or ended:
-            raise self._challenge(required, f"{subject} {ended}")
+            raise self._refusals.challenge(required, f"{subject} {ended}")
         if known.bound_to != subject.bound_to:
-            raise self._challenge(required, f"{subject} has another password by now")
+            raise self._refusals.challenge(required, f"{subject} has another password by now")
         return caller_of(known)
-
-    def _refusal(
-        self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
-    ) -> Forbidden:
-        """Return the refusal of a right. Who may get it with another credential gets a challenge."""
-        challenge, grant = "", caller.grant
-        if self._registry and grant and not grant.allows(required.kind, required.name, required.actions):
-            challenge = self._registry.forbidden(required, reason="", error="insufficient_scope").challenge
-        elif not caller.subject.authenticated:
-            challenge = self._challenge(required, "", headers).challenge
-        return Forbidden(
-            action=required.action,
-            gun=required.what,
-            authenticated=caller.subject.authenticated,
-            challenge=challenge,
-            reason=reason,
-            subject=str(caller.subject),
-            right=right,
-        )
-
-    def _challenge(self, required: RequiredAccess, reason: str, headers: Headers = ()) -> Forbidden:
-        """Return the refusal of a request whose sender is not known, with the challenge that says how to log in.
-
-        There is one challenge: Docker's client that gets two of them answers both, and the second counts. It asks for a
-        token of this server, since `notary` never sends a password when it reads.
-        """
-        if self._registry is not None:
-            return self._registry.forbidden(required, reason=reason)
-        host = next((value for name, value in headers if name.lower() == b"host"), b"").decode("latin-1")
-        challenge = BASIC_CHALLENGE
-        if _HOST.fullmatch(host):
-            realm = f"{self._scheme}://{host}{LOGIN_PATH}"
-            challenge = f'Bearer realm="{realm}",service="{host}",scope="{required.scope}"'
-            if not required.scope.isascii() or not required.scope.isprintable() or '"' in required.scope:
-                challenge = f'Bearer realm="{realm}",service="{host}"'
-        return _unknown(required, reason, challenge)
 
     def _of_session(self, token: bytes) -> Caller | None:
         """Return whom a session token names; None if it does not count."""
@@ -491,10 +455,6 @@ def _unknown_credential(credential: Credential, value: bytes) -> str:
     if credential.scheme == "bearer" and value.count(b".") == _DOTS:
         return "this is no token of this server; that of a CI job is exchanged for one (trust login --oidc)"
     return "this server does not know such a credential"
-
-
-def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:
-    return Forbidden(action=required.action, gun=required.what, authenticated=False, challenge=challenge, reason=reason)
 
 
 def _is_stored(session: Session) -> bool:
