@@ -121,13 +121,21 @@ def test_what_is_called_in_loops_starts_without_frameworks(command: str) -> None
 def test_http_is_spoken_in_one_room() -> None:
     """The client's requests are made by trustcli/http alone (ADR 0028), the server's by process/outgoing (ADR 0083)."""
     libraries = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
-    speakers = {
+    assert _rooms_that_import(libraries) == {"trustcli/http", "trustserver/process"}
+
+
+def test_resident_doors_share_one_http_server() -> None:
+    """It alone parses requests, with h11 (ADR 0088)."""
+    assert _rooms_that_import({"h11"}) == {"trustcli/hooks/serving"}
+
+
+def _rooms_that_import(libraries: set[str]) -> set[str]:
+    return {
         str(path.relative_to(ROOT).parent)
         for path in SOURCES
         for node in ast.walk(ast.parse(path.read_text()))
         if _imported(node) & libraries
     }
-    assert speakers == {"trustcli/http", "trustserver/process"}
 
 
 def _imported(node: ast.AST) -> set[str]:

@@ -15,6 +15,7 @@ from tests.support.programs import PASSWORD, USER, RunningProgram, push
 from tests.support.proxy_program import ProxyProgram, proxy_running
 from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
+from trustcli.hooks.proxy.client_config import CLIENTS
 
 Start = Callable[..., AbstractContextManager[ProxyProgram]]
 DENIED = (403, "DENIED")
@@ -165,3 +166,15 @@ def test_each_caller_sees_what_the_registry_shows_to_them(
 )
 def test_wrong_usage_is_told(people: People, arguments: tuple[str, ...], words: str) -> None:
     people("operator").run("hook", "proxy", *arguments, expect=2).said(words)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_client_s_configuration_names_the_proxy_and_no_other_place(people: People, client: str, scheme: str) -> None:
+    """That each form fails closed is tried with the clients themselves: peers/test_hook_proxy_clients.py."""
+    given = ("--address", f"{scheme}://proxy.example", "--registry", "registry.example.com")
+    printed = people("operator").run("--json", "hook", "proxy", "config", client, *given).document()
+    assert "mirror" not in printed["text"]
+    assert "registry.example.com" not in printed["text"].replace('prefix = "registry.example.com"', "")
+    assert printed["text"] == people("operator").run("hook", "proxy", "config", client, *given).stdout
+    assert ("insecure" in printed["text"]) == (scheme == "http" and client != "containerd")

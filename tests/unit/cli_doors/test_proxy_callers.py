@@ -144,6 +144,13 @@ def test_credentials_follow_a_redirect_within_the_registry(stage: ProxyStage, im
         assert stage.get(path, who=ALICE).body == stage.registry.blobs[image.config]
 
 
+def test_a_digest_that_upstream_does_not_have_is_absent_and_no_yes(stage: ProxyStage, image: Stored) -> None:
+    with stage.running():
+        assert stage.get(f"/v2/app/manifests/sha256:{'0' * 64}", who=ALICE).status == 404
+        assert stage.get(f"/v2/app/blobs/sha256:{'0' * 64}", who=ALICE).status == 404
+        assert stage.decider.asked == []
+
+
 def test_what_upstream_says_of_busy_times_is_passed_on(stage: ProxyStage, image: Stored) -> None:
     stage.registry.answers["HEAD /v2/app/manifests/1.0"] = lambda _, wire: wire.send(
         reply(429, headers={"Retry-After": "7", "X-Secret": "inside"})

@@ -17,7 +17,7 @@ from tests.support.served_door import SECONDS, connected, exchanged, parse_answe
 from trustcli.errors import SettingsUnusable
 from trustcli.hooks.serving.certificate import ReloadedCertificate
 from trustcli.hooks.serving.limits import Limits
-from trustcli.hooks.serving.messages import Request, Response, plain
+from trustcli.hooks.serving.messages import Peer, Request, Response, plain
 from trustcli.hooks.serving.server import Server
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -179,6 +179,41 @@ def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> No
         assert name_served(server, authority) == "two.example"
         key.unlink()
         assert name_served(server, authority) == "two.example"
+
+
+class Noted:
+    """A relay that notes whether it may write to the socket as it is."""
+
+    length = 300_000
+
+    def __init__(self) -> None:
+        self.plain: list[bool] = []
+
+    def write_to(self, peer: Peer) -> int:
+        self.plain.append(peer.plain_socket() is not None)
+        peer.send(b"x" * self.length)
+        return self.length
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_relay_over_tls_cannot_go_around_it(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path)
+    context = authority.server_context(tmp_path)
+    relay = Noted()
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+
+    def got(client: http.client.HTTPConnection) -> bytes:
+        with closing(client):
+            client.request("GET", "/")
+            return client.getresponse().read()
+
+    with serving(lambda _: Response(status=200, body=relay), tls=lambda: context) as server:
+        assert got(http.client.HTTPSConnection(*server.address, context=trusting)) == b"x" * relay.length
+    with serving(lambda _: Response(status=200, body=relay)) as server:
+        assert got(http.client.HTTPConnection(*server.address)) == b"x" * relay.length
+    assert relay.plain == [False, True]
 
 
 def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path) -> None:

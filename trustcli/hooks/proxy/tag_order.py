@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _NUMBER: Final = re.compile(r"([0-9]+)")
+_VERSION: Final = re.compile(r"^v(?=[0-9])")
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:
@@ -18,6 +19,6 @@ def newest_first(tags: Iterable[str]) -> list[str]:
 
 
 def _natural(tag: str) -> tuple[bool, list[tuple[bool, int, str]]]:
-    parts = [part for part in _NUMBER.split(tag) if part]
+    parts = [part for part in _NUMBER.split(_VERSION.sub("", tag)) if part]
     has_number = any(part.isdigit() for part in parts)
     return not has_number, [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
