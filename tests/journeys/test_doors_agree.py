@@ -23,6 +23,8 @@ from tests.support.door_cases import (
     DOCKER,
     DOORS,
     PROXY,
+    SKOPEO,
+    WITH_AGENT,
     Case,
 )
 from tests.support.doors import (
@@ -33,6 +35,7 @@ from tests.support.doors import (
     Files,
     Proxy,
     Question,
+    Skopeo,
     Told,
     Verifier,
     Webhook,
@@ -56,12 +59,15 @@ class Doors:
         self.names = {(case.name, form): self._made(case, form) for case in CASES for form in FORMAT_NAMES}
         files = Files(settings=self._settings(), policy=self._policy(), pins=self.site.pins)
         agent = Agent(folder / AGENT, files)
+        proxy = Proxy(folder / PROXY, files, upstream=self.site.images.netloc)
         self.doors: dict[str, Door] = {
             CLI: CommandLine(folder / CLI, files),
             AGENT: agent,
             DOCKER: DockerPlugin(folder / DOCKER, files),
             CONTAINERD: Verifier(folder / CONTAINERD, files),
-            PROXY: Proxy(folder / PROXY, files, upstream=self.site.images.netloc),
+            WITH_AGENT: Verifier(folder / "with-agent", files, agent=agent),
+            PROXY: proxy,
+            SKOPEO: Skopeo(proxy),
             ADMISSION: Webhook(folder / ADMISSION, files),
         }
         self.told = cache(self._told)
@@ -72,8 +78,9 @@ class Doors:
         questions = [self.question(case, form) for case in changing for form in FORMAT_NAMES]
         for door in self.doors.values():
             door.start()
-            refused = [told for told in door.ask(questions) if not told.allowed]
-            assert refused == []
+        for door in self.doors.values():
+            assert [told for told in door.ask(questions) if not told.allowed] == []
+        for door in self.doors.values():
             door.stop()
             for case in changing:
                 if case.age is not None:
@@ -142,6 +149,14 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("door", DOORS)
 def test_every_door_says_the_same(doors: Doors, door: str, case: Case, form: str) -> None:
+    check(doors, doors.told(door)[case.name, form], door, case, form)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", FORMAT_NAMES)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("door", [SKOPEO, WITH_AGENT])
+def test_so_does_what_asks_a_door(doors: Doors, door: str, case: Case, form: str) -> None:
     check(doors, doors.told(door)[case.name, form], door, case, form)
 
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from tests.simulator.owner import Owner
-from tests.support.simulated_site import MOVED, TAG, UNSIGNED, SimulatedSite
+from tests.support.simulated_site import MOVED, ROLLED_BACK, TAG, UNSIGNED, SimulatedSite
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import Pin
@@ -135,9 +135,9 @@ def _sibling(site: SimulatedSite, gun: GUN, form: str) -> None:
 
 def _rollback(site: SimulatedSite, gun: GUN, form: str) -> None:
     owner = site.collection(gun, form)
-    site.sign(owner, TAG, "other")
+    site.sign(owner, ROLLED_BACK, "other")
     site.past[gun] = owner.server.copy()
-    site.sign(owner, TAG, "good")
+    site.sign(owner, ROLLED_BACK, "good")
 
 
 def _lied_about(site: SimulatedSite, gun: GUN, form: str) -> None:
@@ -153,7 +153,9 @@ def _revoke(site: SimulatedSite, gun: GUN) -> None:
 
 
 def _show_the_past(site: SimulatedSite, gun: GUN) -> None:
+    """What the trust server shows is what the registry has, and both were right once."""
     site.shown[gun] = site.past[gun]
+    site.registry.tags[ROLLED_BACK] = site.digests["other"]
 
 
 def _go_away(site: SimulatedSite, gun: GUN) -> None:
@@ -194,6 +196,7 @@ CASES: Final = (
     Case(
         name="rolled-back",
         make=_rollback,
+        image=f":{ROLLED_BACK}",
         then=_show_the_past,
         verdict=Verdict(code="version-rollback", status=4, words="older"),
     ),

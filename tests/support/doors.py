@@ -6,11 +6,13 @@ A door has its settings, pins and policy in a folder of its own, and remembers w
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.client
 import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from tests.support.bindir_runner import asked, descriptor, start_verifier
 from tests.support.door_cases import REFRESH
 from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
 from tests.support.loaded_program import LoadedProcess, Started, start_loaded
+from tests.support.programs import program
 from tests.support.trust_program import COMMAND_SECONDS, TrustUser
 from trustcli.config.settings import load_hook_settings
 from trustcli.hooks.agent.protocol import MAX_ANSWER, VERSION, receive, send
@@ -107,9 +110,8 @@ def make_older(folder: Path, names: Iterable[GUN], age: timedelta) -> None:
             file = MemoryFile(path)
             for gun in wanted.intersection(file.names()):
                 memory = file.load(gun)
-                assert memory is not None
-                assert memory.refreshed is not None
-                file.remember(gun, replace(memory, refreshed=memory.refreshed - age))
+                if memory is not None and memory.refreshed is not None:
+                    file.remember(gun, replace(memory, refreshed=memory.refreshed - age))
 
 
 # --- doors that end
@@ -188,11 +190,12 @@ class DockerPlugin(Ending):
 
 
 class Verifier(Ending):
-    """`trust-image-verifier`, as containerd calls it. `agent`: the socket that it asks first."""
+    """`trust-image-verifier`, as containerd calls it. `agent`: which it asks first, with the same policy."""
 
-    def __init__(self, folder: Path, files: Files, *, agent: str = "off") -> None:
+    def __init__(self, folder: Path, files: Files, *, agent: Agent | None = None) -> None:
         super().__init__(folder, files)
-        files.write(folder / "home", agent=agent)
+        if agent is not None:
+            self.settings = agent.settings
 
     def ask(self, questions: Sequence[Question]) -> list[Told]:
         return [self._asked(each) for each in questions]
@@ -257,8 +260,8 @@ class Agent(Staying):
     """`trust agent`, asked over its socket what it decides itself."""
 
     def __init__(self, folder: Path, files: Files) -> None:
-        super().__init__(folder=folder, settings=files.write(folder / "home"))
         self.socket = folder / "run" / "s"
+        super().__init__(folder=folder, settings=files.write(folder / "home", agent=str(self.socket)))
         settings = load_hook_settings({}, config=self.settings, state=None)
         self._context = context_hash(settings, policy=settings.verifier.policy, with_allow_list=True)
 
@@ -341,3 +344,27 @@ class Webhook:
             return Told(allowed=False, text=response["status"]["message"])
         (runs,) = images_of(patched(thing, response))
         return Told(allowed=True, runs=runs.partition("@")[2], text="; ".join(response.get("warnings", [])))
+
+
+class Skopeo:
+    """The real skopeo, which asks the proxy."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.folder = proxy.folder
+        self._proxy = proxy
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def ask(self, questions: Sequence[Question]) -> list[Told]:
+        return [self._asked(each.image) for each in questions]
+
+    def _asked(self, image: str) -> Told:
+        name = image.replace(self._proxy.upstream, self._proxy.netloc, 1)
+        command = [program("skopeo"), "inspect", "--raw", "--tls-verify=false", f"docker://{name}"]
+        environ = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        done = subprocess.run(command, env=environ, capture_output=True, check=False, timeout=SECONDS)
+        if done.returncode:
+            return Told(allowed=False, text=done.stderr.decode())
+        return Told(allowed=True, runs=f"sha256:{hashlib.sha256(done.stdout).hexdigest()}")

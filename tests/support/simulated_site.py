@@ -22,6 +22,9 @@ TAG = "1.0"
 MOVED, UNSIGNED = "moved", "unsigned"
 """Tags that mean OTHER in the registry; the first is signed as something else."""
 
+ROLLED_BACK = "rolled-back"
+"""A tag that means GOOD until somebody brings the past back."""
+
 
 class SimulatedSite:
     """`serve` answers for every collection of `shown`, in the API of its format; a registry has the images.
@@ -49,6 +52,7 @@ class SimulatedSite:
             TAG: self.digests["good"],
             MOVED: self.digests["other"],
             UNSIGNED: self.digests["other"],
+            ROLLED_BACK: self.digests["good"],
             "index": self.digests["index"],
         }
         self.images = HostileServer(self.registry)
