@@ -88,7 +88,8 @@ def test_what_cannot_be_remembered_is_an_error(tmp_path: Path, seen: Memory) -> 
     (tmp_path / "file").write_text("no folder")
     with pytest.raises((MemoryUnwritable, MemoryDamaged)):
         AgentMemory(tmp_path / "file")(told(seen))
-    for nonsense in (7, {}, []):
+    nonsenses: list[object] = [7, {}, []]
+    for nonsense in nonsenses:
         with pytest.raises(MemoryDamaged, match="the agent's memory"):
             AgentMemory(tmp_path)({APP: nonsense})
     with pytest.raises(InvalidName):
