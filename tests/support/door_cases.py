@@ -165,7 +165,7 @@ def _go_away(site: SimulatedSite, gun: GUN) -> None:
 
 _NOT_SIGNED: Final = Verdict(code="not-signed", status=3, words="is not signed")
 _UNREACHABLE: Final = Verdict(code="remote-unreachable", status=6, words="cannot be reached")
-_EXPIRED: Final = Verdict(code="metadata-expired", status=4, words="expired")
+_EXPIRED: Final = Verdict(code="metadata-expired", status=4, words=" expired on ")
 _NO_DIGEST: Final = "it does not ask the registry; whatever that serves is allowed"
 _YOUNG: Final = "what the server confirmed less than --refresh ago is fresh to what stays, and needs no server"
 _LET_THROUGH: Final = Verdict(runs="other", words=_REASON)
