@@ -10,12 +10,12 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keys.record import replace
 from trustcli.client.collection import Collection
 from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache

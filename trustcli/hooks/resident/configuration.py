@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trustcli.config.settings import Settings
     from trustdata.gun import GUN
     from trustdata.policy import Policy, Rule
+    from trustdata.verification.rollback_memory import Memory
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, read=10.0, overall=20.0)
 """Those who wait for a verdict are gone after that; a thread is better used for others then."""
@@ -148,6 +149,12 @@ class SessionCollections:
             return (rule.server if rule else "") or self._session.settings.server_for(gun)
         except NoTrustServer:
             return ""
+
+    def remembered(self, gun: GUN) -> tuple[GUN, Memory] | None:
+        """Return the rollback memory of a name, and whose it is. Raises: TrustError (it cannot be read)."""
+        real = self._session.real_name(gun)
+        memory = self._memory.load(real)
+        return None if memory is None else (real, memory)
 
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
         """Return whether a pin names it. Raises: InvalidName, SettingsUnusable."""

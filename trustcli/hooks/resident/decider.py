@@ -30,12 +30,13 @@ from trustcli.hooks.resident.metrics import ResidentMetrics
 from trustcli.hooks.resident.reader import ResidentReader
 from trustcli.session import wall_clock
 from trustdata.errors import TrustError
+from trustdata.gun import GUN
 
 if TYPE_CHECKING:
     from trustcli.config.verifier_settings import AllowedImage
     from trustcli.hooks.deciding.ports import Decider
     from trustcli.registry.reference import ImageReference
-    from trustdata.gun import GUN
+    from trustdata.verification.rollback_memory import Memory
 
 _RETRY_SECONDS: Final = 1.0
 """How often settings that cannot be used are read again."""
@@ -117,6 +118,22 @@ class ResidentDecider:
         decision = decider.decide(reference, digest)
         self.metrics.decided(decision)
         return decision
+
+    def remembered(self, gun: GUN) -> dict[GUN, Memory]:
+        """Return the rollback memory of a collection, and of those that must agree with it; what cannot be read is not
+        there.
+        """
+        found: dict[GUN, Memory] = {}
+        with contextlib.suppress(TrustError):
+            configuration = self._current().configuration
+            policy, source = configuration.policy, SessionCollections(configuration.session)
+            rules = () if policy is None or isinstance(policy, TrustError) else policy.about(gun)
+            seconds = (GUN(second.match) for rule in rules for second in rule.for_name(gun).seconds)
+            for name in (gun, *seconds):
+                with contextlib.suppress(TrustError):
+                    if (kept := source.remembered(name)) is not None:
+                        found[kept[0]] = kept[1]
+        return found
 
     def why_not_ready(self) -> str:
         """Return why everything is refused now, in a sentence; "" if it is not."""
