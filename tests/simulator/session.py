@@ -84,6 +84,7 @@ class SimulatedSession(Session):
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
+        by_policy: bool = False,
         memory_required: bool = False,
         memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
@@ -92,7 +93,7 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, policy_server, memory_required, memory, locks, wire, offline
+        del policy_pins, policy_server, by_policy, memory_required, memory, locks, wire, offline
         assert gun == self.client.server.gun
         self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         found = self.client.server.wire

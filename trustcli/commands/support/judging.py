@@ -9,6 +9,7 @@ from typing import Final
 from trustcli.client.collection import Collection
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.deciding.distributed import policy_in_use
 from trustcli.hooks.deciding.once import OnceReader
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
@@ -42,7 +43,12 @@ def verify(
 
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     `every_signer`: name the signers of a digest that nobody asked for, too.
+
+    Raises: as `policy_in_use`.
     """
+    if not images:
+        return []
+    policy = policy_in_use(policy, session, max_age=max_age)
     reader = OnceReader(session, max_age=max_age, every_signer=every_signer, watch=watch, finish=_with_signed_tags)
     decider = PolicyDecider(policy, (), reader, at=lambda: session.at, signers=signers)
     found: dict[int, Decision] = {}
