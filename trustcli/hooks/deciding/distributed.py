@@ -50,6 +50,10 @@ class Obtained:
     kept: KeptPolicy
     hindrance: TrustError | None = None
 
+    def __str__(self) -> str:
+        until = to_rfc3339(self.kept.fresh_until)
+        return f"{self.kept.digest}, {len(self.policy.rules)} rules, which count until {until} at most"
+
 
 class DistributedPolicy:
     """The distributed part of one policy file. Safe for threads if its reader is.
