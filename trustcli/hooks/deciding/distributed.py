@@ -60,7 +60,7 @@ class DistributedPolicy:
 
     `reader`: says which digest is signed. `fetch`: returns the file in the artifact with a digest; raises TrustError.
     It is called by one thread at a time. `file`: where the last good copy is kept. `at`: the clock (UTC). `warn`: is
-    told each time that something begins to be wrong.
+    told each time that something begins to be wrong. `ticks`: seconds that no clock setting changes.
     """
 
     def __init__(
@@ -182,7 +182,13 @@ def _is_silence(refusal: TrustError) -> bool:
 
 
 def distributed_policy(
-    of: Distributed, session: Session, reader: TrustDataReader, *, at: Callable[[], datetime], offline: bool = False
+    of: Distributed,
+    session: Session,
+    reader: TrustDataReader,
+    *,
+    at: Callable[[], datetime],
+    ticks: Callable[[], float] = time.monotonic,
+    offline: bool = False,
 ) -> DistributedPolicy:
     """Return the distributed part of a policy, from the registry of its name. `offline`: ask no registry."""
 
@@ -195,7 +201,7 @@ def distributed_policy(
         return fetch_policy(session.registry(), ImageReference(gun=of.name, tag=None, digest=digest, given=named))
 
     place = _place(session.settings.memory_folder, of)
-    return DistributedPolicy(of, reader, fetch, KeptPolicyFile(place), at=at, warn=session.output.warn)
+    return DistributedPolicy(of, reader, fetch, KeptPolicyFile(place), at=at, warn=session.output.warn, ticks=ticks)
 
 
 def policy_in_use(

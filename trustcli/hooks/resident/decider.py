@@ -183,7 +183,9 @@ class ResidentDecider:
             self.metrics.configured(policy)
             _log.warning("everything but the allow list is refused: %s", policy)
         elif policy is not None and policy.distributed is not None:
-            further = distributed_policy(policy.distributed, configuration.session, self._reader, at=wall)
+            further = distributed_policy(
+                policy.distributed, configuration.session, self._reader, at=wall, ticks=self._clocks.ticks
+            )
             deciders[by_policy] = TightenedDecider(policy, (), further, self._reader, at=wall)
             deciders[own] = TightenedDecider(policy, allow, further, self._reader, at=wall)
             self.metrics.configured(None)
