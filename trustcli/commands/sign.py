@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from trustcli.client.collection import Collection
-from trustcli.commands.support.aliases import AgreeToAlias, agree_to_aliases
+from trustcli.commands.support.alias_option import AgreeToAlias
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding

@@ -10,7 +10,8 @@ import typer
 
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
-from trustcli.commands.support.aliases import AgreeToAlias, agree_to_aliases
+from trustcli.commands.support.alias_option import AgreeToAlias
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Done, PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections

@@ -42,7 +42,8 @@ def _decided(session: Session, reference: ImageReference, digest: str) -> Decisi
     from trustcli.hooks.deciding.once import OnceReader
 
     settings = session.settings.verifier
-    local = load_policy(settings.policy) if settings.policy else None
-    policy = policy_in_use(local, session, memory_required=True)
+    policy = None
+    if settings.policy:
+        policy = policy_in_use(load_policy(settings.policy), session, memory_required=True)
     reader = OnceReader(session, memory_required=True)
     return PolicyDecider(policy, settings.allow, reader, at=lambda: session.at).decide(reference, digest)

@@ -22,7 +22,8 @@ from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun
-from trustcli.commands.support.aliases import AgreeToAlias, agree_to_aliases
+from trustcli.commands.support.alias_option import AgreeToAlias
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import carry_out, plan_each

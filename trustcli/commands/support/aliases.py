@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, TypeAlias
-
-import typer
 
 from trustcli.commands.support.confirmation import confirm
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
 from trustdata.gun import GUN
-
-AgreeToAlias: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Change the collection that an alias means; do not ask.")
-]
 
 
 def agree_to_aliases(session: Session, guns: Iterable[GUN], *, yes: bool, agreement: str = "--yes") -> None:

@@ -9,7 +9,6 @@ from typing import Final
 from trustcli.client.collection import Collection
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision
-from trustcli.hooks.deciding.distributed import policy_in_use
 from trustcli.hooks.deciding.once import OnceReader
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
@@ -48,7 +47,10 @@ def verify(
     """
     if not images:
         return []
-    policy = policy_in_use(policy, session, max_age=max_age)
+    if policy is not None:
+        from trustcli.hooks.deciding.distributed import policy_in_use  # where there is a policy: start-up time
+
+        policy = policy_in_use(policy, session, max_age=max_age)
     reader = OnceReader(session, max_age=max_age, every_signer=every_signer, watch=watch, finish=_with_signed_tags)
     decider = PolicyDecider(policy, (), reader, at=lambda: session.at, signers=signers)
     found: dict[int, Decision] = {}

@@ -205,14 +205,12 @@ def distributed_policy(
 
 
 def policy_in_use(
-    policy: Policy | None, session: Session, *, memory_required: bool = False, max_age: timedelta | None = None
-) -> Policy | None:
+    policy: Policy, session: Session, *, memory_required: bool = False, max_age: timedelta | None = None
+) -> Policy:
     """Return the policy by which a process that ends decides, tightened by what is distributed.
 
     `max_age`: ask nobody. Raises: PolicyNotObtained; SettingsUnusable (its aliases contradict those of `pins.toml`).
     """
-    if policy is None:
-        return None
     session.names.check(policy)
     if policy.distributed is None:
         return policy
