@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from keys.record import record
 from trustcli.errors import SettingsUnusable
+from trustdata.errors import PolicyMalformed
 
 if TYPE_CHECKING:
     from trustcli.state.pins import PinsFile
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
 @record
 class NamedCollection:
-    """What a name stands for. `asked`: the name. `real`: that of the collection. `pinned`: whose entries of `pins.toml`
-    count: an alias in that file has a pin of its own, one of a policy has none. `declared_in`: the file with the alias,
-    "" if the name is no alias.
+    """What a name stands for. `asked`: the name. `real`: that of the collection.
+
+    `pinned`: whose entries of `pins.toml` count: an alias in that file has a pin of its own, one of a policy has none.
+    `declared_in`: the file with the alias, "" if the name is no alias.
     """
 
     asked: GUN
@@ -61,7 +63,8 @@ class CollectionNames:
             )
         if (other := self._pins.real_name(trust)) != trust:
             raise self._chain(gun, trust, other, str(self._file), self._pins.place)
-        return NamedCollection(asked=gun, real=trust, pinned=trust, declared_in=str(self._file))
+        pinned = gun if real == trust else trust
+        return NamedCollection(asked=gun, real=trust, pinned=pinned, declared_in=str(self._file))
 
     @property
     def aliases(self) -> tuple[Alias, ...]:
@@ -70,17 +73,26 @@ class CollectionNames:
 
     def check(self, policy: Policy) -> None:
         """Check that no alias of a policy contradicts one in `pins.toml`. Raises: SettingsUnusable, FileNewer."""
+        if policy.aliases:
+            for gun, entry in self._pins.load().items():
+                if entry.named is not None:
+                    self._check_both_ways(policy, gun, entry.named)
+
+    def check_new(self, gun: GUN, real: GUN) -> None:
+        """Check an alias that `pins.toml` is to get against the machine's policy.
+
+        Raises: SettingsUnusable, PolicyMalformed, FileNewer, FileExposed.
+        """
+        if self._policy is not None:
+            self._check_both_ways(self._policy, gun, real)
+
+    def _check_both_ways(self, policy: Policy, gun: GUN, real: GUN) -> None:
         from trustdata.collection_patterns import pattern_matches
 
-        if not policy.aliases:
-            return
-        for gun, entry in self._pins.load().items():
-            if entry.named is None:
-                continue
-            self._check(policy, gun, entry.named)
-            for alias in policy.aliases:
-                if pattern_matches(alias.trust, gun):
-                    raise self._chain(alias.name, alias.trust, entry.named, policy.source, self._pins.place)
+        self._check(policy, gun, real)
+        for alias in policy.aliases:
+            if pattern_matches(alias.trust, gun):
+                raise self._chain(alias.name, alias.trust, real, policy.source, self._pins.place)
 
     def _check(self, policy: Policy, gun: GUN, real: GUN) -> None:
         """Check an alias in `pins.toml` against a policy. Raises: SettingsUnusable."""
@@ -97,9 +109,17 @@ class CollectionNames:
 
     @cached_property
     def _policy(self) -> Policy | None:
-        """The machine's policy, for its aliases; None if there is no such file, and so no alias."""
+        """The machine's policy, for its aliases; None if there is no such file, and so no alias.
+
+        Raises: PolicyMalformed, FileNewer, FileExposed.
+        """
         if self._file is None:
             return None
         from trustcli.client.policy_file import load_policy  # most machines that sign have none: start-up time
 
-        return load_policy(self._file) if self._file.exists() else None
+        try:
+            return load_policy(self._file)
+        except PolicyMalformed as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise

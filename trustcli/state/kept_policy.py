@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -64,7 +65,10 @@ class KeptPolicyFile:
         return KeptPolicy(digest=digest, text=text, verified=verified, fresh_until=until)
 
     def keep(self, policy: KeptPolicy) -> None:
-        """Keep a policy in place of the one before. Durable on return. Raises: MemoryUnwritable, FileExposed."""
+        """Keep a policy in place of the one before. Durable on return.
+
+        Raises: FileNewer (a newer program has written it), MemoryUnwritable, FileExposed.
+        """
         document = {
             KIND.member: KIND.stated,
             "digest": policy.digest,
@@ -72,4 +76,10 @@ class KeptPolicyFile:
             "fresh_until": to_rfc3339(policy.fresh_until),
             "text": policy.text,
         }
-        self._file.change(lambda: json.dumps(document).encode())
+
+        def written() -> bytes:
+            with suppress(SettingsUnusable):  # what is damaged is replaced
+                self.load()
+            return json.dumps(document).encode()
+
+        self._file.change(written)

@@ -240,11 +240,23 @@ def test_aliases_of_both_files_make_no_chain_and_no_choice(
     assert home.asked == []
 
 
+def test_no_pin_contradicts_the_policy(home: Home, pair: Siblings) -> None:
+    verifier = VerifierSettings(policy=_with_alias(home.folder, MIRROR, APP))
+    with pytest.raises(InvalidName, match=f"makes it an alias; name {APP}"):
+        home.run("pin", MIRROR, str(pair.fingerprint), verifier=verifier)
+    for name, other in ((MIRROR, THIRD), (APP, THIRD), (THIRD, MIRROR)):
+        with pytest.raises(SettingsUnusable, match="an alias of"):
+            home.run("pin", name, str(pair.fingerprint), "--named", other, "--format", "tuf", verifier=verifier)
+    assert home.session().pins.load() == {}
+
+
 def test_the_same_alias_in_both_files_is_no_contradiction(home: Home, pair: Siblings) -> None:
     home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
     verifier = VerifierSettings(policy=_with_alias(home.folder, MIRROR, APP))
     home.pin(APP, str(pair.fingerprint))
     assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == DONE
+    home.pin(MIRROR, "sha256:" + "ab" * 32, "--named", APP, "--replace")
+    assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == NOT_TRUSTED, "the alias's own pin counts, too"
 
 
 # --- declared once, seen everywhere

@@ -185,10 +185,18 @@ def test_the_signers_and_pins_of_the_file_decide_about_it(site: Site) -> None:
 def test_a_kept_copy_that_is_damaged_is_fetched_again(site: Site) -> None:
     site.publish(HARMLESS)
     assert site.run() == DONE
-    for damage in ("{", "{}", '{"format": "content-trust-kept-policy-1"}', '{"format": "content-trust-kept-policy-2"}'):
+    one = '{"format": "content-trust-kept-policy-1"'
+    for damage in ("{", "{}", "[]", one + "}", one + ', "digest": 1, "text": ""}'):
         site.kept.write_text(damage)
         assert site.run() == DONE
         assert "does not count" in site.home.err
+        assert site.run() == DONE
+        assert "does not count" not in site.home.err
+    newer = '{"format": "content-trust-kept-policy-2"}'
+    site.kept.write_text(newer)
+    assert site.run() == DONE
+    assert "version 2" in site.home.err
+    assert site.kept.read_text() == newer
     site.kept.chmod(0o666)
     assert site.run() == DONE
     assert "does not count" in site.home.err
