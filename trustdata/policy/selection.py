@@ -47,10 +47,11 @@ class Policy:
             source=source, rules=tuple(rules), aliases=tuple(aliases), by_match=by_match, distributed=distributed
         )
 
-    def tightened(self, further: Policy) -> Policy:
+    def tightened(self, further: Policy | None) -> Policy:
         """Return the policy with further rules, which only add to what its own rules say of an image.
 
-        `further`: made by `read_distributed`, whose rules exempt nothing, and have neither pins nor servers.
+        `further`: made by `read_distributed`, whose rules exempt nothing, and have neither pins nor servers. None: the
+        rules of the file alone.
         """
         return replace(self, further=further)
 

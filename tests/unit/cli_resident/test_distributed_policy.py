@@ -116,6 +116,14 @@ def test_without_it_only_the_allow_list_runs(site: Site) -> None:
     assert set(site.decider.signed_tags(APP).tags) == {"1.0", "2.0"}
 
 
+def test_tags_that_alone_may_run_are_listed(site: Site) -> None:
+    site.publish(f'[[rule]]\nmatch = "{APP}"\nmode = "deny"\n[[rule]]\nmatch = "{APP}"\ntags = ["1.*"]\n')
+    assert set(site.decider.signed_tags(APP).tags) == {"1.0"}
+    site.publish(DENIES)
+    site.time.pass_(seconds=61)
+    assert isinstance(site.decider.signed_tags(APP).refusal, PolicyRefused)
+
+
 def test_a_registry_that_is_away_is_asked_again_later(site: Site) -> None:
     site.publish(DENIES)
     assert isinstance(site.refusal, PolicyRefused)
