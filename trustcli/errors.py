@@ -58,6 +58,20 @@ class OfflineTooOld(NotTrusted):
         return f"{self.gun} cannot be judged offline: {self.reason}"
 
 
+class PolicyNotObtained(TrustError):
+    """The policy that a local file says is distributed cannot be had, so nothing is allowed.
+
+    `name`: `NAME:TAG`. `reason`: why, and why no older copy counts.
+    """
+
+    code: ClassVar[str] = "policy-not-obtained"
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the distributed policy {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
+
+
 class TagChanged(TrustError):
     """Another publisher changed the tag while we were signing. `ours`, `theirs`: `sha256:HEX` or `nothing`."""
 

@@ -383,6 +383,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 5: trusted, but a policy wants more
     errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
+    cli_errors.PolicyNotObtained: Row(
+        status=POLICY, advice=_template("trust policy check FILE, with the local policy, says when it is there again")
+    ),
     # 6: somebody cannot be reached, or gives no answer that can be used
     cli_errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_advice_unreachable),
     cli_errors.RemoteFailing: Row(

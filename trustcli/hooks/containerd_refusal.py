@@ -160,6 +160,7 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.MemoryDamaged: _general,
     errors.FileNewer: _general,
     cli_errors.HookRequestMalformed: _general,
+    cli_errors.PolicyNotObtained: _general,
     cli_errors.VerdictTooLate: _general,
     cli_errors.SettingsUnusable: lambda error, _: (
         f"put {error.details()['place']} right, then: trust doctor containerd"
