@@ -42,6 +42,8 @@ from keys.error_record import ErrorRecord
 from keys.record import record
 from trustdata.errors import NotTrusted, TrustError, shown
 
+OF_CERTIFICATE: Final = "the client certificate "
+"""How trust servers begin the reason of a refusal that is about the client certificate."""
 _NO_DETAILS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
@@ -54,6 +56,20 @@ class OfflineTooOld(NotTrusted):
 
     def __str__(self) -> str:
         return f"{self.gun} cannot be judged offline: {self.reason}"
+
+
+class PolicyNotObtained(TrustError):
+    """The policy that a local file says is distributed cannot be had, so nothing is allowed.
+
+    `name`: `NAME:TAG`. `reason`: why, and why no older copy counts.
+    """
+
+    code: ClassVar[str] = "policy-not-obtained"
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the distributed policy {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
 
 
 class TagChanged(TrustError):

@@ -10,13 +10,14 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keys.record import replace
 from trustcli.client.collection import Collection
+from trustcli.client.collection_names import CollectionNames, NamedCollection
 from trustcli.client.failed_server import FailedServer
 from trustcli.client.file_cache import FileCache
 from trustcli.client.format_discovery import (
@@ -135,19 +136,22 @@ class Session:
         """Return the cache of the collection's metadata in this format."""
         return FileCache(self.settings.memory_folder / "cache", format_name=format_name, gun=gun)
 
-    def real_name(self, gun: GUN) -> GUN:
-        """Return the name of the collection that a name stands for: another one only if `pins.toml` makes it an alias.
+    @cached_property
+    def names(self) -> CollectionNames:
+        """The aliases of this machine: those of `pins.toml` and of its policy."""
+        return CollectionNames(self.pins, self.settings.verifier.policy)
 
-        Raises: SettingsUnusable (`pins.toml` cannot be read).
-        """
-        return self.pins.real_name(gun)
+    def real_name(self, gun: GUN) -> GUN:
+        """Return the name of the collection that a name stands for. Raises: as `CollectionNames.named`."""
+        return self.names.named(gun).real
 
     def pinned_names(self) -> list[GUN]:
         """Return one pinned name of each collection, sorted: an alias only if its real name is not pinned itself.
 
-        Raises: SettingsUnusable (`pins.toml` cannot be read).
+        Raises: as `CollectionNames.named`.
         """
-        return self.pins.names_of_collections()
+        pinned = self.pins.names_of_collections()
+        return sorted({real if (real := self.real_name(gun)) in pinned else gun for gun in pinned})
 
     def known_pins(self, gun: GUN, policy_pins: Iterable[SourcedPin] = ()) -> list[SourcedPin]:
         """Return every pin of the name that counts: of the command line, then the policy, then the user's `pins.toml`.
@@ -198,6 +202,7 @@ class Session:
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
+        by_policy: bool = False,
         memory_required: bool = False,
         memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
@@ -209,6 +214,7 @@ class Session:
         """Return the collection as this machine knows it; the server is asked only for the format, at first contact.
 
         The collection of an alias is that of its real name: server, pins, rollback memory, cache and lock entry.
+        `by_policy`: the rules of a policy count, and so have its aliases: those of the machine's policy do not.
 
         `wire`: the format, for a command that creates the collection; else the recorded format or, at first contact,
         the one that the server offers. `wrap_wire`: wraps the format, for a plan. `locks`: lock entries to use instead
@@ -216,10 +222,11 @@ class Session:
         `--server` before both. `memory`: where rollback memory is kept, if not in `seen.json`. `keep=False`: write
         nothing on this machine: no pin, no rollback memory, no cache.
 
-        Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName (the server's URL).
+        Raises: FormatChanged, LockDamaged, NoTrustServer, InvalidName (the server's URL); as `CollectionNames.named`.
         """
-        asked, gun = gun, self.real_name(gun)
-        lock = self._lock(asked, gun, self.locks if locks is None else locks)
+        named = self.names.named(gun, by_policy=not by_policy)
+        asked, gun = named.pinned, named.real
+        lock = self._lock(named, self.locks if locks is None else locks)
         link = self.link(gun, "" if self.settings.server_source == "--server" else policy_server)
         found, failure = self._format(asked, lock, wire, link=None if offline else link)
         cache = self.cache(gun, found.name)
@@ -242,14 +249,12 @@ class Session:
             other_format=partial(other_format_offered, link, gun, found),
         )
 
-    def _lock(self, asked: GUN, gun: GUN, locks: Mapping[GUN, SourcedLock]) -> SourcedLock | None:
-        """Return the lock entry of a collection. `asked`: its alias, or the same name; an alias is never locked itself.
-
-        Raises: SettingsUnusable.
-        """
-        if asked != gun and asked in locks:
+    def _lock(self, named: NamedCollection, locks: Mapping[GUN, SourcedLock]) -> SourcedLock | None:
+        """Return the lock entry of a collection; an alias is never locked itself. Raises: SettingsUnusable."""
+        asked, gun = named.asked, named.real
+        if named.is_alias and asked in locks:
             remedy = f"trust lock --remove {asked}, then trust lock {gun}"
-            reason = f"locks {asked}, which pins.toml makes an alias of {gun}; lock the real name: {remedy}"
+            reason = f"locks {asked}, which {named.declared_in} makes an alias of {gun}; lock the real name: {remedy}"
             raise SettingsUnusable(place=locks[asked].source, reason=reason)
         return locks.get(gun)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
 DOCKER_HUB: Final = "docker.io"
@@ -13,6 +15,8 @@ HUB_HOSTS: Final = (DOCKER_HUB, _OLD_HUB, HUB_REGISTRY)
 """All hosts that are Docker Hub, for those who look for its credentials. In a name the last one is another registry."""
 _LOCALHOST: Final = "localhost"
 _HTTPS_PORT: Final = ":443"
+_IPV4_END: Final = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$", re.ASCII)
+"""The last part of what is read as an IPv4 address, in whatever form (URL standard, "ends in a number")."""
 
 
 def is_host(first: str) -> bool:
@@ -31,6 +35,35 @@ def normal_host(given: str) -> str:
     if is_host(bare):
         host = bare
     return DOCKER_HUB if host == _OLD_HUB else host
+
+
+def has_one_spelling(host: str) -> bool:
+    """Return whether a host in normal form is written as programs write it that have looked it up.
+
+    `registry.example.com:0443`, `127.1` and `[0::1]` lead to where other names lead.
+    """
+    if host.startswith("["):
+        address, _, port = host[1:].partition("]")
+        is_plain = _is_plain_ipv6(address)
+    else:
+        address, _, port = host.partition(":")
+        is_plain = _is_plain_ipv4(address) if _IPV4_END.search(address) else True
+    return is_plain and not port.removeprefix(":").startswith("0")
+
+
+def _is_plain_ipv4(text: str) -> bool:
+    try:
+        return str(IPv4Address(text)) == text
+    except AddressValueError:
+        return False
+
+
+def _is_plain_ipv6(text: str) -> bool:
+    try:
+        address = IPv6Address(text)
+    except AddressValueError:
+        return False
+    return address.ipv4_mapped is None and str(address) == text
 
 
 def same_host(given: str) -> str:

@@ -6,9 +6,9 @@ The clients are python-tuf, go-tuf and tuf-js; for the snapshot it is tough.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from keys.record import record
 from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 
 MAX_ROOT: Final = 512_000
@@ -46,7 +46,7 @@ MAX_NOTARY_UPLOAD: Final = 24 * 1024 * 1024
 """The maximum size of all files together that are sent or fetched at one time: two roles of 100 000 tags."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FileLimits:
     """The limits of one file: `size` in bytes, `values` as `json_bounds` counts them."""
 
@@ -57,17 +57,17 @@ class FileLimits:
 # One value takes at most 80 bytes of memory. A target with one hash is 12 values, in 103 bytes of TUF 1.0 and in 83 of
 # Notary v1; a role in a snapshot of TUF 1.0 is 6 values, in 31 bytes.
 _TUF: Final[Mapping[str, FileLimits]] = {
-    ROOT: FileLimits(MAX_ROOT, 50_000),
-    TIMESTAMP: FileLimits(MAX_TIMESTAMP, 2_000),
-    SNAPSHOT: FileLimits(MAX_SNAPSHOT, 220_000),
+    ROOT: FileLimits(size=MAX_ROOT, values=50_000),
+    TIMESTAMP: FileLimits(size=MAX_TIMESTAMP, values=2_000),
+    SNAPSHOT: FileLimits(size=MAX_SNAPSHOT, values=220_000),
 }
-_TUF_TARGETS: Final = FileLimits(MAX_TARGETS, 800_000)
+_TUF_TARGETS: Final = FileLimits(size=MAX_TARGETS, values=800_000)
 _NOTARY: Final[Mapping[str, FileLimits]] = {
-    ROOT: FileLimits(MAX_NOTARY_ROOT, 50_000),
-    TIMESTAMP: FileLimits(MAX_NOTARY_TIMESTAMP, 2_000),
-    SNAPSHOT: FileLimits(MAX_NOTARY_SNAPSHOT, 220_000),
+    ROOT: FileLimits(size=MAX_NOTARY_ROOT, values=50_000),
+    TIMESTAMP: FileLimits(size=MAX_NOTARY_TIMESTAMP, values=2_000),
+    SNAPSHOT: FileLimits(size=MAX_NOTARY_SNAPSHOT, values=220_000),
 }
-_NOTARY_TARGETS: Final = FileLimits(MAX_NOTARY_TARGETS, 1_250_000)
+_NOTARY_TARGETS: Final = FileLimits(size=MAX_NOTARY_TARGETS, values=1_250_000)
 MAX_VALUES: Final = _NOTARY_TARGETS.values
 """The highest number of values of any file."""
 MAX_UPLOAD_VALUES: Final = 2_500_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -468,28 +468,21 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except typer.TyperException as error:
-        status = _explain(error, _path_of(command, sys.argv[1:]))
+        status = _explain(error, command)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _path_of(command: Any, words: Sequence[str]) -> str:
-    """Return the command that the words name, as far as they name one."""
-    path = ["trust-server"]
-    for word in words:
-        below = getattr(command, "commands", {})
-        if word in below:
-            path.append(word)
-            command = below[word]
-    return " ".join(path)
-
-
-def _explain(error: Any, path: str) -> int:
+def _explain(error: Any, command: Any) -> int:
     """Print what is wrong with a command line, and whose help says more; return the exit status."""
     # A group without a command: the error's text is the help. Typer does not export its class.
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(str(error), err=True)
         return _REFUSED
-    sentence = usage_sentence(error.format_message())
+    from trustserver.admin.command_paths import elsewhere, path_of
+
+    sentence, path = usage_sentence(error.format_message()), path_of(command, sys.argv[1:])
+    if other := elsewhere(command, sentence):
+        sentence, path = f"{sentence.partition(';')[0]} here; there is {other}", other
     typer.echo(f"trust-server: {sentence}", err=True)
     typer.echo(f"  next: {' '.join(filter(None, (path, command_meant(sentence), '--help')))}", err=True)
     return _REFUSED

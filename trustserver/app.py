@@ -55,6 +55,7 @@ from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper
 from trustserver.process.judge_process import open_judge
 from trustserver.process.logs import start_logging
+from trustserver.process.printed_secrets import readable_output
 from trustserver.process.self_signed import self_signed_files
 from trustserver.process.tls import ServedCertificate, TlsFiles
 from trustserver.repository.clock_guard import ClockGuard
@@ -74,7 +75,7 @@ from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.server.listening import listening, url_of
-from trustserver.settings import GivenSettings, Settings, load
+from trustserver.settings import GivenSettings, Listen, Settings, load
 from trustserver.settings_check import check_for_serving
 from trustserver.storage.opening import (
     ExclusiveUse,
@@ -99,6 +100,7 @@ NEAR_EXPIRY: Final = timedelta(days=30)
 TOLD_EXPIRING: Final = 100
 """Of how many such files one round tells at most."""
 _log = logging.getLogger(__name__)
+_STDOUT = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,7 +318,9 @@ def open_tls(settings: Settings) -> ServedCertificate | None:
     """
     if settings.self_signed:
         folder = (settings.data / "tls").absolute()
-        return ServedCertificate(self_signed_files(folder, host=socket.gethostname().lower(), at=kernel_clock.now()))
+        address = settings.listen.host if isinstance(settings.listen, Listen) else ""
+        host = socket.gethostname().lower()
+        return ServedCertificate(self_signed_files(folder, host=host, at=kernel_clock.now(), address=address))
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return ServedCertificate(TlsFiles(certificate=settings.tls_cert, key=settings.tls_key))
@@ -343,6 +347,8 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
             if token is not None:
                 sys.stdout.write(f"token that may do everything, shown this once: {token}\n")
                 sys.stdout.flush()
+                if file := readable_output(_STDOUT):
+                    _log.warning("others may read the file with the token: chmod 600", extra={"file": file})
             with open_judge(settings) as helper, open_webhooks(settings, store) as webhooks:
                 certificates = open_client_certificates(settings)
                 authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)

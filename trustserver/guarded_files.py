@@ -1,4 +1,4 @@
-"""Read files that decide what the server does: settings, rules, webhooks. Nobody but its user may change them."""
+"""Read files that decide what the server does or whom it believes. Nobody but its user may change them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,17 @@ def read_guarded(path: Path, *, limit: int) -> str:
     Raises: StartRefused, which names the file.
     """
     try:
+        return read_guarded_bytes(path, limit=limit).decode()
+    except UnicodeDecodeError as error:
+        raise StartRefused(what=str(path), reason="is not UTF-8") from error
+
+
+def read_guarded_bytes(path: Path, *, limit: int) -> bytes:
+    """Return the content of a file that nobody else may change, of at most `limit` bytes.
+
+    Raises: StartRefused, which names the file.
+    """
+    try:
         with path.open("rb") as file:
             exposed = unguarded(path, os.fstat(file.fileno()))
             content = file.read(limit + 1)
@@ -26,10 +37,7 @@ def read_guarded(path: Path, *, limit: int) -> str:
         raise StartRefused(what=exposed.path, reason=exposed.refusal)
     if len(content) > limit:
         raise StartRefused(what=str(path), reason=f"has more than {limit} bytes")
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise StartRefused(what=str(path), reason="is not UTF-8") from error
+    return content
 
 
 def mark_of(path: Path | None) -> object:

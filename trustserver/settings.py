@@ -282,7 +282,10 @@ def _listen(value: object, source: str) -> Listen | UnixSocket:
     if str(value).startswith(_UNIX):
         return _unix_socket(str(value).removeprefix(_UNIX), source)
     host, colon, port = str(value).rpartition(":")
-    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    in_brackets = host.startswith("[") and host.endswith("]")
+    if ":" in host and not in_brackets:  # fd00::9:1 is an address without a port, and would be read as another with one
+        raise StartRefused(what=source, reason="an IPv6 address stands in brackets before its port: [::1]:4443")
+    host = host[1:-1] if in_brackets else host
     if not colon or not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
         raise StartRefused(what=source, reason="must be HOST:PORT, such as 127.0.0.1:4443 or [::1]:4443, or unix:/PATH")
     if host == "localhost":

@@ -5,13 +5,13 @@ Clients refuse it and name both clocks; owners see it and can publish what repla
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keys.record import replace
 from tests.simulator.owner import Owner
 from tests.simulator.scene import GOOD, NEWER, Scene, good_collection
 from tests.simulator.session import SimulatedSession

@@ -22,6 +22,7 @@ from tests.benchmarks import (
     notary_format,
     resident,
     under_attack,
+    verifying_proxy,
 )
 from tests.benchmarks.commands import medians
 from tests.benchmarks.notary_client import NotaryClient
@@ -62,6 +63,8 @@ def main() -> int:
         rows += access.rows(folder / "access")
         rows += guessing.rows(folder / "guessing")
         rows += resident.rows()
+        rows += resident.verifier_rows(folder / "verifier")
+        rows += verifying_proxy.rows(folder / "proxy")
         rows += admission.rows(folder / "admission")
         docker = unpack_docker(folder / "docker")
         if isinstance(docker, str):

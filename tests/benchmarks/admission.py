@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import socket
 import ssl
 import subprocess
@@ -43,15 +44,23 @@ def rows(folder: Path) -> list[Row]:
         raw = folder / "review"
         raw.write_bytes(_review())
         _measured(admission, raw)  # everything is in memory afterwards
+        refreshes = _refreshes(admission)
         spent, rate = _measured(admission, raw)
     finally:
         admission.kill()
         server.kill()
         stop_loaders()
     return [
+        Row(what=f"admission: refreshes for {_CONNECTIONS * _REVIEWS} Pods", ours=refreshes, peer=1, unit="", wanted=1),
         Row(what="admission: CPU of a review", ours=spent, peer=1.0, unit="ms", wanted=1.0),
         Row(what="admission: reviews", ours=rate, peer=1000.0, unit="1/s", wanted=1.0, more_is_better=True),
     ]
+
+
+def _refreshes(admission: Admission) -> int:
+    """How often the trust server was asked for what is new."""
+    (count,) = re.findall(r'trust_refreshes_total\{result="ok"\} (\d+)', admission.get("/metrics")[1])
+    return int(count)
 
 
 def _publish(server: ServerProcess) -> None:

@@ -1,6 +1,6 @@
-"""Measure `trust hook proxy` beside its registry: manifests by tag, and one large blob beside nginx's proxy_pass.
+"""`trust hook proxy` beside its registry, and beside nginx's proxy_pass: manifests by tag, and one large blob.
 
-Everything over plain HTTP on loopback; `measure` gives numbers, and whoever calls it puts them into a table.
+Everything on loopback; over TLS beside itself without. `python -m tests.benchmarks.verifying_proxy` measures only this.
 """
 
 from __future__ import annotations
@@ -9,15 +9,30 @@ import contextlib
 import hashlib
 import http.client
 import json
+import ssl
 import statistics
+import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
-from tests.support.programs import RunningProgram
+from tests.benchmarks.table import Row, show
+from tests.support.certificates import make_authority
+from tests.support.images import BuiltImage
+from tests.support.loaded_program import stop_loaders
+from tests.support.programs import RunningProgram, push, start_registry
 from tests.support.proxies import start_nginx
-from tests.support.proxy_program import ProxyProgram
+from tests.support.proxy_program import ProxyProgram, proxy_running
+from tests.support.server_process import ServerProcess
+from tests.support.trust_program import TrustUser
+from trustcli.registry.manifest import ACCEPT
 
+_REPOSITORY: Final = "bench/large"
+_TAG: Final = "1.0"
+_BLOB: Final = 2**30
+_MANIFESTS: Final = 400
+_ROUNDS: Final = 3
 _NGINX = """
 server {{
   listen 127.0.0.1:PORT;
@@ -27,37 +42,119 @@ server {{
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProxyNumbers:
-    """Times in seconds, rates in bytes a second, memory in bytes: the proxy's growth while the blob passed."""
+def rows(folder: Path) -> list[Row]:
+    """The proxy over HTTP beside its registry and nginx, and over TLS beside itself without."""
+    folder.mkdir()
+    with (
+        start_registry(folder / "registry") as registry,
+        start_nginx(folder / "nginx", _NGINX.format(upstream=registry.netloc)) as nginx,
+    ):
+        server = ServerProcess(folder / "data")
+        server.start()
+        try:
+            owner = TrustUser(folder / "owner", server.url)
+            layer = _publish(folder, registry, owner)
+            certificate, authority = _certificate(folder)
+            tls = ("--tls-cert", str(certificate), "--tls-key", str(certificate))
+            with (
+                proxy_running(folder / "plain", registry.netloc, home=owner.home, server=server.url) as plain,
+                proxy_running(folder / "tls", registry.netloc, *tls, home=owner.home, server=server.url) as encrypted,
+            ):
+                direct, between = Client(registry.netloc), Client(nginx.netloc)
+                ours, over_tls = Client(plain.netloc), Client(encrypted.netloc, tls=authority)
+                return [*_manifests(direct, ours, over_tls), *_blobs(plain, layer, [direct, between, ours, over_tls])]
+        finally:
+            server.kill()
+            stop_loaders()
 
-    manifest_direct: float
-    manifest_proxy: float
-    blob_direct: float
-    blob_nginx: float
-    blob_proxy: float
-    memory_growth: int
+
+def _publish(folder: Path, registry: RunningProgram, owner: TrustUser) -> str:
+    """Sign an image with one large layer; return the digest of that."""
+    manifest, layer = large_image(folder / "layout", size=_BLOB)
+    push(BuiltImage(layout=folder / "layout", digest=manifest, raw=b"", children=()), registry, _REPOSITORY, _TAG)
+    gun = f"{registry.netloc}/{_REPOSITORY}"
+    owner.run("init", gun, "--no-recovery-key")
+    owner.run("sign", f"{gun}:{_TAG}")
+    return layer
 
 
-def measure(
-    folder: Path, proxy: ProxyProgram, registry: RunningProgram, *, repository: str, tag: str, blob: str, requests: int
-) -> ProxyNumbers:
-    """Measure a signed tag, and a blob (digest) of its image. `requests`: for manifests, on one connection each."""
-    with start_nginx(folder / "nginx", _NGINX.format(upstream=registry.netloc)) as nginx:
-        target, layer = f"/v2/{repository}/manifests/{tag}", f"/v2/{repository}/blobs/{blob}"
-        before = _resident(proxy)
-        numbers = {
-            name: _rate(netloc, layer)
-            for name, netloc in (("direct", registry.netloc), ("nginx", nginx.netloc), ("proxy", proxy.netloc))
-        }
-        return ProxyNumbers(
-            manifest_direct=_median(registry.netloc, target, requests),
-            manifest_proxy=_median(proxy.netloc, target, requests),
-            blob_direct=numbers["direct"],
-            blob_nginx=numbers["nginx"],
-            blob_proxy=numbers["proxy"],
-            memory_growth=_resident(proxy) - before,
-        )
+def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A file with a certificate and its key, and what believes it."""
+    authority = make_authority(folder)
+    authority.server_context(folder)
+    (file,) = folder.glob("server-*.pem")
+    file.chmod(0o600)
+    return file, ssl.create_default_context(cafile=str(authority.file))
+
+
+class Client:
+    """What asks one end. `tls`: what believes its certificate, if it has one."""
+
+    def __init__(self, netloc: str, *, tls: ssl.SSLContext | None = None) -> None:
+        self._netloc = netloc
+        self._tls = tls
+
+    def manifest_milliseconds(self) -> float:
+        """The median time of a manifest by tag, over a connection that stays."""
+        taken = []
+        target = f"/v2/{_REPOSITORY}/manifests/{_TAG}"
+        with contextlib.closing(self._connection()) as client:
+            for _ in range(_MANIFESTS):
+                begun = time.perf_counter()
+                client.request("GET", target, headers={"Accept": ACCEPT})
+                answer = client.getresponse()
+                answer.read()
+                taken.append(time.perf_counter() - begun)
+                if answer.status != 200:
+                    raise RuntimeError(f"{self._netloc}{target}: status {answer.status}")
+        return statistics.median(taken) * 1e3
+
+    def blob_rate(self, digest: str) -> float:
+        """Megabytes of a blob in each second."""
+        buffer = memoryview(bytearray(1024 * 1024))
+        begun, size = time.perf_counter(), 0
+        with contextlib.closing(self._connection()) as client:
+            client.request("GET", f"/v2/{_REPOSITORY}/blobs/{digest}")
+            answer = client.getresponse()
+            while count := answer.readinto(buffer):
+                size += count
+        if answer.status != 200 or size != _BLOB:
+            raise RuntimeError(f"{self._netloc}: status {answer.status}, {size} bytes")
+        return size / 1e6 / (time.perf_counter() - begun)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._netloc, timeout=600)
+        return http.client.HTTPSConnection(self._netloc, timeout=600, context=self._tls)
+
+
+def _manifests(direct: Client, ours: Client, over_tls: Client) -> list[Row]:
+    for client in (direct, ours, over_tls):
+        client.manifest_milliseconds()
+    plain, own, encrypted = (_median(client.manifest_milliseconds) for client in (direct, ours, over_tls))
+    what = "proxy: manifest by tag"
+    return [
+        Row(what=f"{what} beside the registry: p50", ours=own, peer=plain, unit="ms", wanted=2.0),
+        Row(what=f"{what}, TLS beside none: p50", ours=encrypted, peer=own, unit="ms", wanted=2.0),
+    ]
+
+
+def _blobs(proxy: ProxyProgram, layer: str, clients: Sequence[Client]) -> list[Row]:
+    """`clients`: of the registry, of nginx, of the proxy, of the proxy over TLS."""
+    before = _peak_megabytes(proxy)
+    runs = [[client.blob_rate(layer) for client in clients] for _ in range(_ROUNDS)]
+    plain, nginx, own, encrypted = (statistics.median(found) for found in zip(*runs, strict=True))
+    what = f"proxy: blob of {_BLOB / 2**30:.0f} GiB"
+    return [
+        Row(what=f"{what} beside nginx", ours=own, peer=nginx, unit="MB/s", wanted=1.0, more_is_better=True),
+        Row(what=f"{what} beside the registry", ours=own, peer=plain, unit="MB/s", wanted=0.6, more_is_better=True),
+        Row(what=f"{what}, TLS beside none", ours=encrypted, peer=own, unit="MB/s", wanted=0.2, more_is_better=True),
+        Row(what=f"{what}: memory", ours=_peak_megabytes(proxy) - before, peer=16.0, unit="MB", wanted=1.0),
+    ]
+
+
+def _median(measured: Callable[[], float]) -> float:
+    return statistics.median(measured() for _ in range(_ROUNDS))
 
 
 def large_image(layout: Path, *, size: int) -> tuple[str, str]:
@@ -91,34 +188,12 @@ def large_image(layout: Path, *, size: int) -> tuple[str, str]:
     return str(manifest["digest"]), f"sha256:{layer}"
 
 
-def _median(netloc: str, target: str, requests: int) -> float:
-    taken = []
-    with contextlib.closing(http.client.HTTPConnection(netloc, timeout=60)) as client:
-        for _ in range(requests):
-            begun = time.perf_counter()
-            client.request("GET", target, headers={"Accept": "application/vnd.oci.image.manifest.v1+json"})
-            answer = client.getresponse()
-            answer.read()
-            taken.append(time.perf_counter() - begun)
-            if answer.status != 200:
-                raise RuntimeError(f"{netloc}{target}: status {answer.status}")
-    return statistics.median(taken)
-
-
-def _rate(netloc: str, target: str) -> float:
-    buffer = memoryview(bytearray(1024 * 1024))
-    begun, size = time.perf_counter(), 0
-    with contextlib.closing(http.client.HTTPConnection(netloc, timeout=600)) as client:
-        client.request("GET", target)
-        answer = client.getresponse()
-        while count := answer.readinto(buffer):
-            size += count
-    if answer.status != 200 or size != int(answer.headers["Content-Length"]):
-        raise RuntimeError(f"{netloc}{target}: status {answer.status}, {size} bytes")
-    return size / (time.perf_counter() - begun)
-
-
-def _resident(proxy: ProxyProgram) -> int:
+def _peak_megabytes(proxy: ProxyProgram) -> float:
     status = Path(f"/proc/{proxy.process.pid}/status").read_text(encoding="ascii")
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as name:
+        show(rows(Path(name) / "proxy"), [])

@@ -54,6 +54,35 @@ def test_it_gives_back_what_it_was_given_and_two_kinds_are_apart(store: AccessSt
     assert TOKEN.secret not in repr(TOKEN)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        "kind = 'robot'",
+        "secret = x'00'",
+        "created = 'soon'",
+        "created = 99999999999999",
+        "created = 9223372036854775807",
+        "expires = 'never'",
+        "rights = 'all'",
+        """rights = '{"pull": 1}'""",
+        "rights = '[1]'",
+        "names = 7",
+        "roles = 'null'",
+    ],
+)
+def test_what_somebody_else_has_written_is_told_and_hides_nothing(
+    store: AccessStore, settings: Settings, values: str
+) -> None:
+    assert store.add(USER, by=BOSS)
+    assert store.add(TOKEN, by=BOSS)
+    with contextlib.closing(sqlite3.connect(settings.data / "trust.db")) as database:
+        database.execute(f"UPDATE credential SET {values} WHERE kind = 'token'")
+        database.commit()
+    assert store.credentials() == [USER]
+    assert store.unreadable() == ["robot:ci" if "robot" in values else "token:ci"]
+    assert has_credentials(settings)
+
+
 def test_a_name_is_given_once_even_after_its_end(store: AccessStore) -> None:
     assert store.add(TOKEN, by=BOSS)
     assert not store.add(replace(TOKEN, secret="cd" * 32), by=BOSS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from tests.support.bindir_runner import asked, descriptor
 from tests.support.images import BuiltImage
+from tests.support.json_documents import check_printed
 from tests.support.programs import READY_SECONDS, free_port
 from tests.support.pulling_node import PATIENT, Node, release
 from tests.support.server_process import ServerProcess
@@ -34,6 +36,11 @@ class Agent:
         self.process = process
         self.socket = socket_path
 
+    def printed(self) -> str:
+        """All that it has printed, once it has ended."""
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
     def end(self, number: int) -> int:
         self.process.send_signal(number)
         return self.process.wait(READY_SECONDS)
@@ -46,7 +53,8 @@ def running(node: Node, *options: str, config: Path | None = None) -> Iterator[A
     arguments = ("--config", str(config or node.config), "--state", str(node.state / "agent"), "--socket", str(place))
     command = [sys.executable, "-m", "trustcli", "agent", *arguments, *options]
     environ = {**os.environ, "HOME": str(node.admin.folder)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ) as process:
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
@@ -54,6 +62,11 @@ def running(node: Node, *options: str, config: Path | None = None) -> Iterator[A
             yield Agent(process, place)
         finally:
             process.kill()
+
+
+def verified_by_itself(folder: Path) -> bool:
+    """Whether somebody with this folder has read trust data, rather than ask the agent."""
+    return (folder / "cache").exists()
 
 
 @pytest.fixture
@@ -75,12 +88,18 @@ def node(tmp_path: Path, gun: str, trust_server: ServerProcess, owner: TrustUser
     return found
 
 
+def test_where_it_has_listened_is_told_as_json(node: Node) -> None:
+    with running(node, "--json") as agent:
+        assert agent.end(signal.SIGTERM) == 0
+        document = check_printed(("agent", "--json"), 0, agent.printed())
+    assert document["socket"] == str(agent.socket)
+
+
 def test_what_the_agent_allows_needs_no_trust_server(node: Node, gun: str, image: BuiltImage) -> None:
     with running(node):
         first = node.allows(f"{gun}:1.0", image.digest)
         assert f"{gun}:1.0 is signed as {image.digest}" in first
-        memory = list(node.state.glob("**/seen.json"))
-        assert memory == [], "the verifier has verified nothing by itself"
+        assert not verified_by_itself(node.state)
 
 
 def test_what_verifies_is_not_even_loaded_for_it(node: Node, gun: str, image: BuiltImage) -> None:
@@ -97,8 +116,10 @@ main()
     arguments = ("-config", str(node.config), "-state", str(node.state), *asked(f"{gun}:1.0", image.digest))
     command = [sys.executable, "-c", code, *arguments]
     with running(node):
+        node.allows(f"{gun}:1.0", image.digest)  # remembers what the agent has verified
         done = subprocess.run(command, input=descriptor(image.digest), capture_output=True, check=True, timeout=60)
     heavy = {"tuf", "securesystemslib", "cryptography", "http.client", "ssl", "trustcli.session", "trustdata.model"}
+    heavy |= {"orjson", "inspect"}
     assert heavy & set(done.stderr.decode().split()) == set()
     assert done.stdout.decode().startswith(f"{gun}:1.0 is signed as {image.digest}")
 
@@ -115,11 +136,10 @@ def test_verify_takes_its_yes_and_fresh_does_not(node: Node, gun: str, image: Bu
     user = TrustUser(node.admin.folder, "", environ={"TRUST_HOME": str(node.etc), "TRUST_SERVER": ""})
     with running(node):
         assert user.run("verify", "--policy", str(node.etc / "policy.toml"), f"{gun}:1.0").stdout == name
-        assert not (node.etc / "seen.json").exists()
         assert user.run("verify", f"{gun}:1.0").stdout == name, "by the pins alone"
-        assert not (node.etc / "seen.json").exists()
+        assert not verified_by_itself(node.etc)
         assert user.run("verify", "--fresh", f"{gun}:1.0").stdout == name
-        assert (node.etc / "seen.json").exists()
+        assert verified_by_itself(node.etc)
 
 
 def seen_later(file: Path) -> None:
@@ -160,12 +180,10 @@ def test_after_a_kill_the_next_one_goes_on(node: Node, gun: str, image: BuiltIma
         agent.end(signal.SIGKILL)
         assert agent.socket.exists()
         node.allows(f"{gun}:1.0", image.digest)
-    for folder in node.state.iterdir():
-        if folder.name == "seen.json":
-            folder.unlink()  # of the verifier's own verdict
+    shutil.rmtree(node.state / "cache")  # of the verifier's own verdict
     with running(node):
         node.allows(f"{gun}:1.0", image.digest)
-        assert not (node.state / "seen.json").exists()
+        assert not verified_by_itself(node.state)
 
 
 def test_a_node_survives_an_outage_as_long_as_its_policy_says(

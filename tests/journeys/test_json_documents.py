@@ -16,7 +16,10 @@ from tests.support.trust_program import TrustUser
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 ELSEWHERE = {
+    "agent": "journeys/test_agent",
     "demo": "journeys/test_demo",
+    "hook-admission": "journeys/test_admission",
+    "hook-proxy": "journeys/test_hook_proxy",
     "login": "journeys/test_trust_login",
     "migrate-from-notary": "peers/test_migration",
     "pull": "peers/test_engine_pull",

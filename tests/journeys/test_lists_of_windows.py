@@ -41,6 +41,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("prune",): (GUN, f"{GUN}/b", "--yes"),
     ("whoami",): (GUN,),
     ("delete",): (GUN, f"{GUN}/b", "--yes"),
+    ("policy", "check"): ("policy.toml", f"{GUN}:1.0", f"{GUN}/b"),
 }
 """Each command that takes names of images, collections, signers or keys, with words for it. No server is there."""
 ODD: dict[str, Callable[[str], str]] = {
@@ -75,6 +76,7 @@ def test_every_command_that_takes_names_is_in_the_table() -> None:
 def person(tmp_path: Path) -> TrustUser:
     someone = TrustUser(tmp_path / "person", DEAD)
     someone.run("key", "generate", "alice")
+    (someone.folder / "policy.toml").write_text(f"[[rule]]\nmatch = '{GUN}'\n")
     return someone
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.peers.engine_user import OFF, EngineUser
 from tests.support.docker_client import DockerPeople
+from tests.support.guide_commands import commands
+from tests.support.guide_stories import MIGRATE
 from tests.support.stage import Put
 from tests.support.trust_servers import PeerServer
 
@@ -77,6 +79,16 @@ def test_push_of_what_is_signed_already_needs_no_passphrase(publisher: EngineUse
     publisher.docker.run("pull", f"{gun}:1.0")
     publisher.docker.environ["DOCKER_CONTENT_TRUST_REPOSITORY_PASSPHRASE"] = "wrong, and long enough"
     assert publisher.push(gun, "1.0") == pushed
+    publisher.forget(gun)
+
+
+def test_a_tag_more_is_signed_as_the_guide_to_moving_says(
+    publisher: EngineUser, pushed: str, node: EngineUser, gun: str, put: Put
+) -> None:
+    (typed,) = [each.command for each in commands(MIGRATE) if each.command.startswith("docker trust sign ")]
+    publisher.take(gun, put("base11", text="the next one"), "1.1")
+    publisher.docker.run(*typed.replace("docker.io/example/app", gun).split()[1:])
+    assert set(node.docker.signers_of_tags(gun)) == {"1.0", "1.1"}
     publisher.forget(gun)
 
 

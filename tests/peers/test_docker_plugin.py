@@ -33,7 +33,7 @@ class Cli:
 
 
 def started_plugin(name: str, arguments: tuple[str, ...], folder: Path, environ: dict[str, str]) -> Started:
-    module = "tests.peers.docker_trust_program"
+    module = "tests.support.docker_trust_program"
     return Started(module, [name, *arguments], package="trustcli", cwd=folder, environ=environ)
 
 

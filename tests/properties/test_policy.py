@@ -17,7 +17,7 @@ from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import PolicyRefused
-from trustdata.policy import Policy, read_policy
+from trustdata.policy import Policy, read_distributed, read_policy
 
 SCENE = signed_by()
 APP = str(SCENE.server.gun)
@@ -91,8 +91,12 @@ def decided(tables: list[Table], asked: Asked) -> Decision:
 
 
 def allows_no_more(strict: Decision, lenient: Decision) -> bool:
-    """Whether everything that the first lets run, the second does, too: the same content, or any."""
-    return not strict.allowed or (lenient.allowed and lenient.digest in {None, strict.digest})
+    """Whether everything that the first lets run, the second does, too: the same content, or any.
+
+    A rule that only watches lets any content run, whatever it says that is signed.
+    """
+    any_content = lenient.digest is None or lenient.mode == "audit"
+    return not strict.allowed or (lenient.allowed and (any_content or lenient.digest == strict.digest))
 
 
 @given(policies, asked, st.data())
@@ -144,6 +148,33 @@ def test_a_stricter_rule_never_allows_more(
     place = data.draw(st.integers(0, len(tables) - 1))
     changed = [*tables[:place], stricter(tables[place]), *tables[place + 1 :]]
     assert allows_no_more(decided(changed, asked), decided(tables, asked))
+
+
+further = st.lists(
+    st.builds(
+        lambda *parts: {k: v for part in parts for k, v in part.items()},
+        selectors,
+        st.sampled_from([{"mode": "enforce"}, {"action": "verify"}, {"mode": "deny"}, {}]),
+        demands(),
+        st.sampled_from([{}, {"max_staleness": "1h"}, {"max_staleness": "9d"}]),
+    ),
+    max_size=5,
+)
+"""What a distributed policy may hold."""
+
+
+@given(policies, further, asked)
+@example([{"match": APP, **_exempting("allow", 1)}], [{"match": "*"}], ("big", None, None))
+@example([{"match": APP}], [{"match": "*", "max_staleness": "9d"}], ("signed", None, timedelta(hours=2)))
+def test_what_is_distributed_never_allows_more(tables: list[Table], distributed: list[Table], asked: Asked) -> None:
+    image, digest, age = asked
+    name = f"{APP}{image}" if image.startswith("@") else f"{APP}:{image}"
+    tightened = policy(tables).tightened(read_distributed({"rule": distributed}, source="distributed"))
+    both = PolicyDecider(tightened, (), _reader(age), at=lambda: AT).decide(parse_reference(name), digest)
+    local = decided(tables, asked)
+    assert allows_no_more(both, local)
+    if not distributed:
+        assert (both.allowed, both.digest, both.mode) == (local.allowed, local.digest, local.mode)
 
 
 @given(policies, asked)

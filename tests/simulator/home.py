@@ -30,7 +30,8 @@ class Home:
     """A machine with files, on servers that know their collections by their own names only.
 
     `registry_digest`: what every registry serves under every tag (`sha256:HEX`); None: none can be reached.
-    `asked`: the collections whose servers were asked. `out`, `err`: what the last command said.
+    `contents`: manifests and blobs of the registries by digest; None: they cannot be reached. `fetched`: what of them
+    was asked for. `asked`: the collections whose servers were asked. `out`, `err`: what the last command said.
     """
 
     def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
@@ -40,6 +41,8 @@ class Home:
         self.at = sites[0].at
         self.environ: dict[str, str] = {}
         self.registry_digest: str | None = None
+        self.contents: dict[str, bytes] | None = None
+        self.fetched: list[str] = []
         self.asked: list[str] = []
         self.out, self.err = "", ""
 
@@ -68,6 +71,11 @@ class Home:
             check_printed(arguments, status, self.out)
         return status
 
+    def registry(self) -> SimulatedRegistry:
+        found = SimulatedRegistry(self.registry_digest, self.contents)
+        found.asked = self.fetched
+        return found
+
     def pin(self, *arguments: str) -> int:
         return self.run("pin", *arguments)
 
@@ -75,7 +83,7 @@ class Home:
 class _HomeSession(Session):
     def registry(self, observer: Observer | None = None) -> Registry:
         del observer
-        return SimulatedRegistry(_HOMES[self.settings.home].registry_digest)
+        return _HOMES[self.settings.home].registry()
 
 
 class _Link:

@@ -19,7 +19,7 @@ from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output, failure_document
-from trustcli.errors import RemoteUnreachable
+from trustcli.errors import ImageNotFound, RemoteUnreachable
 from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.registry.manifest import Manifest
@@ -38,10 +38,14 @@ _PURPOSES: Final[Mapping[str, Purpose]] = {"root": "root", "recovery": "root", "
 
 
 class SimulatedRegistry(Registry):
-    """Serves one digest under every tag, or cannot be reached. `asked`: what was looked up."""
+    """Serves one digest under every tag, or cannot be reached. `asked`: what was looked up.
 
-    def __init__(self, digest: str | None) -> None:
+    `contents`: manifests and blobs by their digest, which are not compared; without them it cannot be reached either.
+    """
+
+    def __init__(self, digest: str | None, contents: Mapping[str, bytes] | None = None) -> None:
         self._digest = digest
+        self._contents = contents
         self.asked: list[str] = []
 
     def resolve(self, reference: ImageReference) -> Manifest:
@@ -49,6 +53,24 @@ class SimulatedRegistry(Registry):
         if self._digest is None:
             raise RemoteUnreachable(remote="https://registry.example.com", reason="no answer in time")
         return Manifest(digest=self._digest, size=1, media_type="application/x", children=())
+
+    def manifest_bytes(self, reference: ImageReference) -> bytes:
+        return self._content(str(reference.gun), str(reference.digest))
+
+    def blob(self, reference: ImageReference, digest: str, *, limit: int) -> bytes:
+        del limit
+        return self._content(str(reference.gun), digest)
+
+    def _content(self, gun: str, digest: str) -> bytes:
+        self.asked.append(f"{gun}@{digest}")
+        if self._contents is None:
+            raise RemoteUnreachable(remote="https://registry.example.com", reason="no answer in time")
+        if digest not in self._contents:
+            raise ImageNotFound(image=gun, registry="https://registry.example.com", reason="no such digest")
+        return self._contents[digest]
+
+    def close(self) -> None:
+        pass
 
 
 class SimulatedSession(Session):
@@ -84,6 +106,7 @@ class SimulatedSession(Session):
         policy_pins: Iterable[SourcedPin] = (),
         policy_max_life: MaxLife | None = None,
         policy_server: str = "",
+        by_policy: bool = False,
         memory_required: bool = False,
         memory: RollbackStore | None = None,
         locks: Mapping[GUN, SourcedLock] | None = None,
@@ -92,7 +115,7 @@ class SimulatedSession(Session):
         offline: bool = False,
         keep: bool = True,
     ) -> Collection:
-        del policy_pins, policy_server, memory_required, memory, locks, wire, offline
+        del policy_pins, policy_server, by_policy, memory_required, memory, locks, wire, offline
         assert gun == self.client.server.gun
         self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         found = self.client.server.wire

@@ -62,7 +62,7 @@ def proxy_running(
         try:
             assert process.stdout is not None
             line = process.stdout.readline().decode()
-            assert " verified at http://" in line, line + log.read_text()
+            assert " verified at http" in line, line + log.read_text()
             yield ProxyProgram(netloc=line.split("//")[-1].strip(), process=process, log=log)
         finally:
             process.kill()

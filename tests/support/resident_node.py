@@ -46,12 +46,17 @@ class Machines:
         self.clients = {client.server.gun: client for client in clients}
         self.opened: list[GUN] = []
         self.known = {client.server.gun for client in self.clients.values() if client.pins}
+        self.servers: dict[GUN, str] = {}
+        """On which server a collection is; all others are on one."""
 
     def collection(self, gun: GUN, rule: Rule | None) -> Collection:
         self.opened.append(gun)
         client = self.clients[gun]
         client.memory_required = True
         return client.collection()
+
+    def server(self, gun: GUN, rule: Rule | None) -> str:
+        return self.servers.get(gun, "")
 
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
         return gun in self.known

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from trustcli.api.errors import NotAllSigned
 from trustcli.api.values import Signed
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.many import Done, Outcomes
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.signing import LookedUpImages, SigningTerms, plan_tags, sign_tags
@@ -15,13 +16,16 @@ from trustcli.session import Session
 from trustdata.gun import GUN
 
 
-def sign(session: Session, images: Sequence[str], *, signer: str | None, local: bool) -> list[Signed]:
-    """Sign images, and return one value for each, in order.
+def sign(
+    session: Session, images: Sequence[str], *, signer: str | None, local: bool, through_alias: bool
+) -> list[Signed]:
+    """Sign images, and return one value for each, in order. `through_alias`: as of `Trust.sign`.
 
     Raises: UsageError, if nothing was published yet; the error of the only repository; NotAllSigned of several.
     """
     references = [parse_reference(image) for image in images]
     looked_up = LookedUpImages(session, references, local=local)
+    agree_to_aliases(session, looked_up.guns, yes=through_alias, agreement="through_alias=True")
     terms = SigningTerms(signer=signer)
     published: dict[GUN, bool] = {}
 

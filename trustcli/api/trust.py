@@ -109,24 +109,27 @@ class Trust:
         with closing(self._open()) as session:
             return inspect(session, image)
 
-    def sign(self, *images: str, signer: str | None = None, local: bool = False) -> list[Signed]:
+    def sign(
+        self, *images: str, signer: str | None = None, local: bool = False, through_alias: bool = False
+    ) -> list[Signed]:
         """Sign images by digest, publish and verify them; return one value for each, in order.
 
         The images of one repository are published together. With several repositories, each is checked, and the keys
         that will sign are opened, before the first publish. A repository that has no trust data is not initialised.
 
         `images`: `NAME:TAG`, or `NAME:TAG@sha256:HEX` for exactly that digest. `signer`: sign as this signer only.
-        `local`: take what the container engine of this machine has pushed.
+        `local`: take what the container engine of this machine has pushed. `through_alias`: also where a name is an
+        alias, whose collection has another name.
 
-        Raises: UsageError (no image, one without a tag, one tag as two digests), TrustError or KeysError (of one
-        repository), NotAllSigned (of several, with what was signed). Any other exception after a publish, such as one
-        of `passphrase` or KeyboardInterrupt, has a note that names what is signed.
+        Raises: UsageError (no image, one without a tag, one tag as two digests, an alias), TrustError or KeysError (of
+        one repository), NotAllSigned (of several, with what was signed). Any other exception after a publish, such as
+        one of `passphrase` or KeyboardInterrupt, has a note that names what is signed.
         """
         from trustcli.api.signing import sign
 
         named, role = _images(images), _value("signer", signer)
         with closing(self._open()) as session:
-            return sign(session, named, signer=role, local=local)
+            return sign(session, named, signer=role, local=local, through_alias=through_alias)
 
     def init(
         self,

@@ -61,7 +61,8 @@ def job_token(environ: Mapping[str, str], settings: Settings, network: Network, 
     if given := environ.get(_GIVEN, "").strip():
         return _for_us(checked_token(given, _GIVEN), audience, _GIVEN)
     if file := environ.get(_GIVEN_FILE, ""):
-        return _for_us(token_from_file(Path(file), settings), audience, file)
+        token = token_from_file(Path(file), settings, given_by=_GIVEN_FILE)
+        return _for_us(token, audience, f"{file} ({_GIVEN_FILE})")
     url, request_token = environ.get(_URL, ""), environ.get(_REQUEST_TOKEN, "")
     if url and request_token:
         return _github_token(url, checked_token(request_token, _REQUEST_TOKEN), network, audience)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from trustcli.guarded_files import read_guarded
 from trustcli.registry.reference import ImageReference
@@ -11,7 +11,7 @@ from trustdata import bounded_toml
 from trustdata.errors import PolicyMalformed
 from trustdata.gun import GUN
 from trustdata.judgement import Question
-from trustdata.policy import Policy, Rule, read_policy
+from trustdata.policy import Policy, Rule, read_distributed, read_policy
 
 MAX_POLICY_FILE: Final = 16 * 1024 * 1024
 """The highest number of bytes; of rules, some tens of thousands."""
@@ -22,11 +22,21 @@ LATEST = "latest"
 def load_policy(file: Path) -> Policy:
     """Read a policy file (TOML). Raises: PolicyMalformed, FileNewer, FileExposed (others may change it)."""
     try:
-        return read_policy(bounded_toml.loads(read_guarded(file, limit=MAX_POLICY_FILE).decode()), source=str(file))
+        return read_policy(_parsed(read_guarded(file, limit=MAX_POLICY_FILE), str(file)), source=str(file))
     except OSError as error:
         raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
+
+
+def parse_distributed(raw: bytes, *, source: str) -> Policy:
+    """Read a policy that was distributed (TOML). Raises: PolicyMalformed, FileNewer."""
+    return read_distributed(_parsed(raw, source), source=source)
+
+
+def _parsed(raw: bytes, source: str) -> dict[str, Any]:
+    try:
+        return bounded_toml.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise PolicyMalformed(source=str(file), path="", reason=f"is no TOML: {error}") from error
+        raise PolicyMalformed(source=source, path="", reason=f"is no TOML: {error}") from error
 
 
 def question_about(

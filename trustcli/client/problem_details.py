@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Final
 
 from trustcli.errors import (
+    OF_CERTIFICATE,
     RemoteClockJumped,
     RemoteFull,
     RemoteMisbehaved,
@@ -57,7 +58,7 @@ def failure(answer: Response, *, remote: str, tried: str) -> TrustError:
     if not answer.refuses:
         return RemoteMisbehaved(remote=remote, reason=f"status {answer.status} has no meaning here")
     reason = refused_reason(answer, members, said=detail, tried=tried)
-    refused = refusal(answer, members, remote=remote, reason=reason)
+    refused = refusal(answer, members, remote=remote, reason=reason, tried=tried)
     return refused if answer.status != HTTPStatus.NOT_FOUND or refused.server_code else _of_a_stranger(refused)
 
 
@@ -72,7 +73,9 @@ def refused_reason(answer: Response, members: Mapping[str, object], *, said: str
         return reason
     subject, right = _text(members, "subject"), _text(members, "right")
     lacks = f": {subject or 'whoever asks'} has no right {right}" if right and right not in reason else ""
-    return f"{reason}{lacks} (asked {tried})"
+    # A certificate was shown, whatever credentials were not.
+    asked = "" if _text(members, "reason").startswith(OF_CERTIFICATE) else f" (asked {tried})"
+    return f"{reason}{lacks}{asked}"
 
 
 def doubtful_absence(answer: Response, *, remote: str) -> RemoteRefused | None:
@@ -109,8 +112,13 @@ def server_failure(answer: Response, members: Mapping[str, object], *, remote: s
     return failing(answer, remote=remote, said=said or None)
 
 
-def refusal(answer: Response, members: Mapping[str, object], *, remote: str, reason: str) -> RemoteRefused:
-    """Return the error for an answer with which the server refuses for good. `members`: its problem document."""
+def refusal(
+    answer: Response, members: Mapping[str, object], *, remote: str, reason: str, tried: str = ""
+) -> RemoteRefused:
+    """Return the error for an answer with which the server refuses for good.
+
+    `members`: of its problem document. `tried`: as in `failure`.
+    """
     details = {key: value for key, value in members.items() if key not in _STANDARD}
     code = _text(members, "code")
     return RemoteRefused(
@@ -120,7 +128,7 @@ def refusal(answer: Response, members: Mapping[str, object], *, remote: str, rea
         server_code=code,
         server_details=details,
         page=is_page(answer),
-        login=login_command(remote),
+        login=login_command(remote, tried=tried),
     )
 
 

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Final
 
 from keys.file_access import exposed_secret, read_at_most
-from trustcli.config.credential import TOKEN_LOGIN, TOKEN_VARIABLE, Credential
+from trustcli.config.credential import (
+    TOKEN_BEGINNINGS,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_LOGIN,
+    TOKEN_VARIABLE,
+    Credential,
+)
 from trustcli.config.settings import Settings
 from trustcli.config.stored_credentials import StoredCredentials
 from trustcli.errors import SettingsUnusable
 from trustcli.http.messages import parse_url
 from trustdata.errors import InvalidName
 
-FILE_VARIABLE: Final = "TRUST_TOKEN_FILE"
 MAX_TOKEN: Final = 16 * 1024
 """Bytes of a token, at most."""
 
@@ -36,24 +41,35 @@ class EnvironmentToken:
 
         Raises: SettingsUnusable (two are given, it cannot be read, or more than one trust server could be meant).
         """
-        given, file = self._environ.get(TOKEN_VARIABLE, "").strip(), self._environ.get(FILE_VARIABLE, "")
+        given, file = self._environ.get(TOKEN_VARIABLE, "").strip(), self._environ.get(TOKEN_FILE_VARIABLE, "")
         if not given and not file:
             return None
         if given and file:
             raise SettingsUnusable(
-                place=TOKEN_VARIABLE, reason=f"is given, and {FILE_VARIABLE} as well: unset one of them"
+                place=TOKEN_VARIABLE, reason=f"is given, and {TOKEN_FILE_VARIABLE} as well: unset one of them"
             )
         places = {_netloc(url) for url in self._settings.named_servers}
         if len(places) != 1:
             reason = "is for the one trust server that --server or TRUST_SERVER names"
             named = ", ".join(sorted(places)) or "none"
             raise SettingsUnusable(
-                place=TOKEN_VARIABLE if given else FILE_VARIABLE, reason=f"{reason}; named are: {named}"
+                place=TOKEN_VARIABLE if given else TOKEN_FILE_VARIABLE, reason=f"{reason}; named are: {named}"
             )
         if server not in places:
             return None
-        token = checked_token(given, TOKEN_VARIABLE) if given else token_from_file(Path(file), self._settings)
-        return Credential(source=TOKEN_VARIABLE if given else file, username=TOKEN_LOGIN, password=token)
+        if given:
+            token, source = checked_token(given, TOKEN_VARIABLE), TOKEN_VARIABLE
+        else:
+            token = token_from_file(Path(file), self._settings, given_by=TOKEN_FILE_VARIABLE)
+            source = f"{file} ({TOKEN_FILE_VARIABLE})"
+        return Credential(source=source, username=TOKEN_LOGIN, password=token)
+
+
+def is_token(text: str) -> bool:
+    """Return whether a text that should be something else is a token of a trust server, which no message may show."""
+    text = text.strip()
+    is_json_web_token = text.startswith("eyJ") and text.count(".") == 2
+    return is_json_web_token or text.startswith(TOKEN_BEGINNINGS)
 
 
 def checked_token(text: str, source: str) -> str:
@@ -64,8 +80,15 @@ def checked_token(text: str, source: str) -> str:
     return token
 
 
-def token_from_file(path: Path, settings: Settings) -> str:
-    """Return the token that a file holds, which others cannot read. Raises: SettingsUnusable."""
+def token_from_file(path: Path, settings: Settings, *, given_by: str) -> str:
+    """Return the token that a file holds, which others cannot read.
+
+    `given_by`: the option or variable that names the file. Raises: SettingsUnusable.
+    """
+    if is_token(str(path)):
+        # Not shown: what is a secret would stand in the log of the job.
+        raise SettingsUnusable(place=given_by, reason="is a token, and has to be the name of a file that holds one")
+    named = f"{path} ({given_by})"
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -75,12 +98,12 @@ def token_from_file(path: Path, settings: Settings) -> str:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise SettingsUnusable(place=str(path), reason=error.strerror or "cannot be read") from error
+        raise SettingsUnusable(place=named, reason=error.strerror or "cannot be read") from error
     if exposed is not None:
         raise SettingsUnusable(place=exposed.path, reason=exposed.refusal)
     if len(raw) > MAX_TOKEN:
-        raise SettingsUnusable(place=str(path), reason=f"has more than {MAX_TOKEN} bytes")
-    return checked_token(raw.decode("utf-8", "replace"), str(path))
+        raise SettingsUnusable(place=named, reason=f"has more than {MAX_TOKEN} bytes")
+    return checked_token(raw.decode("utf-8", "replace"), named)
 
 
 class TrustServerCredentials:

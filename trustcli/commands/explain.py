@@ -95,13 +95,14 @@ def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
     )
     offline = terms.max_age is not None
     judgement = decision.judgement or _unread(decision)
-    real_name = _real_name(session, judgement.question.gun)
+    real_name = _real_name(session, judgement.question.gun, by_policy=not decision.rule)
     read = [collection for collection in collections if collection.gun == real_name]
     found = explained(
         judgement,
         updater=read[-1].last_updater if read else None,
         session=session,
         offline=offline,
+        by_policy=not decision.rule,
         ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
     )
     if not decision.rule and decision.trust_name == judgement.question.gun:
@@ -134,10 +135,14 @@ def explained(
     updater: Updater | None,
     session: Session,
     offline: bool = False,
+    by_policy: bool = True,
     ask_registry: Callable[[], RegistryAnswer | None] | None = None,
 ) -> Explanation:
-    """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict."""
-    real_name = _real_name(session, judgement.question.gun)
+    """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict.
+
+    `by_policy`: the aliases of the machine's policy count, since no rule of a policy was asked.
+    """
+    real_name = _real_name(session, judgement.question.gun, by_policy=by_policy)
     return explain(
         judgement,
         state=None if updater is None else verification_state(updater),
@@ -175,9 +180,9 @@ def verification_state(updater: Updater) -> VerificationState:
     )
 
 
-def _real_name(session: Session, gun: GUN) -> GUN:
+def _real_name(session: Session, gun: GUN, *, by_policy: bool) -> GUN:
     try:
-        return session.real_name(gun)
+        return session.names.named(gun, by_policy=by_policy).real
     except TrustError:
         return gun  # the verdict says why the pins cannot be read
 

@@ -12,7 +12,7 @@ from trustcli.commands.support.founding import decide_recovery, recovery_choice
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.making import Making
 from trustcli.commands.support.many import carry_out, plan_each
-from trustcli.commands.support.name_lists import collection_names
+from trustcli.commands.support.name_lists import collection_names, real_names
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.template import Template, read_template, signer_options
 from trustcli.errors import UsageError
@@ -67,6 +67,8 @@ def command(
     decision = decide_recovery(session, template.recovery)
     # One name that somebody types is to be made now; a list, or a template, says how things shall be.
     alike = len(guns) > 1 or names_file is not None or template_file is not None or bool(template.signers)
+    if alike:
+        real_names(session, guns)  # whoever asks for a collection as it shall be changes one that is there
     making = Making(session, replace(template, recovery=decision), alike=alike)
     if plan_:
         return plan_each(session, guns, making.plan)

@@ -11,11 +11,11 @@ from typing import Annotated, Final
 import typer
 
 from trustcli.client.ci_identity import exchange, job_token, unauthenticated_link
-from trustcli.client.problem_details import doubtful_absence
+from trustcli.client.problem_details import doubtful_absence, problem
 from trustcli.client.server_link import ServerLink
-from trustcli.client.trust_credentials import checked_token, token_from_file
+from trustcli.client.trust_credentials import checked_token, is_token, token_from_file
 from trustcli.commands.support.trust_server_choice import ServerArgument, chosen_server
-from trustcli.config.credential import TOKEN_LOGIN, Credential
+from trustcli.config.credential import TOKEN_FILE_VARIABLE, TOKEN_LOGIN, TOKEN_VARIABLE, Credential
 from trustcli.config.trust_logins import TrustLogins
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, UsageError
@@ -62,20 +62,23 @@ def command(
         raise UsageError("give one of --password-stdin, --token-stdin, --token-file and --oidc")
     if audience and not oidc:
         raise UsageError("--audience is about the token of a job: give --oidc as well")
+    if oidc and username:
+        raise UsageError("the token of a job says itself whose it is: leave --username out")
     if oidc:
         return _as_this_job(session, url, origin, audience or str(origin))
     if token_stdin or token_file is not None:
         if username:
             raise UsageError("a token says itself whose it is: leave --username out")
-        token = token_from_file(token_file, session.settings) if token_file else checked_token(_from_stdin(), "stdin")
-        user, password = TOKEN_LOGIN, token
+        user, password = TOKEN_LOGIN, _token(session, token_file)
     else:
         user, password = _typed(session, origin, username, password_stdin=password_stdin)
-    _check(session, url, origin, Credential(source="what was typed", username=user, password=password))
+    source = str(token_file or ("standard input" if password_stdin or token_stdin else "what was typed"))
+    _check(session, url, origin, Credential(source=source, username=user, password=password))
     place = TrustLogins(session.environ).store(origin.netloc, user, password)
     has_token = user == TOKEN_LOGIN
     how = "with a token" if has_token else f"as {user}"
     session.output.result(f"logged in at {origin} {how}; stored in {place}")
+    _tell_of_what_counts_before(session)
     session.output.document(
         {"server": str(origin), "username": "token" if has_token else user, "stored_in": place, "exit": DONE}
     )
@@ -90,6 +93,7 @@ def _as_this_job(session: Session, url: str, origin: Origin, audience: str) -> i
         given = exchange(link, token)
     place = TrustLogins(session.environ).store(origin.netloc, TOKEN_LOGIN, given.token)
     session.output.result(f"logged in at {origin} as {given.subject} until {given.expires}; stored in {place}")
+    _tell_of_what_counts_before(session)
     session.output.document(
         {
             "server": str(origin),
@@ -102,9 +106,25 @@ def _as_this_job(session: Session, url: str, origin: Origin, audience: str) -> i
     return DONE
 
 
+def _tell_of_what_counts_before(session: Session) -> None:
+    """Tell of a token in the environment: what was stored here counts only without it."""
+    for variable in (TOKEN_VARIABLE, TOKEN_FILE_VARIABLE):
+        if session.environ.get(variable, "").strip():
+            session.output.notice(f"{variable} is set and counts before this login: unset {variable}")
+
+
+def _token(session: Session, file: Path | None) -> str:
+    """Return the token from a file, or from standard input. Raises: SettingsUnusable, UsageError."""
+    if file is not None:
+        return token_from_file(file, session.settings, given_by="--token-file")
+    return checked_token(_from_stdin(), "standard input")
+
+
 def _typed(session: Session, origin: Origin, username: str | None, *, password_stdin: bool) -> tuple[str, str]:
     """Return the user name and the password. Raises: UsageError."""
     user = username or _asked(session, f"User name at {origin}: ", hidden=False, instead="--username")
+    if is_token(user):
+        raise UsageError("a token stands in the place of the user name: give it with --token-stdin or --token-file")
     password = (
         _from_stdin() if password_stdin else _asked(session, "Password: ", hidden=True, instead="--password-stdin")
     )
@@ -144,14 +164,25 @@ def _check(session: Session, url: str, origin: Origin, credential: Credential) -
         strangers = [_of_a_stranger(each, str(origin)) for each in answers]
         if all(strangers):
             raise next(error for error in strangers if error)
-        raise UsageError(f"{origin} wants no login: it answers {response.status} without one; nothing was stored")
-    # A token server that gave a token has taken the login; which rights it gave for that name is of no matter here.
-    has_token = any(met.authorization.startswith("Bearer ") for met in record.authentications)
-    if response.server_fails or (response.forbids and not has_token):
-        reason = words(response) or HTTPStatus(response.status).phrase
-        raise RemoteRefused(
-            remote=str(origin), status=response.status, reason=f"{reason}; nothing was stored", login=""
-        )
+        shown_there = ", ".join(session.network().authorities.client_certificates(origin))
+        reason = f"it answers {response.status} without one"
+        if shown_there:
+            reason += f", or for the client certificate {shown_there} (trust whoami says whose that is)"
+        raise UsageError(f"{origin} wants no login: {reason}; nothing was stored")
+    if response.server_fails or (response.forbids and not _is_taken(response, credential, record)):
+        said = problem(response).get("reason") or words(response) or HTTPStatus(response.status).phrase
+        raise RemoteRefused(remote=str(origin), status=response.status, reason=f"{said}; nothing was stored", login="")
+
+
+def _is_taken(answer: Response, credential: Credential, record: Record) -> bool:
+    """Return whether the login behind a refusal is good: which rights it has for that name is of no matter here.
+
+    A token server that gave a token has taken the password. A token of the server itself was only sent to it: that it
+    is good is seen where the refusal says whom it refuses.
+    """
+    if credential.is_api_token:
+        return problem(answer).get("authenticated") is True
+    return any(met.authorization.startswith("Bearer ") for met in record.authentications)
 
 
 def _of_a_stranger(answer: Response, remote: str) -> RemoteMisbehaved | RemoteRefused | None:

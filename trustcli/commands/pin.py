@@ -10,6 +10,7 @@ import typer
 
 from trustcli.client.pin_memory import agrees_with_memory
 from trustcli.client.updater import VERIFIED_BEFORE
+from trustcli.commands.support.aliases import refuse_alias
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.pin_removal import remove_pattern, remove_pin
@@ -57,7 +58,7 @@ def command(
     pin = parse_pin(reference)
     requested = parse_format(format_) if format_ else None
     pins = session.pins.load()
-    _check_alias(gun, real, pins)
+    _check_alias(session, gun, real, pins)
     if requested is None and real is not None and real in pins:
         requested = FORMATS[pins[real].format]
     known = pins.get(gun)
@@ -115,9 +116,14 @@ def _check_memory(session: Session, gun: GUN, entry: PinEntry) -> None:
         )
 
 
-def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> None:
-    """Refuse an alias of an alias: one look must tell whose root is asked for. Raises: UsageError."""
+def _check_alias(session: Session, gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> None:
+    """Refuse an alias of an alias, and one that the machine's policy contradicts: one look must tell whose root it is.
+
+    Raises: UsageError, InvalidName; as `CollectionNames.check_new`.
+    """
     if real is None:
+        if gun not in pins:
+            refuse_alias(session, gun)  # of the policy: a pin of its own would never count
         return
     if real == gun:
         raise UsageError(f"--named: {gun} is the name itself; leave the option out")
@@ -126,6 +132,7 @@ def _check_alias(gun: GUN, real: GUN | None, pins: Mapping[GUN, PinEntry]) -> No
     aliases = [alias for alias, entry in pins.items() if entry.named == gun]
     if aliases:
         raise UsageError(f"--named: {gun} has an alias, {aliases[0]}, so it cannot become one")
+    session.names.check_new(gun, real)
 
 
 def _entry(session: Session, gun: GUN, pin: Pin, requested: WireFormat | None, *, named: GUN | None) -> PinEntry:

@@ -9,6 +9,7 @@ import typer
 
 from keys.record import values_of
 from trustcli.client.policy_file import load_policy
+from trustcli.commands.support.distributed_view import look_for_distributed
 from trustcli.commands.support.foreign_policy import FORMS, read_foreign_policy
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_names
@@ -36,14 +37,17 @@ def check(
     images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...")] = None,
     images_file: ImagesFile = None,
 ) -> int:
-    """Say which rule counts for images, and why; warn of what can never count or has run out. Nothing is verified."""
+    """Say which rule counts for images, and why; warn of what can never count or has run out. No image is verified."""
     session: Session = ctx.obj
-    policy = load_policy(file)
+    local = load_policy(file)
+    session.names.check(local)
+    look = look_for_distributed(session, local)
+    policy = look.policy
     notes = review(policy, session.at)
     names = image_names(images or (), images_file) if images or images_file else []
     found = [rule_for_image(policy, name, session.at) for name in names]
     session.output.result(f"{file}: {len(policy.rules)} rules, {len(policy.aliases)} aliases")
-    statuses = [DONE]
+    statuses = [look.report(session)]
     rows: list[dict[str, object]] = []
     for each in found:
         for line in lines(each):
@@ -62,6 +66,7 @@ def check(
             "file": str(file),
             "rules": len(policy.rules),
             "aliases": len(policy.aliases),
+            "distributed": look.document(),
             "notes": [values_of(note) for note in notes],
             "images": rows,
             "exit": status,

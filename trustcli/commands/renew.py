@@ -15,6 +15,7 @@ import typer
 
 from keys.errors import KeyNotFound, KeysError
 from keys.keyid import short_keyid
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.list_options import NamesFile
@@ -68,7 +69,7 @@ def command(
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Without NAME: do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: without NAME, or of an alias.")] = False,
 ) -> int:
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
@@ -78,6 +79,8 @@ def command(
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
+    if named:
+        agree_to_aliases(session, guns, yes=yes or plan_)
     if not guns:
         session.output.notice("no collection is pinned here: nothing to do")
     elif not named and not plan_ and not yes:

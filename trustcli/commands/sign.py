@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from trustcli.client.collection import Collection
+from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
@@ -51,7 +52,7 @@ def command(
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
     format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Sign in the collection that an alias means.")] = False,
+    yes: AgreeToAlias = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -138,7 +139,7 @@ class _Creation:
 
 def _unpinned_format(session: Session, gun: GUN, wire: WireFormat) -> WireFormat | None:
     """Return the format in which the server is asked for an unpinned name, if it is not TUF 1.0."""
-    return None if wire is TUF or gun in session.pins.load() else wire
+    return None if wire is TUF or session.names.named(gun).pinned in session.pins.load() else wire
 
 
 def _is_unknown(collection: Collection) -> bool:

@@ -10,6 +10,8 @@ import typer
 
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
+from trustcli.commands.support.alias_option import AgreeToAlias
+from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Done, PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections
@@ -55,6 +57,7 @@ def add(
     key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
+    yes: AgreeToAlias = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -65,6 +68,7 @@ def add(
     keys = [read_signer_key(file, session.at) for file in key]
     role = signer_role(signer)
     guns = named_collections(session, names, names_file)
+    agree_to_aliases(session, guns, yes=yes or plan_)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
@@ -110,6 +114,7 @@ def remove(
     existing: Annotated[
         bool, typer.Option("--existing", help="Fail where there is no such signer, as docker does.")
     ] = False,
+    yes: AgreeToAlias = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -119,6 +124,7 @@ def remove(
     session: Session = ctx.obj
     signer_role(signer)
     guns = named_collections(session, names, names_file)
+    agree_to_aliases(session, guns, yes=yes or plan_)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )

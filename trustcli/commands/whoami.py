@@ -35,6 +35,8 @@ def command(
             none = f"no login is stored for {place}" if link.may_carry_secrets else "no login goes over plain http"
             session.output.notice(none)
     _print(session, found, server, gun)
+    if gun is None and not all(held.allowed for held in found.rights.values()):
+        session.output.notice("these are the rights on every name; those on a collection: trust whoami NAME")
     rights = {right: {"allowed": held.allowed, "why": held.why} for right, held in found.rights.items()}
     session.output.document(
         {

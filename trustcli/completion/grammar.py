@@ -116,9 +116,11 @@ TRUST: Final = Words(
         "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(
             below={
-                "add": Words(options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS}, arguments=(SIGNER, NAME)),
+                "add": Words(
+                    options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
+                ),
                 "remove": Words(
-                    options={**_NAMES, "--existing": FLAG, **_PLAN, **_DECISIONS}, arguments=(SIGNER, NAME)
+                    options={**_NAMES, "--existing": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
                 ),
                 "list": Words(options=_NAMES, arguments=(NAME,)),
             }

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 TOKEN_USER = "<token>"  # noqa: S105 -- the user name with which Docker stores an identity token in place of a password
 TOKEN_VARIABLE = "TRUST_TOKEN"  # noqa: S105
 """The variable with a token for a trust server."""
+TOKEN_FILE_VARIABLE = "TRUST_TOKEN_FILE"  # noqa: S105
+"""The variable that names the file with such a token."""
+TOKEN_BEGINNINGS = ("ct_", "cs_")
+"""How the tokens of trust servers begin; no name of a user or a file of theirs does."""
 TOKEN_LOGIN = "<trust-token>"  # noqa: S105
 """The user name under which a token for a trust server is stored, as its password; nobody has such a name."""
 

@@ -19,13 +19,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from keys.document_version import DocumentKind
 from keys.file_access import own_folder
-from keys.record import record
+from keys.record import record, replace
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.home_folder import home_folder
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
@@ -76,7 +76,7 @@ class ServerChoice:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Settings:
     """All settings of one run.
 
@@ -91,12 +91,12 @@ class Settings:
 
     home: Path
     server: str | None = None
-    server_source: str = field(default="", compare=False)
-    servers: Mapping[str, str] = field(default_factory=dict)
+    server_source: str = ""
+    servers: Mapping[str, str] = MappingProxyType({})
     cacert: Path | None = None
     cacert_source: str = "cacert of trust.toml:"
     insecure_registries: tuple[str, ...] = ()
-    max_life: Mapping[str, MaxLife] = field(default_factory=dict)
+    max_life: Mapping[str, MaxLife] = MappingProxyType({})
     pin: str | None = None
     tofu: bool = False
     lock: Path | None = None
@@ -106,8 +106,8 @@ class Settings:
     log: str = ""
     config: Path | None = None
     state: Path | None = None
-    verifier: VerifierSettings = field(default_factory=VerifierSettings)
-    tls: Mapping[str, HostTls] = field(default_factory=dict)
+    verifier: VerifierSettings = VerifierSettings()
+    tls: Mapping[str, HostTls] = MappingProxyType({})
     agent: str | None = None
 
     @property

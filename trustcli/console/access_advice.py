@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from trustcli.errors import RemoteRefused
+from trustcli.errors import OF_CERTIFICATE, RemoteRefused
 
 ANONYMOUS: Final = "anonymous"
 """How a trust server calls whoever has shown no credential."""
@@ -24,14 +24,14 @@ def advice_no_access(error: RemoteRefused, *, login: str = "", trust: str = "tru
     """
     if error.server_code == _TOKEN_REFUSED:
         place = "an administrator of the trust server"
-        return f"compare the job with what {place} has in its access file for it: issuer, audience and claims"
+        compare = f"compare the job with what {place} has in its access file for it: issuer, audience and claims"
+        return f"{compare}; each token counts once, for some minutes: for another one, start the job anew"
     if not error.login:
         return ""
     login = login or error.login
     name = error.about or "NAME"
     if not lacks_a_right(error):
-        account = f"{login}, with an account that may do this on {error.remote}"
-        return f"{account}; trust doctor {name} says what is wrong"
+        return _advice_unknown(error, login, name)
     subject, right = error.server_details.get("subject"), error.server_details["right"]
     whoami = f"{trust} whoami {name} says what you may do there"
     if subject == ANONYMOUS:
@@ -43,6 +43,14 @@ def advice_no_access(error: RemoteRefused, *, login: str = "", trust: str = "tru
     there = f" (trust-server access explain {subject} {name} says there why)" if explained else ""
     who = f"ask an administrator of {error.remote} for the right {right}{there}"
     return f"{who}; {whoami}; as somebody else: {login}"
+
+
+def _advice_unknown(error: RemoteRefused, login: str, name: str) -> str:
+    """Return what helps whom a server refuses for who they are, and not for a right that they lack."""
+    if str(error.server_details.get("reason", "")).startswith(OF_CERTIFICATE):
+        ask = f"ask an administrator of {error.remote} for a [[certificate]] of this subject in the access file"
+        return f"{ask}; without this certificate: {login}"
+    return f"{login}, with an account that may do this on {error.remote}; trust doctor {name} says what is wrong"
 
 
 def lacks_a_right(error: RemoteRefused) -> bool:

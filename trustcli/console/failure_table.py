@@ -31,6 +31,7 @@ from keys.record import record
 from trustcli import errors as cli_errors
 from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
+from trustcli.console.certificate_advice import advice_certificate
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.errors import UsageError
 from trustdata import errors
@@ -154,14 +155,8 @@ def wants_https(error: Failure) -> bool:
     return refused and ("HTTPS port" in said or "HTTPS server" in said)  # the words of nginx, and of Go and Apache
 
 
-def _advice_private_ca(error: Failure) -> str:
-    """Return where the certificate of a private CA is put: for one command, or for this server for good."""
-    remote = str(error.details().get("remote", ""))
-    host = host_and_port(remote)
-    return (
-        f"a private CA: --cacert FILE or TRUST_CACERT, or copy it to ~/.docker/tls/{host}/ca.crt (where DOCKER_CONFIG "
-        f"is set: below that folder); else tell the operator of {remote}"
-    )
+def _advice_certificate(error: Failure) -> str:
+    return advice_certificate(str(error.details().get("remote", "")), str(error))
 
 
 def _advice_expired(error: Failure) -> str:
@@ -388,6 +383,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 5: trusted, but a policy wants more
     errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
     errors.PolicyMalformed: Row(status=POLICY),
+    cli_errors.PolicyNotObtained: Row(
+        status=POLICY, advice=_template("trust policy check FILE, with the local policy, says when it is there again")
+    ),
     # 6: somebody cannot be reached, or gives no answer that can be used
     cli_errors.RemoteUnreachable: Row(status=UNREACHABLE, advice=_advice_unreachable),
     cli_errors.RemoteFailing: Row(
@@ -403,7 +401,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=UNREACHABLE,
         advice=_template("tell the operator of {remote}; when its clock is right, run the same command again"),
     ),
-    cli_errors.CertificateRefused: Row(status=UNREACHABLE, advice=_advice_private_ca),
+    cli_errors.CertificateRefused: Row(status=UNREACHABLE, advice=_advice_certificate),
     cli_errors.ClientCertificateWanted: Row(
         status=UNREACHABLE, advice=lambda error: advice_client_certificate(str(error.details().get("remote", "")))
     ),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import replace
 
+from keys.record import replace
 from trustcli.config.settings import ServerChoice
 from trustcli.doctor.collection import check_briefly, check_collection, check_name, check_unanswered
 from trustcli.doctor.expiry import check_expiry
@@ -101,7 +102,7 @@ def _shortly(session: Session, gun: GUN, serving: set[str], unanswered: dict[str
     yield from check_name(look)
     for finding in check_expiry(look, session.at):
         if finding.severity != "ok":
-            yield replace(finding, place=str(look.gun))
+            yield dataclasses.replace(finding, place=str(look.gun))
 
 
 def _servers(session: Session, pinned: list[GUN]) -> list[ServerChoice]:

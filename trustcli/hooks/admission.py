@@ -38,9 +38,12 @@ def admit(session: Session, reference: ImageReference, digest: str) -> str:
 def _decided(session: Session, reference: ImageReference, digest: str) -> Decision:
     from trustcli.client.policy_file import load_policy
     from trustcli.hooks.deciding.decider import PolicyDecider
+    from trustcli.hooks.deciding.distributed import policy_in_use
     from trustcli.hooks.deciding.once import OnceReader
 
     settings = session.settings.verifier
-    policy = load_policy(settings.policy) if settings.policy else None
+    policy = None
+    if settings.policy:
+        policy = policy_in_use(load_policy(settings.policy), session, memory_required=True)
     reader = OnceReader(session, memory_required=True)
     return PolicyDecider(policy, settings.allow, reader, at=lambda: session.at).decide(reference, digest)

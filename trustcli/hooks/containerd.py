@@ -14,9 +14,9 @@ import os
 import sys
 import threading
 import time
-from dataclasses import replace
 from typing import Final, NoReturn
 
+from keys.record import replace
 from trustcli.config.verifier_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
 from trustcli.errors import VerdictTooLate

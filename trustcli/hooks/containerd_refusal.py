@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
+from keys.record import record
 from trustcli import errors as cli_errors
 from trustcli.console.access_advice import advice_no_access, lacks_a_right
 from trustcli.console.address_advice import host_and_port
@@ -28,7 +28,7 @@ MAX_LINE: Final = 1000
 """Characters. containerd cuts a line at 32 KiB; Kubernetes events and `kubectl describe` cut earlier."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class HookRequest:
     """What a message says about the request. `home`, `settings`: None as long as they are not known.
 
@@ -160,6 +160,7 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.MemoryDamaged: _general,
     errors.FileNewer: _general,
     cli_errors.HookRequestMalformed: _general,
+    cli_errors.PolicyNotObtained: _general,
     cli_errors.VerdictTooLate: _general,
     cli_errors.SettingsUnusable: lambda error, _: (
         f"put {error.details()['place']} right, then: trust doctor containerd"

@@ -27,6 +27,13 @@ _UNTOLD: Final = (1, 2, 4, 8)
 """Seconds to wait where a busy server does not say how long."""
 _TOLD_FROM: Final = 2
 """The user is told of waits from this many seconds on."""
+_OF_CREDENTIALS: Final = (
+    "wrong passwords from this address",
+    "wrong passwords for this user from elsewhere",
+    "refused tokens from this address",
+)
+"""Of what a trust server has too much where it is not busy at all. No other words of its answer are shown: a server may
+repeat what was sent to it."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
@@ -60,7 +67,10 @@ class Patience:
             return False
         self._left -= max(seconds, 1)
         if seconds >= _TOLD_FROM:
-            self._notice(f"{place} is busy ({response.status}); waiting {seconds} s")
+            status = response.status
+            of = next((what for what in _OF_CREDENTIALS if what.encode() in response.body), "")
+            why = f"turns us away ({status}): too many {of}" if of else f"is busy ({status})"
+            self._notice(f"{place} {why}; waiting {seconds} s")
         self._sleep(seconds)
         return True
 

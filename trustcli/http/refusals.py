@@ -11,6 +11,7 @@ from html import unescape
 from http import HTTPStatus
 from typing import Final
 
+from trustcli.config.credential import TOKEN_VARIABLE
 from trustcli.errors import RemoteBusy, RemoteFailing, RemoteUnreachable
 from trustcli.http.messages import Response
 from trustcli.http.patience import retry_after
@@ -51,9 +52,13 @@ def first_line(response: Response, secrets: Collection[str] = ()) -> str:
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
-def login_command(server: str) -> str:
-    """Return the command with which one logs in at a trust server. `server`: its address."""
-    return f"trust login {server.removeprefix('https://')}"
+def login_command(server: str, *, tried: str = "") -> str:
+    """Return how one logs in at a trust server. `server`: its address. `tried`: what was shown to it, in words.
+
+    A login that is stored helps nobody while the environment has a token, which counts before it.
+    """
+    command = f"trust login {server.removeprefix('https://')}"
+    return f"give another token in {TOKEN_VARIABLE}, or unset it and: {command}" if TOKEN_VARIABLE in tried else command
 
 
 def is_page(response: Response) -> bool:

@@ -88,7 +88,7 @@ class CertificateAuthorities:
             if place.name == SYSTEM_STORE:
                 context.load_default_certs()
             for file in place.files:
-                _load(context, file)
+                _load(context, file, place=place.name)
         if show:
             self._of_host(origin).show(context)
         return context
@@ -142,7 +142,8 @@ class CertificateAuthorities:
         if isinstance(error, ssl.SSLCertVerificationError):
             says = f" ({_describe(certificate)})" if certificate else ""
             places = ", ".join(self.places(origin))
-            return f"its certificate is refused: {error.verify_message}{says}; CA certificates looked for in {places}"
+            why = error.verify_message.rstrip(".")
+            return f"its certificate is refused: {why}{says}; CA certificates looked for in {places}"
         if speaks_no_tls(error):
             return f"it does not speak TLS; if it serves plain HTTP, its address is http://{origin.host_port}"
         reason = getattr(error, "reason", None) or str(error)
@@ -203,10 +204,12 @@ def _describe(der: bytes) -> str:
     return f"for {', '.join(names[:4]) or subject or 'nobody'}, issued by {issuer or 'nobody'}, valid {lifetime}"
 
 
-def _load(context: ssl.SSLContext, file: Path) -> None:
+def _load(context: ssl.SSLContext, file: Path, *, place: str) -> None:
+    """Let a context believe the certificates of a file. `place`: what names the file. Raises: SettingsUnusable."""
+    named = place if str(file) in place else str(file)
     try:
         context.load_verify_locations(cafile=file)
     except ssl.SSLError as error:
-        raise SettingsUnusable(place=str(file), reason="holds no certificate in PEM") from error
+        raise SettingsUnusable(place=named, reason="holds no certificate in PEM") from error
     except OSError as error:
-        raise SettingsUnusable(place=str(file), reason=error.strerror or "cannot be read") from error
+        raise SettingsUnusable(place=named, reason=error.strerror or "cannot be read") from error

@@ -302,7 +302,10 @@ class ChallengeResponder:
             refuses = f"gives no token {self.tried}"
             if who != self.tried and response.forbids:
                 refuses = f"refuses the credentials of {who}"
-            reason = f"the token server{of} {refuses}" + (f": {said}" if said else "")
+            # A trust server that keeps passwords gives tokens itself: its users know of no token server.
+            is_itself = origin == self._server and not self._is_registry
+            giver = "it" if is_itself else f"the token server{of}"
+            reason = f"{giver} {refuses}" + (f": {said}" if said else "")
             page = is_page(response) and not response.forbids
             raise self._refusal(origin, response.status, reason, page=page)
         said = ""

@@ -112,8 +112,26 @@ class Registry:
                     waiting.append(self._read(replace(reference, tag=None, digest=digest)))
         return tuple(found)
 
+    def manifest_bytes(self, reference: ImageReference) -> bytes:
+        """Return the bytes of the manifest that a reference means. Raises: as `resolve`."""
+        return self._answer(reference).body
+
+    def blob(self, reference: ImageReference, digest: str, *, limit: int) -> bytes:
+        """Return a blob of the reference's repository. `digest`: `sha256:HEX`. `limit`: bytes. Raises: as `resolve`."""
+        of_blob = replace(reference, tag=None, digest=digest)
+        response = self.get(of_blob, f"/v2/{reference.repository}/blobs/{digest}", limit=limit)
+        if not response.ok:
+            raise self._failure(response, of_blob)
+        _check_content(of_blob, f"sha256:{hashlib.sha256(response.body).hexdigest()}")
+        return response.body
+
     def _read(self, reference: ImageReference) -> Manifest:
         """Return the manifest that a reference means, without what indexes in it list. Raises: as `resolve`."""
+        response = self._answer(reference)
+        return read_manifest(response.body, content_type=response.first("content-type"), image=str(reference))
+
+    def _answer(self, reference: ImageReference) -> Response:
+        """Return the registry's answer with the manifest, whose digest is that of the reference, if it has one."""
         wanted = reference.digest or reference.tag
         if wanted is None:
             raise InvalidName(kind="image to sign", name=reference.given, reason="name a tag or a digest")
@@ -121,17 +139,13 @@ class Registry:
             response = self.get(reference, f"/v2/{reference.repository}/manifests/{wanted}", limit=MAX_MANIFEST)
         except TooLarge as error:
             raise TooLarge(what=f"the manifest of {reference}", limit=error.limit) from error
-        image = str(reference)
         if not response.ok:
             raise self._failure(response, reference)
         remote = str(self._clients[reference.registry_host].last)
         if reason := no_document(response, what="a manifest", remote=remote):
             raise RemoteMisbehaved(remote=remote, reason=reason)
-        manifest_digest = _checked_digest(response, reference)
-        manifest = read_manifest(response.body, content_type=response.first("content-type"), image=image)
-        if reference.digest and manifest_digest != reference.digest:
-            raise ContentMismatch(role=image, what="digest", expected=reference.digest, found=manifest_digest)
-        return manifest
+        _check_content(reference, _checked_digest(response, reference))
+        return response
 
     def get(self, reference: ImageReference, target: str, *, limit: int, actions: str = PULL) -> Response:
         """Ask the registry of a reference, over https if it speaks that, else over plain http where that is allowed.
@@ -217,6 +231,12 @@ def _get(client: AuthenticatedClient, reference: ImageReference, target: str, li
 
 def _scope(reference: ImageReference, actions: str) -> str:
     return f"repository:{reference.repository}:{actions}"
+
+
+def _check_content(reference: ImageReference, found: str) -> None:
+    """Check a digest against that of the reference, if it has one. Raises: ContentMismatch."""
+    if reference.digest and found != reference.digest:
+        raise ContentMismatch(role=str(reference), what="digest", expected=reference.digest, found=found)
 
 
 def _checked_digest(response: Response, reference: ImageReference) -> str:

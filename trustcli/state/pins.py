@@ -97,6 +97,11 @@ class PinsFile:
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
 
+    @property
+    def place(self) -> str:
+        """The file, for messages."""
+        return str(self._file.path)
+
     def load(self) -> Mapping[GUN, PinEntry]:
         """Return the pins of single names, sorted. Raises: FileNewer; SettingsUnusable, which says what is wrong."""
         return self._load().names

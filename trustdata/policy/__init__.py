@@ -5,10 +5,21 @@ for people: docs/reference/policy.md.
 """
 
 from trustdata.policy.aliases import Alias
+from trustdata.policy.distributed import Distributed
 from trustdata.policy.exemption import Exemption
-from trustdata.policy.reading import read_policy
+from trustdata.policy.reading import read_distributed, read_policy
 from trustdata.policy.requirement import Requirement
 from trustdata.policy.rule import Mode, Rule
 from trustdata.policy.selection import Policy
 
-__all__ = ["Alias", "Exemption", "Mode", "Policy", "Requirement", "Rule", "read_policy"]
+__all__ = [
+    "Alias",
+    "Distributed",
+    "Exemption",
+    "Mode",
+    "Policy",
+    "Requirement",
+    "Rule",
+    "read_distributed",
+    "read_policy",
+]

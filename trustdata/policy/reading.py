@@ -7,14 +7,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NoReturn
 
 from keys.document_version import DocumentKind
+from keys.record import replace
 from keys.rfc3339 import from_rfc3339
 from trustdata.collection_patterns import PATTERN_RULE, is_pattern
 from trustdata.digest import is_digest
 from trustdata.document_version import refuse_newer
 from trustdata.duration import parse_duration
 from trustdata.errors import InvalidName, PolicyMalformed
+from trustdata.gun import GUN, parse_tag
 from trustdata.lifetimes import MaxLife
 from trustdata.policy.aliases import Alias, fault_of
+from trustdata.policy.distributed import Distributed
 from trustdata.policy.exemption import MAX_BREAK_GLASS, Exemption
 from trustdata.policy.requirement import Requirement
 from trustdata.policy.rule import MODES, Mode, Rule
@@ -33,21 +36,53 @@ _RULE: Final = (
 )
 _SECOND: Final = frozenset({"name"}) | _TERMS
 _ALIAS: Final = frozenset({"name", "trust"})
+_DISTRIBUTED: Final = frozenset({"name", "tag"}) | _TERMS
+_FURTHER: Final = frozenset(
+    {"match", "tags", "digests", "mode", "action", "signers", "threshold", "released", "max_staleness"}
+)
+"""Of a rule that is distributed: nothing that exempts, and nothing that says whom to ask or whom to believe."""
 _RELEASES_ONLY: Final = "releases"
 _ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
 
 
 def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
     """Read a policy from a parsed TOML document. Raises: FileNewer; PolicyMalformed, which names the member."""
+    _check_version(document, source)
+    rules, aliases = document.get("rule", []), document.get("alias", [])
+    known = {KIND.member, "rule", "alias", "distributed"}
+    if set(document) - known or not isinstance(rules, list) or not isinstance(aliases, list):
+        reason = "must hold [[rule]] and [[alias]] tables, [distributed], and nothing else"
+        raise PolicyMalformed(source=source, path="", reason=reason)
+    read = [_Table(rule, f"rule[{index}]", source, _RULE).rule() for index, rule in enumerate(rules)]
+    distributed = None
+    if "distributed" in document:
+        distributed = _Table(document["distributed"], "distributed", source, _DISTRIBUTED).distributed()
+    return Policy.of(
+        source=source,
+        rules=_distinct_sources(read),
+        aliases=_read_aliases(aliases, source),
+        distributed=distributed,
+    )
+
+
+def read_distributed(document: Mapping[str, object], *, source: str) -> Policy:
+    """Read a policy that was distributed: rules that only tighten what the file on this machine allows.
+
+    Raises: FileNewer; PolicyMalformed, which names the member.
+    """
+    _check_version(document, source)
+    rules = document.get("rule", [])
+    if set(document) - {KIND.member, "rule"} or not isinstance(rules, list):
+        reason = "must hold [[rule]] tables and nothing else, as it is distributed"
+        raise PolicyMalformed(source=source, path="", reason=reason)
+    read = [_Table(rule, f"rule[{index}]", source, _FURTHER).further() for index, rule in enumerate(rules)]
+    return Policy.of(source=source, rules=_distinct_sources(read))
+
+
+def _check_version(document: Mapping[str, object], source: str) -> None:
     refuse_newer(KIND, document, path=source)
     if not KIND.is_known(document):
         raise PolicyMalformed(source=source, path=KIND.member, reason="must be a whole number from 1 on")
-    rules, aliases = document.get("rule", []), document.get("alias", [])
-    if set(document) - {KIND.member, "rule", "alias"} or not isinstance(rules, list) or not isinstance(aliases, list):
-        reason = "must hold [[rule]] and [[alias]] tables and nothing else"
-        raise PolicyMalformed(source=source, path="", reason=reason)
-    read = [_Table(rule, f"rule[{index}]", source, _RULE).rule() for index, rule in enumerate(rules)]
-    return Policy.of(source=source, rules=_distinct_sources(read), aliases=_read_aliases(aliases, source))
 
 
 def _distinct_sources(rules: Sequence[Rule]) -> list[Rule]:
@@ -113,6 +148,36 @@ class _Table:
             max_staleness=self._max_staleness(),
         )
         return rule if "second" not in self._values else rule.with_second(self._second(label, match))
+
+    def further(self) -> Rule:
+        """Read a rule of a distributed policy. Without `max_staleness` it leaves that to the file's own rules."""
+        if self._values.get("mode", "enforce") not in ("enforce", "deny"):
+            self._refuse("mode", "must be enforce or deny: what is distributed exempts nothing")
+        rule = self.rule()
+        return replace(rule, max_staleness=rule.max_staleness or timedelta.max)
+
+    def distributed(self) -> Distributed:
+        """Read where further rules come from."""
+        name, tag = self._pattern("name"), self._values.get("tag")
+        if name.endswith("*"):
+            self._refuse("name", "must be a whole name")
+        try:
+            named = parse_tag(tag if isinstance(tag, str) else "")
+        except InvalidName as error:
+            self._refuse("tag", "must be a tag", error)
+        source = f"{self._source}, distributed {name}:{named}"
+        terms = Rule(
+            source=source,
+            match=name,
+            requirements=(self._requirement(source),),
+            pins=self._pins(),
+            server=self._server(),
+            max_life=self._max_life(),
+            max_staleness=timedelta.max,
+        )
+        if not terms.pins:
+            self._refuse("pins", "must say where trust in this collection begins")
+        return Distributed(name=GUN(name), tag=named, terms=terms)
 
     def _second(self, label: str, match: str) -> Rule:
         """Read the terms of the second collection, as a rule of its own; its name is the rule's `match`."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from keys.record import record
+from keys.record import record, replace
 from trustdata.collection_patterns import matching_patterns
 from trustdata.errors import PolicyRefused
 from trustdata.gun import GUN
 from trustdata.policy.aliases import Alias, alias_for
+from trustdata.policy.distributed import Distributed
 from trustdata.policy.rule import Rule, added_up
 
 
@@ -18,21 +19,41 @@ from trustdata.policy.rule import Rule, added_up
 class Policy:
     """The rules of a policy, in the order of the file, which decides nothing. `source`: the file, for messages.
 
-    `by_match`: the same rules by their `match`; made by `of`.
+    `by_match`: the same rules by their `match`; made by `of`. `distributed`: where further rules come from. `further`:
+    those rules, once somebody has got them.
     """
 
     source: str
     rules: tuple[Rule, ...]
     aliases: tuple[Alias, ...]
     by_match: Mapping[str, tuple[Rule, ...]]
+    distributed: Distributed | None = None
+    further: Policy | None = None
 
     @classmethod
-    def of(cls, *, source: str, rules: Sequence[Rule], aliases: Sequence[Alias] = ()) -> Policy:
+    def of(
+        cls,
+        *,
+        source: str,
+        rules: Sequence[Rule],
+        aliases: Sequence[Alias] = (),
+        distributed: Distributed | None = None,
+    ) -> Policy:
         """Return a policy of these rules."""
         by_match: dict[str, tuple[Rule, ...]] = {}
         for rule in rules:
             by_match[rule.match] = (*by_match.get(rule.match, ()), rule)
-        return cls(source=source, rules=tuple(rules), aliases=tuple(aliases), by_match=by_match)
+        return cls(
+            source=source, rules=tuple(rules), aliases=tuple(aliases), by_match=by_match, distributed=distributed
+        )
+
+    def tightened(self, further: Policy | None) -> Policy:
+        """Return the policy with further rules, which only add to what its own rules say of an image.
+
+        `further`: made by `read_distributed`, whose rules exempt nothing, and have neither pins nor servers. None: the
+        rules of the file alone.
+        """
+        return replace(self, further=further)
 
     def trust_name(self, gun: GUN) -> GUN:
         """Return the name whose collection counts: another one than that of the registry only by an alias."""
@@ -46,7 +67,8 @@ class Policy:
 
         The most specific ones count: a whole name before a prefix, a longer prefix before a shorter one; then rules
         with digests before those with tags, and these before others. Of an exemption that has run out, the
-        requirements count, and it hides no other rule: what it had excepted is judged again as without it.
+        requirements count, and it hides no other rule: what it had excepted is judged again as without it. Beside these
+        count, in the same way, the most specific of the further rules: they hide no rule of the file, nor it them.
 
         `gun`: the trust name. `digest`: `sha256:HEX`, if it is known.
         """
@@ -57,10 +79,12 @@ class Policy:
             found += group
             if any(rule.mode_at(at) == rule.mode for rule in group):
                 break
+        if found and self.further is not None:
+            found += self.further.counting(gun, tag=tag, digest=digest, at=at)
         return tuple(found)
 
     def about(self, gun: GUN) -> tuple[Rule, ...]:
-        """Return every rule that may count for some tag or digest of a name, the most specific first."""
+        """Return every rule of the file that may count for some tag or digest of a name, the most specific first."""
         matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
         return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
 

@@ -7,8 +7,9 @@ All differences between TUF 1.0 and Notary v1 are stated here as values, so that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from keys.record import record
 
 if TYPE_CHECKING:  # names of formats and the strict parser are used where nothing is verified: start-up time
     from keys.algorithms import PrivateKey
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # names of formats and the strict parser are used where nothi
     from trustdata.wire.plain_targets import PlainPart
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class UploadRules:
     """What a publisher may send, where the formats differ.
 

@@ -11,11 +11,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias, cast
 
 import orjson
 
+from keys.record import record
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.json_bounds import TooDeep, TooManyValues, count_values, outside_strings
 from trustdata.limits import MAX_DEPTH, MAX_VALUES
@@ -37,7 +37,7 @@ Path: TypeAlias = tuple[str | int, ...]
 Wide: TypeAlias = Callable[[Path, int], int | None]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Refused:
     """A marker in the parsed tree at a place that must be refused, so that its path can be found afterwards.
 
@@ -48,7 +48,7 @@ class _Refused:
     integer: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Parsed:
     """A parsed document.
 
@@ -108,9 +108,9 @@ def _parse_with_checks(role: RoleName, raw: bytes, wide: Wide | None = None) -> 
         document: object = json.loads(
             raw.decode("utf-8"),
             object_pairs_hook=_members,
-            parse_float=lambda text: _Refused(f"{text[:20]} is not an integer"),
+            parse_float=lambda text: _Refused(reason=f"{text[:20]} is not an integer"),
             parse_int=_integer,
-            parse_constant=lambda text: _Refused(f"{text} is not JSON"),
+            parse_constant=lambda text: _Refused(reason=f"{text} is not JSON"),
         )
     except UnicodeDecodeError as error:
         raise MalformedMetadata(role=role, path="", reason=f"not UTF-8 at byte {error.start}") from error
@@ -133,15 +133,19 @@ def _members(pairs: list[tuple[str, object]]) -> object:
     members = dict(pairs)
     if len(members) != len(pairs):
         duplicate = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        return _Refused(f"member {duplicate[:100]!r} occurs twice")
+        return _Refused(reason=f"member {duplicate[:100]!r} occurs twice")
     return members
 
 
 def _integer(text: str) -> object:
     if len(text) > _LONGEST_INTEGER or text == "-0":
-        return _Refused(f"{text[:20]} is not an integer below 2**53")
+        return _Refused(reason=f"{text[:20]} is not an integer below 2**53")
     number = int(text)
-    return number if abs(number) <= _MAX_INTEGER else _Refused(f"{text} is not an integer below 2**53", number)
+    return (
+        number
+        if abs(number) <= _MAX_INTEGER
+        else _Refused(reason=f"{text} is not an integer below 2**53", integer=number)
+    )
 
 
 def _replace(document: object, path: Path, value: int) -> None:
@@ -157,12 +161,12 @@ def _refusals(value: object, path: Path) -> Iterator[tuple[Path, _Refused]]:
         yield path, value
     elif isinstance(value, str):
         if _SURROGATE.search(value):
-            yield path, _Refused("holds a lone surrogate")
+            yield path, _Refused(reason="holds a lone surrogate")
     elif isinstance(value, dict | list):
         children = value.items() if isinstance(value, dict) else enumerate(value)
         for name, child in list(children):  # what is refused may be replaced meanwhile
             if isinstance(name, str) and _SURROGATE.search(name):
-                yield path, _Refused("holds a lone surrogate in a member's name")
+                yield path, _Refused(reason="holds a lone surrogate in a member's name")
             if isinstance(child, _Refused | str | dict | list):
                 yield from _refusals(child, (*path, name))
 

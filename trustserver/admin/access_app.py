@@ -49,8 +49,9 @@ def explain(  # noqa: PLR0917 - Typer makes options of the parameters
 ) -> None:
     """Show for each right whether somebody has it on a collection, and which rule decides."""
     from trustserver.admin.access import explain as run
+    from trustserver.process.kernel_clock import now
 
-    run(subject, name, GivenSettings(access=access, data=data, database=database), os.environ, config)
+    run(subject, name, GivenSettings(access=access, data=data, database=database), os.environ, config, at=now())
 
 
 @token_app.command("add")
@@ -115,7 +116,7 @@ def add_user(  # noqa: PLR0917 - Typer makes options of the parameters
     database: Database = None,
     config: Config = None,
 ) -> None:
-    """Add a user, or give one another password and other rights; the password is never an argument."""
+    """Add a user, or give one another password and, where some are named, other rights; no password is an argument."""
     from trustserver.admin.credentials import GivenRights
     from trustserver.admin.users import add_user as run
     from trustserver.process.kernel_clock import now

@@ -17,10 +17,11 @@ import typer
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.counting import counted
+from trustdata.errors import InvalidName, shown
 from trustdata.gun import parse_gun
 from trustserver.admin.events import dropped_before, event_line, read_events
-from trustserver.admin.operator import operator
-from trustserver.auth.authorizer import stored_as
+from trustserver.admin.operator import KIND, operator
+from trustserver.auth.authorizer import SubjectKind, stored_as
 from trustserver.responses.overview import overview_row
 from trustserver.responses.recorded import event_row
 from trustserver.settings import GivenSettings, load
@@ -172,14 +173,20 @@ def erase_subject(
 ) -> None:
     """Erase a subject from the record, from lists of collections and from tombstones. A server may be running.
 
-    Raises: StartRefused, NotStored.
+    Raises: InvalidName (nobody is named so), StartRefused, NotStored.
     """
+    kind, _, name = subject.partition(":")
+    if subject != SubjectKind.ANONYMOUS and (kind not in {*SubjectKind, KIND} or not name):
+        reason = "must be as trust-server events names them, such as user:alice or registry-token:alice"
+        raise InvalidName(kind="subject", name=subject, reason=reason)
     store = existing_store(load(given, environ, config).settings)
     try:
         erased = store.erase_people(subject, stored=stored_as(subject), by=operator(), at=at)
     finally:
         store.close()
     typer.echo(f"erased from {counted(erased, 'event')}")
+    if not erased:
+        typer.echo(f"warning: no event is by or about {shown(subject, 300)}; trust-server events names them", err=True)
 
 
 def accept_clock(given: GivenSettings, environ: Mapping[str, str], config: Path | None, *, at: datetime) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 import typer
 
 from trustdata.counting import counted
-from trustserver.admin.credentials import GivenRights, check_name, opened
+from trustserver.admin.credentials import GivenRights, brought_along, check_name, opened, plain_name
 from trustserver.admin.operator import operator
 from trustserver.auth.api_tokens import PREFIX
 from trustserver.auth.passwords import MAX_PASSWORD, MIN_PASSWORD, hash_password, is_bcrypt, require_bcrypt
@@ -33,18 +34,20 @@ def add_user(
     rights: GivenRights,
     at: datetime,
 ) -> None:
-    """Add a user, or give a user another password and other rights. The password is asked for, or read.
+    """Add a user, or give a user another password and, if some are named, other rights. The password is asked or read.
 
     `password_file`: its first line is the password. Raises: InvalidName, StartRefused, NotStored.
     """
-    check_name("user", name)
+    name = plain_name(CredentialKind.USER, name)
     lists = rights.lists()
     with opened(given, environ, config) as store:
-        password = _password(password_file)
-        before = _living(store)
-        secret = hash_password(password)
-        store.put([_user(name, secret, at, lists)], by=operator())
-    what = "has another password" if name in before else "is added"
+        before = _living(store).get(name)
+        secret = hash_password(_password(password_file))
+        user = _user(name, secret, at, lists)
+        if before is not None and not user.rights:
+            user = replace(user, rights=before.rights, names=before.names, roles=before.roles)
+        store.put([user], by=operator())
+    what = "is added" if before is None else f"has another password, and {brought_along(user)}"
     typer.echo(f"user:{name} {what}; a running server knows it within two seconds")
 
 
@@ -61,7 +64,7 @@ def import_users(
     require_bcrypt()
     lists, found = rights.lists(), _htpasswd(file)
     with opened(given, environ, config) as store:
-        known = sorted(_living(store) & set(found))
+        known = sorted(_living(store).keys() & found.keys())
         if known:
             reason = f"there are users of these names already: {', '.join(known[:10])}; remove them first, or there"
             raise StartRefused(what=str(file), reason=reason)
@@ -81,8 +84,9 @@ def _user(name: str, secret: str, at: datetime, lists: Mapping[str, tuple[str, .
     )
 
 
-def _living(store: AccessStore) -> set[str]:
-    return {each.name for each in store.credentials() if each.kind is CredentialKind.USER and each.ended is None}
+def _living(store: AccessStore) -> dict[str, StoredCredential]:
+    users = (each for each in store.credentials() if each.kind is CredentialKind.USER)
+    return {each.name: each for each in users if each.ended is None}
 
 
 def _htpasswd(file: Path) -> dict[str, str]:
@@ -115,6 +119,9 @@ def _password(file: Path | None) -> bytes:
     else:
         text = sys.stdin.readline()
     password = text.rstrip("\r\n")
+    if not password:
+        place = str(file) if file is not None else "standard input"
+        raise StartRefused(what="the password", reason=f"is missing: it is the first line of {place}")
     if len(password) < MIN_PASSWORD or len(password.encode()) > MAX_PASSWORD:
         reason = f"must have {MIN_PASSWORD} characters at least, and {MAX_PASSWORD} bytes at most"
         raise StartRefused(what="the password", reason=reason)

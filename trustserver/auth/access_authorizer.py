@@ -10,8 +10,8 @@ As long as nobody has said who may do what, another authorizer decides: by regis
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -36,6 +36,7 @@ from trustserver.auth.callers import (
     STORED,
     WITH_SESSION,
     Caller,
+    caller_given,
     caller_of,
     caller_with,
     ended_words,
@@ -46,6 +47,7 @@ from trustserver.auth.credentials import Credential, authorizations, read_creden
 from trustserver.auth.exchanges import Exchanges
 from trustserver.auth.failures import Failures
 from trustserver.auth.password_checks import PasswordChecks
+from trustserver.auth.refusals import Refusals, unknown_sender
 from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision
 from trustserver.auth.sessions import Session, Sessions, read_session
@@ -68,8 +70,8 @@ REFUSED_TOKENS: Final = 100
 """How many tokens of one address are refused in REFUSED_SECONDS as what they are; after that they are not looked at."""
 REFUSED_SECONDS: Final = 60.0
 
-LOGIN_PATH: Final = "/api/v1/token"
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9a-fA-F:.]{2,45}\](:[0-9]{1,5})?", re.ASCII)
+_DOTS: Final = 2
+"""Between the parts of a JSON Web Token."""
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class AccessAuthorizer:
         self._otherwise = otherwise
         self._registry = registry
         self._clock = clock
-        self._scheme = scheme
+        self._refusals = Refusals(registry, scheme=scheme)
         self._sessions = Sessions()
         self._exchanges = exchanges
         self._certificates = certificates
@@ -184,7 +186,7 @@ class AccessAuthorizer:
             if beyond:
                 only, more = " and ".join(sorted(decision.roles or ())), " and ".join(sorted(beyond))
                 reason = f"{decision.why.removesuffix(' allows it')} allows changes of {only} alone, not of {more}"
-                raise self._refusal(caller, right, required, reason)
+                raise self._refusals.of_right(caller, right, required, reason)
 
     async def authorize_catalog(self, sender: Sender, *, only: GUN | None = None) -> Subject:
         """Return who sent the request, if they may learn every collection's name, or what becomes of one of them.
@@ -193,10 +195,11 @@ class AccessAuthorizer:
         """
         if not self._source.state.decides:
             return await self._otherwise.authorize_catalog(sender, only=only)
-        caller = await self._caller(sender, CATALOG)
+        required = CATALOG if only is None else replace(CATALOG, action="read the record of", what=only)
+        caller = await self._caller(sender, required)
         rules, own, only_own = self._source.state.rules, caller.own_for(EVERY_NAME), caller.grant is not None
         decision = rules.decide_on(only, caller.subject, Right.AUDIT, own=own, only_own=only_own)
-        self._demand(decision, Right.AUDIT, caller, CATALOG, sender.headers)
+        self._demand(decision, Right.AUDIT, caller, required, sender.headers)
         return caller.subject
 
     async def authorize_ping(self, sender: Sender) -> Subject:
@@ -209,7 +212,7 @@ class AccessAuthorizer:
             return await self._otherwise.authorize_ping(sender)
         caller = await self._caller(sender, PING)
         if caller is NOBODY:
-            raise self._challenge(PING, "it wants a login", sender.headers)
+            raise self._refusals.challenge(PING, "it wants a login", sender.headers)
         return caller.subject
 
     async def log_in(self, sender: Sender) -> str:
@@ -220,15 +223,15 @@ class AccessAuthorizer:
         if self._registry is not None or not self._source.state.decides:
             return await self._otherwise.log_in(sender)
         if any(read_credential(value).session for value in authorizations(sender.headers)):
-            raise _unknown(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
+            raise unknown_sender(PING, "a session is not renewed by itself: it wants a login", BASIC_CHALLENGE)
         try:
             caller = await self._caller(sender, PING)
         except Forbidden as error:
-            raise _unknown(PING, error.reason, BASIC_CHALLENGE) from error
+            raise unknown_sender(PING, error.reason, BASIC_CHALLENGE) from error
         subject = caller.subject
         if subject.kind in _NO_SESSIONS:
-            raise _unknown(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
-        return self._sessions.make(str(subject.kind), subject.name, caller.bound_to, at=self._clock().timestamp())
+            raise unknown_sender(PING, f"{subject} has no session: its credential is used as it is", BASIC_CHALLENGE)
+        return self._sessions.make(str(subject.kind), subject.name, subject.bound_to, at=self._clock().timestamp())
 
     async def who_is(self, sender: Sender, name: GUN | None) -> Standing:
         """Return who sent the request, and what they may do to a collection of this name. None: to all of them.
@@ -241,7 +244,7 @@ class AccessAuthorizer:
         rules = self._source.state.rules
         rights = {str(right): _held(rules, caller, right, name) for right in Right}
         known = caller.subject.authenticated
-        challenge = "" if known else self._challenge(everything_on(name), "", sender.headers).challenge
+        challenge = "" if known else self._refusals.challenge(everything_on(name), "", sender.headers).challenge
         return Standing(subject=caller.subject, expires=caller.expires, rights=rights, challenge=challenge)
 
     async def exchange(self, token: bytes, *, address: str | None = None) -> tuple[str, ExchangedToken]:
@@ -290,9 +293,7 @@ class AccessAuthorizer:
         if credential.session:
             return self._of_session(credential.session)
         if credential.user:
-            user = self._user(credential)
-            known_good = user and self._passwords.is_known(credential.user, credential.password, user.stored.secret)
-            return caller_of(user) if user and known_good else None
+            return self._known_user(credential, sender.address)
         grant = None if self._registry is None else self._registry.known_grant(sender.headers)
         return None if grant is None else caller_with(grant)
 
@@ -309,7 +310,7 @@ class AccessAuthorizer:
             return known
         found = authorizations(sender.headers)
         if len(found) > 1:
-            raise self._challenge(required, "there is more than one Authorization header", sender.headers)
+            raise self._refusals.challenge(required, "there is more than one Authorization header", sender.headers)
         credential = read_credential(found[0])
         if credential.api_token and sender.address is not None and self._refused.too_many(sender.address):
             raise Overloaded(what="refused tokens from this address", seconds=int(REFUSED_SECONDS))
@@ -320,8 +321,7 @@ class AccessAuthorizer:
             grant = await self._registry.grant(sender, required)
             if grant is not None:
                 return caller_with(grant)
-        reason = "its session is over" if credential.session else "this server does not know such a credential"
-        raise self._challenge(required, reason, sender.headers)
+        raise self._refusals.challenge(required, _unknown_credential(credential, found[0]), sender.headers)
 
     async def _checked(self, credential: Credential, sender: Sender, required: RequiredAccess) -> Caller:
         """Return who has a password that must be checked. Raises: Forbidden for others; Overloaded."""
@@ -330,14 +330,14 @@ class AccessAuthorizer:
             _log.info("API token refused", extra={"reason": refused, "client": sender.address})
             if sender.address is not None:
                 self._refused.count(sender.address)
-            raise self._challenge(required, f"the API token {refused}", sender.headers)
+            raise self._refusals.challenge(required, f"the API token {refused}", sender.headers)
         user = self._user(credential)
         stored = None if user is None else user.stored.secret
         good = await self._passwords.check(credential.user, credential.password, stored, address=sender.address)
         now = self._user(credential)  # what was checked must be what counts after the wait
         if good and user and now and now.bound_to == user.bound_to:
             return caller_of(now)
-        raise self._challenge(required, "the name or the password is wrong", sender.headers)
+        raise self._refusals.challenge(required, "the name or the password is wrong", sender.headers)
 
     def _certified(self, certificate: bytes) -> Caller:
         """Return whom a client certificate names. Raises: ClientCertificateRefused."""
@@ -353,9 +353,9 @@ class AccessAuthorizer:
         try:
             now = self._certified(subject.certificate)
         except ClientCertificateRefused as error:
-            raise self._challenge(required, str(error)) from error
+            raise self._refusals.challenge(required, str(error)) from error
         if now.subject != subject:
-            raise self._challenge(required, f"{subject} is nobody on this server any more")
+            raise self._refusals.challenge(required, f"{subject} is nobody on this server any more")
         return now
 
     def _certificate_refusal(
@@ -364,12 +364,21 @@ class AccessAuthorizer:
         _log.info("client certificate refused", extra={"reason": error.reason, "client": sender.address})
         if error.known:
             return Forbidden(action=required.action, gun=required.what, authenticated=True, reason=str(error))
-        return self._challenge(required, str(error), sender.headers)
+        return self._refusals.challenge(required, str(error), sender.headers)
 
     def _user(self, credential: Credential) -> KnownCredential | None:
         """Return the user whom a credential names, if there is one who counts."""
         known = self._source.state.named.get((CredentialKind.USER, credential.user))
         return known if known is not None and known.stored.is_valid(self._clock()) else None
+
+    def _known_user(self, credential: Credential, address: str | None) -> Caller | None:
+        """Return the user whom a credential names, if their password was found to be good lately."""
+        user, password = self._user(credential), credential.password
+        if user is None or not self._passwords.is_known(
+            user.stored.name, password, user.stored.secret, address=address
+        ):
+            return None
+        return caller_of(user)
 
     def _token(self, credential: Credential) -> Caller | str:
         """Return whom an API token names, or why it does not count, as words that follow it."""
@@ -379,7 +388,7 @@ class AccessAuthorizer:
         known = self._source.state.tokens.get(digest)
         given = None if self._exchanges is None or credential.user else self._exchanges.find(digest)
         if given is not None:
-            return Caller(subject=Subject(name=given.workload, kind=SubjectKind.WORKLOAD), expires=given.expires)
+            return caller_given(given)
         if known is None or (credential.user and credential.user != known.stored.name):
             return "is not known here by this name" if credential.user else "is not known here"
         return ended_words(known, self._clock()) or caller_of(known)
@@ -388,7 +397,7 @@ class AccessAuthorizer:
         self, decision: Decision, right: Right, caller: Caller, required: RequiredAccess, headers: Headers = ()
     ) -> None:
         if not decision.allowed:
-            raise self._refusal(caller, right, required, decision.why, headers)
+            raise self._refusals.of_right(caller, right, required, decision.why, headers)
 
     def _again(self, state: AccessState, subject: Subject, required: RequiredAccess) -> Caller:
         """Return a subject whose credential was good, with what that brings along now.
@@ -399,52 +408,22 @@ class AccessAuthorizer:
             return Caller(subject=subject, own=of_registry_token(required.name, EVERY_RIGHT))
         if subject.kind is SubjectKind.CERTIFICATE:
             return self._certified_again(subject, required)
-        if subject.kind is SubjectKind.WORKLOAD and subject.name not in state.rules.workloads.workloads:
-            raise self._challenge(required, f"{subject} is nobody on this server any more")
+        if subject.kind is SubjectKind.WORKLOAD:
+            workload = state.rules.workloads.workloads.get(subject.name)
+            if workload is None or workload.definition != subject.bound_to:
+                raise self._refusals.challenge(
+                    required, f"{subject} is nobody on this server any more, or somebody else"
+                )
         kind = STORED.get(subject.kind)
         if kind is None:
             return Caller(subject=subject)
         known = state.named.get((kind, subject.name))
         ended = "is not known here" if known is None else ended_words(known, self._clock())
         if known is None or ended:
-            raise self._challenge(required, f"{subject} {ended}")
+            raise self._refusals.challenge(required, f"{subject} {ended}")
+        if known.bound_to != subject.bound_to:
+            raise self._refusals.challenge(required, f"{subject} has another password by now")
         return caller_of(known)
-
-    def _refusal(
-        self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
-    ) -> Forbidden:
-        """Return the refusal of a right. Who may get it with another credential gets a challenge."""
-        challenge, grant = "", caller.grant
-        if self._registry and grant and not grant.allows(required.kind, required.name, required.actions):
-            challenge = self._registry.forbidden(required, reason="", error="insufficient_scope").challenge
-        elif not caller.subject.authenticated:
-            challenge = self._challenge(required, "", headers).challenge
-        return Forbidden(
-            action=required.action,
-            gun=required.what,
-            authenticated=caller.subject.authenticated,
-            challenge=challenge,
-            reason=reason,
-            subject=str(caller.subject),
-            right=right,
-        )
-
-    def _challenge(self, required: RequiredAccess, reason: str, headers: Headers = ()) -> Forbidden:
-        """Return the refusal of a request whose sender is not known, with the challenge that says how to log in.
-
-        There is one challenge: Docker's client that gets two of them answers both, and the second counts. It asks for a
-        token of this server, since `notary` never sends a password when it reads.
-        """
-        if self._registry is not None:
-            return self._registry.forbidden(required, reason=reason)
-        host = next((value for name, value in headers if name.lower() == b"host"), b"").decode("latin-1")
-        challenge = BASIC_CHALLENGE
-        if _HOST.fullmatch(host):
-            realm = f"{self._scheme}://{host}{LOGIN_PATH}"
-            challenge = f'Bearer realm="{realm}",service="{host}",scope="{required.scope}"'
-            if not required.scope.isascii() or not required.scope.isprintable() or '"' in required.scope:
-                challenge = f'Bearer realm="{realm}",service="{host}"'
-        return _unknown(required, reason, challenge)
 
     def _of_session(self, token: bytes) -> Caller | None:
         """Return whom a session token names; None if it does not count."""
@@ -469,8 +448,13 @@ def _held(rules: AccessRules, caller: Caller, right: Right, name: GUN | None) ->
     return RightHeld(allowed=decision.allowed, why=decision.in_words)
 
 
-def _unknown(required: RequiredAccess, reason: str, challenge: str) -> Forbidden:
-    return Forbidden(action=required.action, gun=required.what, authenticated=False, challenge=challenge, reason=reason)
+def _unknown_credential(credential: Credential, value: bytes) -> str:
+    """Return why the value of an Authorization header says of nobody here who that is, without anything from it."""
+    if credential.session:
+        return "its session is over"
+    if credential.scheme == "bearer" and value.count(b".") == _DOTS:
+        return "this is no token of this server; that of a CI job is exchanged for one (trust login --oidc)"
+    return "this server does not know such a credential"
 
 
 def _is_stored(session: Session) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,9 @@ from trustserver.storage.events import SERVER
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two looks: for so long, and for the time that reading takes, a right that is taken away counts on."""
+SETTLED_SECONDS: Final = 0.25
+"""Seconds for which a changed file of rules must stay as it is before it is read: half a file may be one without the
+rules that deny. At SIGHUP it is read at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +52,14 @@ class AccessState:
     """What is known about access at one moment. `has_rules`: whether there is a file of rules.
 
     `tokens`: by what their secrets are known by. `named`: by kind and name. Both have also those that have ended.
+    `unreadable`: kind and name of those that cannot be read, and do not count.
     """
 
     rules: AccessRules = field(default_factory=AccessRules)
     has_rules: bool = False
     tokens: Mapping[str, KnownCredential] = field(default_factory=dict)
     named: Mapping[tuple[CredentialKind, str], KnownCredential] = field(default_factory=dict)
+    unreadable: Sequence[str] = ()
 
     @property
     def decides(self) -> bool:
@@ -61,7 +67,7 @@ class AccessState:
 
         A server with a credential is not open any more, even after its last credential has ended.
         """
-        return self.has_rules or bool(self.named)
+        return self.has_rules or bool(self.named) or bool(self.unreadable)
 
 
 class AccessSource:
@@ -76,11 +82,13 @@ class AccessSource:
         certificates: ClientCertificates | None = None,
         check: Callable[[AccessRules], None] = lambda _: None,
         clock: Callable[[], datetime] | None = None,
+        seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read all of it for the first time. `check`: raises StartRefused for rules that this server must not have.
 
         `extra`: rules that settings make, where there is no file. `certificates`: are kept up to date, too. `clock`: of
-        a server, which has the store record the rules that it takes; None for whoever only looks.
+        a server, which has the store record the rules that it takes; None for whoever only looks. `seconds`: a clock
+        that only goes forward.
         Raises: StartRefused, FileNewer, NotStored.
         """
         self._file = file
@@ -88,7 +96,10 @@ class AccessSource:
         self._check = check
         self._certificates = certificates
         self._clock = clock
+        self._seconds = seconds
         self._seen = None if file is None else mark_of(file)
+        self._coming: tuple[object, float] | None = None
+        """What a changed file of rules looks like, and since when, until it is read."""
         rules = AccessRules(rules=tuple(extra)) if file is None else self._load(file)
         self.state = AccessState(rules=rules, has_rules=file is not None)
         self._changes = -1
@@ -180,7 +191,8 @@ class AccessSource:
 
         Anybody may read this at /readyz, so the reasons, which name files and quote them, stand in the log alone.
         """
-        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure) if each]
+        odd = "credentials that cannot be read do not count" if self.state.unreadable else ""
+        own = [each for each in (self._rules_failure, self._store_failure, self._record_failure, odd) if each]
         return own if self._certificates is None else [*own, *self._certificates.failures()]
 
     def _refresh_credentials(self) -> None:
@@ -190,10 +202,14 @@ class AccessSource:
         if changes == self._changes:
             return
         known = [self._known(stored) for stored in self._store.credentials()]
+        unreadable = self._store.unreadable()
         self._changes = changes
+        if unreadable:
+            # All others go on to be known: one row must not keep the ends of all others from being seen.
+            _log.error("credentials that cannot be read do not count", extra={"credentials": " ".join(unreadable)})
         tokens = {each.stored.secret: each for each in known if each.stored.kind is CredentialKind.TOKEN}
         named = {(each.stored.kind, each.stored.name): each for each in known}
-        self._take(replace(self.state, tokens=tokens, named=named))
+        self._take(replace(self.state, tokens=tokens, named=named, unreadable=unreadable))
 
     def _known(self, stored: StoredCredential) -> KnownCredential:
         """Return a credential with its rights. What a newer version of this program has given is no right here."""
@@ -213,14 +229,18 @@ class AccessSource:
         if self._file is None:
             return
         mark = mark_of(self._file)
-        if mark == self._seen and not unchanged_too:
+        if not unchanged_too and not self._is_settled(mark):
             return
+        self._coming = None
         try:
             rules = self._load(self._file)
         except TrustError as error:
             self._seen = mark
             self._rules_failure = "the rules on access are older than their file"
             _log.error("the rules stay as they were: the new file does not count", extra={"reason": str(error)})
+            return
+        if mark_of(self._file) != mark:
+            self._coming = (mark, self._seconds())  # it was changed while it was read: it may be half of each
             return
         # Not after any other failure: the file is then read again at the next look.
         self._seen = mark
@@ -229,6 +249,15 @@ class AccessSource:
             self._take(replace(self.state, rules=rules))
             self._warn(rules)
             _log.warning("new rules on who may do what", extra={"file": str(self._file), "rules": len(rules.rules)})
+
+    def _is_settled(self, mark: object) -> bool:
+        """Return whether a file of rules that looks like this has changed, and nobody is writing it any more."""
+        if mark == self._seen:
+            self._coming = None
+            return False
+        if self._coming is None or self._coming[0] != mark:
+            self._coming = (mark, self._seconds())
+        return self._seconds() - self._coming[1] >= SETTLED_SECONDS
 
     def _record_rules(self) -> None:
         """Record which rules count, if that is not recorded. They count meanwhile: no right waits for a database."""
@@ -257,8 +286,9 @@ class AccessSource:
 
     def _look_on(self) -> None:
         while not self._closed:
-            asked = self._wake.wait(LOOK_SECONDS)
-            self._wake.clear()
+            asked = self._wake.wait(LOOK_SECONDS if self._coming is None else SETTLED_SECONDS)
+            if asked:  # else it may be set since: that is for the next look
+                self._wake.clear()
             if not self._closed:
                 self._look(asked=asked)
 

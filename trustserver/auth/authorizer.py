@@ -31,12 +31,14 @@ class SubjectKind(StrEnum):
 class Subject:
     """Who sent a request. `name` is what logs and tombstones show.
 
-    `certificate`: with which they have shown it (DER), to be judged again before a change; it makes nobody another.
+    What follows says by what they have shown it, to be judged again before a change; it makes nobody another.
+    `certificate`: theirs (DER). `bound_to`: what the credential that this server gave them stands and falls with.
     """
 
     name: str
     kind: SubjectKind
     certificate: bytes = field(default=b"", repr=False, compare=False)
+    bound_to: str = field(default="", repr=False, compare=False)
 
     @property
     def authenticated(self) -> bool:

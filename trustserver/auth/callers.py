@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -14,21 +14,20 @@ from trustserver.auth.rules import EVERY_NAME, Rule
 from trustserver.auth.token_authorizer import expiry_of, subject_of
 from trustserver.auth.tokens import EVERYTHING, Grant
 from trustserver.storage.access_port import CredentialKind
+from trustserver.storage.exchange_port import ExchangedToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who sent a request. `own`: the rights that the credential brings along. `grant`: what a registry token says.
 
-    `expires`: when the credential ends; None: at no set time. `bound_to`: what its sessions are bound to, if
-    anything.
+    `expires`: when the credential ends; None: at no set time.
     """
 
     subject: Subject
     own: Rule | None = None
     grant: Grant | None = None
     expires: datetime | None = None
-    bound_to: str = field(default="", repr=False)
 
     def own_for(self, name: str) -> Rule | None:
         """Return the rights that the credential brings along for one name, or for `*`."""
@@ -68,8 +67,14 @@ def ended_words(known: KnownCredential, at: datetime) -> str:
 def caller_of(known: KnownCredential) -> Caller:
     """Return whom a credential of this server names. A session of it ends earlier; then the login gets another."""
     kind = SubjectKind.API_TOKEN if known.stored.kind is CredentialKind.TOKEN else SubjectKind.PASSWORD
-    subject = Subject(name=known.stored.name, kind=kind)
-    return Caller(subject=subject, own=known.own, expires=known.stored.expires, bound_to=known.bound_to)
+    subject = Subject(name=known.stored.name, kind=kind, bound_to=known.bound_to)
+    return Caller(subject=subject, own=known.own, expires=known.stored.expires)
+
+
+def caller_given(given: ExchangedToken) -> Caller:
+    """Return whom a token names that was given in exchange for one of a workload."""
+    subject = Subject(name=given.workload, kind=SubjectKind.WORKLOAD, bound_to=given.definition)
+    return Caller(subject=subject, expires=given.expires)
 
 
 def caller_with(grant: Grant) -> Caller:

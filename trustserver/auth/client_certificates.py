@@ -46,9 +46,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Revoked:
-    """The serial numbers that an authority has revoked. `until`: when there is a newer list; None: it does not say."""
+    """The serial numbers that an authority has revoked. `until`: when there is a newer list; None: it does not say.
+
+    `since`: when the list was made.
+    """
 
     serials: frozenset[int]
+    since: datetime
     until: datetime | None
 
 
@@ -85,9 +89,11 @@ class ClientCertificates:
         self._failed: dict[str, _Failure] = {}
         self._marks = self._look()
         self._known: _Known = (_read_authorities(authorities), {})
-        self._revoked: Mapping[_Authority, _Revoked] | None = (
-            {} if revoked is None else _read_revoked(revoked, self._known[0])
-        )
+        self._newest: dict[_Authority, _Revoked] = {}
+        """The newest list of each authority that was ever read here."""
+        self._revoked: Mapping[_Authority, _Revoked] | None = {}
+        if revoked is not None:
+            self._revoked = self._newer(_read_revoked(revoked, self._known[0]))
         self._look_at_lists()
 
     def on_change(self, call: Callable[[str], None]) -> None:
@@ -170,23 +176,40 @@ class ClientCertificates:
                     call(_as_pem(authorities))
         if self._revoked_file is not None:
             try:
-                self._revoked = _read_revoked(self._revoked_file, self._known[0])
+                self._revoked = self._newer(_read_revoked(self._revoked_file, self._known[0]))
                 self._failed.pop("revoked", None)
             except StartRefused as error:
                 self._revoked = None
                 self._fail("revoked", "no client certificate is believed: the revoked ones cannot be read", str(error))
+
+    def _newer(self, found: Mapping[_Authority, _Revoked]) -> Mapping[_Authority, _Revoked]:
+        """Return lists, each in the place of an older one of its authority.
+
+        Others may write them, and bring them from elsewhere: they could put one back that lacks what was revoked since.
+        """
+        older = [
+            each for each, listed in found.items() if each in self._newest and listed.since < self._newest[each].since
+        ]
+        self._newest |= {each: listed for each, listed in found.items() if each not in older}
+        if older:
+            names = " and ".join(name.rfc4514_string() for name, _ in older)
+            said = f"{self._revoked_file} has an older list of {names} than the one that counts"
+            self._fail("older", "an older list of revoked client certificates does not count", said)
+        else:
+            self._failed.pop("older", None)
+        return {each: self._newest[each] for each in found}
 
     def _look_at_lists(self) -> None:
         """Tell the operator of authorities that have no list of now."""
         if self._revoked_file is None or self._revoked is None:
             return
         at = self._clock()
-        lists = {issuer.subject.rfc4514_string(): self._revoked.get(_authority(issuer)) for issuer in self._known[0]}
-        missing = [
-            issuer for issuer, found in lists.items() if found is None or found.until is None or at >= found.until
-        ]
+        # By key: two authorities may have one name, and the certificates of either need a list.
+        lists = {each: self._revoked.get(each) for each in map(_authority, self._known[0])}
+        missing = [each for each, found in lists.items() if found is None or found.until is None or at >= found.until]
         if missing:
-            said = f"{self._revoked_file} has no list of now of {' and '.join(missing)}"
+            names = sorted({name.rfc4514_string() for name, _ in missing})
+            said = f"{self._revoked_file} has no list of now of {' and '.join(names)}"
             self._fail("lists", "client certificates are not believed: an authority has no list of now", said)
         else:
             self._failed.pop("lists", None)
@@ -270,7 +293,9 @@ def _read_revoked(path: Path, authorities: Sequence[x509.Certificate]) -> dict[_
             odd = [extension for extension in revoked.extensions if extension.critical]
             issuer = next((each for each in authorities if _has_signed(each, revoked)), None)
             listed = _Revoked(
-                serials=frozenset(entry.serial_number for entry in revoked), until=revoked.next_update_utc
+                serials=frozenset(entry.serial_number for entry in revoked),
+                since=revoked.last_update_utc,
+                until=revoked.next_update_utc,
             )
         except (*_UNREADABLE, UnsupportedAlgorithm) as error:
             raise StartRefused(what=str(path), reason="has a list that cannot be read") from error

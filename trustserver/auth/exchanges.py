@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 from typing import Final
 
 from trustserver.auth.api_tokens import new_token, token_digest
@@ -27,10 +28,13 @@ MARGIN: Final = timedelta(seconds=5)
 """For how long a shown token is remembered after it can no longer be shown."""
 MAX_KEPT: Final = 100_000
 """How many exchanged tokens are kept at one time."""
+MAX_KEPT_OF_ONE: Final = 10_000
+"""How many of one workload: its platform may make tokens that live for a year, each of which is kept so long."""
 MAX_WAITING: Final = 64
 """How many tokens of one issuer may wait to be verified."""
 MAX_WAITING_OF_ONE: Final = 8
 """How many tokens of one client address may wait."""
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +56,9 @@ class Exchanges:
         self._clock = clock
         self._keys_of = keys_of
         self._known = {token.secret: token for token in store.exchanged()}
+        self._latest = max((token.created for token in self._known.values()), default=_NEVER)
+        """The latest time of an exchange: what could not be shown any more then is forgotten since."""
+        self._lock = Lock()
         self._of: Workloads | None = None
         self._keys: dict[str, IssuerKeys] = {}
         self._issuers: Mapping[str, Issuer] = {}
@@ -108,9 +115,21 @@ class Exchanges:
         token = new_token()
         # By the time at which it was verified: what was shown then is not forgotten, however long the issuer took.
         given = _given(token, verified, at.replace(microsecond=0))
-        if not self._store.exchange(given, most=MAX_KEPT):
+        self._refuse_forgotten(verified, given.created)
+        if not self._store.exchange(given, most=MAX_KEPT, most_of_one=MAX_KEPT_OF_ONE):
             raise TokenRefused(reason="it was shown before, and each counts once", lasting=True)
         return token, given
+
+    def _refuse_forgotten(self, verified: VerifiedWorkload, at: datetime) -> None:
+        """Refuse a token of which it is not known any more whether it was shown: the clock was ahead, and went back.
+
+        Raises: TokenRefused.
+        """
+        with self._lock:
+            if _shown_until(verified) + MARGIN <= self._latest:
+                reason = "the clock of this server has been past its end, so that it may have been shown before"
+                raise TokenRefused(reason=reason)
+            self._latest = max(self._latest, at)
 
     def _verifier(self) -> WorkloadVerifier:
         """Return the verifier for the present rules. The keys of an issuer that has not changed stay."""
@@ -134,7 +153,6 @@ class Exchanges:
 
 
 def _given(token: str, verified: VerifiedWorkload, at: datetime) -> ExchangedToken:
-    shown_until = datetime.fromtimestamp(verified.until, UTC).replace(microsecond=0)
     expires = at + LIFETIME
     return ExchangedToken(
         secret=token_digest(token.encode()) or "",
@@ -143,5 +161,9 @@ def _given(token: str, verified: VerifiedWorkload, at: datetime) -> ExchangedTok
         shown=verified.token_id,
         created=at,
         expires=expires,
-        kept_until=max(expires, shown_until) + MARGIN,
+        kept_until=max(expires, _shown_until(verified)) + MARGIN,
     )
+
+
+def _shown_until(verified: VerifiedWorkload) -> datetime:
+    return datetime.fromtimestamp(verified.until, UTC).replace(microsecond=0)

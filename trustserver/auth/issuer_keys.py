@@ -20,7 +20,8 @@ from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from trustserver.auth.accepted_keys import usable
 from trustserver.auth.workloads import Issuer
-from trustserver.errors import TokenRefused
+from trustserver.errors import StartRefused, TokenRefused
+from trustserver.guarded_files import read_guarded_bytes
 from trustserver.process.outgoing import Unfetched, fetch, is_fetchable
 
 RETRY: Final = timedelta(seconds=60)
@@ -86,10 +87,10 @@ class IssuerKeys:
         """Read the keys from where they are. Raises: Unfetched."""
         if self._issuer.jwks_file is not None:
             try:
-                with self._issuer.jwks_file.open("rb") as file:
-                    return _parsed(file.read(MAX_DOCUMENT + 1))
-            except OSError as error:
-                raise Unfetched(f"{self._issuer.jwks_file} cannot be read: {error.strerror}") from error
+                return _parsed(read_guarded_bytes(self._issuer.jwks_file, limit=MAX_DOCUMENT))
+            except StartRefused as error:  # which names a path, and anybody is told the reason of Unfetched
+                _log.error("the file of an issuer's keys does not count", extra={"reason": str(error)})
+                raise Unfetched("the file with them cannot be used") from error
         url = self._issuer.jwks_url or self._discovered()
         return _parsed(self._get(url, issuer=self._issuer, limit=MAX_DOCUMENT))
 

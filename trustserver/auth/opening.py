@@ -136,5 +136,6 @@ def proxy_check(settings: Settings, certificates: ClientCertificates | None) -> 
     try:
         words = asked_words(settings.proxy_certificate)
     except ValueError as error:
-        raise StartRefused(what="--proxy-certificate", reason=str(error)) from error
+        reason = f"{error}; or DNS:NAME, URI:NAME or EMAIL:NAME"
+        raise StartRefused(what="--proxy-certificate", reason=reason) from error
     return lambda der: certificates.is_of(der, words)

@@ -31,9 +31,11 @@ from trustdata.collection_patterns import PATTERN_RULE, is_pattern, matching_pat
 from trustdata.document_version import refuse_newer
 from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE, RoleName, parse_role
+from trustdata.hosts import DOCKER_HUB, has_one_spelling
+from trustdata.roles import ONLINE, RELEASES, TOP_LEVEL, RoleName, parse_role, signer_name, signer_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.certificates import Certificates, read_certificates
+from trustserver.auth.credential_names import NAME_RULE, is_credential_name
 from trustserver.auth.rights import EVERY_RIGHT, Right
 from trustserver.auth.workloads import Workloads, read_workloads
 from trustserver.errors import StartRefused
@@ -48,6 +50,8 @@ AUTHENTICATED: Final = "authenticated"
 EVERY_NAME: Final = "*"
 _GROUP: Final = "group:"
 _GROUP_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_NAMED_HERE: Final = frozenset({SubjectKind.API_TOKEN, SubjectKind.PASSWORD})
+"""The kinds of subjects to whom this server gives their names."""
 _RULE_KEYS: Final = frozenset({"subjects", "names", "allow", "deny", "roles"})
 _WITH_ROLES: Final = frozenset({Right.PULL, Right.PUSH})
 """The rights of a rule with roles: each other one changes more than the roles that are named."""
@@ -193,7 +197,7 @@ class _Place:
 
     @classmethod
     def of(cls, name: GUN) -> _Place:
-        is_normal = is_pattern(name) and name != EVERY_NAME
+        is_normal = is_pattern(name) and name != EVERY_NAME and has_one_spelling(name.partition("/")[0])
         return cls(
             patterns=matching_patterns(name) if is_normal else frozenset({EVERY_NAME, name}), is_normal=is_normal
         )
@@ -201,8 +205,8 @@ class _Place:
     def may_be_meant(self, names: frozenset[str]) -> bool:
         """Return whether a rule that denies something is about this.
 
-        Notary v1 knows names that are not in normal form: with capitals, or without a host. Who reads them may take
-        them for the normal ones, so each deny is about all of them, too.
+        Notary v1 knows names that are not in normal form: with capitals, or without a host; and a host can be written
+        in several ways. Who reads them may take them for the normal ones, so each deny is about all of them, too.
         """
         return not self.is_normal or not names.isdisjoint(self.patterns)
 
@@ -259,7 +263,7 @@ def parse_rules(text: str, *, path: str) -> AccessRules:
         groups=groups,
         workloads=workloads,
         certificates=certificates,
-        warnings=(*_repeated(rules), *unused, *_nobodies(rules, known)),
+        warnings=(*_repeated(rules), *unused, *_nobodies(rules, known), *_odd_roles_of(rules)),
         sha256=sha256(text.encode()).hexdigest(),
     )
 
@@ -282,6 +286,9 @@ def parse_subject(text: str) -> Subject:
     if not colon or kind not in known or not name or name == "*" or shown(name, 300) != name:
         kinds = ", ".join(f"{each}:NAME" for each in sorted(known))
         raise InvalidName(kind="subject", name=text, reason=f"must be anonymous, or one of {kinds}")
+    # Nobody can ever have such a name: a rule that denies something to it would deny it to nobody.
+    if kind in _NAMED_HERE and not is_credential_name(name):
+        raise InvalidName(kind=kind, name=name, reason=NAME_RULE)
     return Subject(name=name, kind=SubjectKind(kind))
 
 
@@ -293,6 +300,25 @@ def _repeated(rules: Sequence[Rule]) -> Iterator[str]:
         if content in before:
             yield f"rule {rule.number} says the same as rule {before[content]}"
         before.setdefault(content, rule.number)
+
+
+def _meant(text: str) -> str:
+    """Return the pattern that may have been meant by a text that is none, as the end of a sentence.
+
+    None that means every name: that is said on purpose.
+    """
+    head, star, rest = re.sub(r"^https?://", "", text).lower().partition("*")
+    if rest:
+        return ""
+    head = re.sub(r"^([^/:]+):443/", r"\1/", head)
+    if star:
+        each = f"{head.rpartition('/')[0] or head}/*"
+        candidates = [each, f"{DOCKER_HUB}/{each}"]
+    else:
+        each = re.sub(r"(/[^/:@]+)[:@][^/]*$", r"\1", head)
+        candidates = [each, f"{DOCKER_HUB}/{each}" if "/" in each else f"{DOCKER_HUB}/library/{each}"]
+    found = next(filter(is_pattern, candidates), "")
+    return f"; did you mean {shown(found)}?" if found else ""
 
 
 _TABLES: Final = {SubjectKind.WORKLOAD: "workload", SubjectKind.CERTIFICATE: "certificate"}
@@ -308,6 +334,24 @@ def _nobodies(rules: Sequence[Rule], known: Mapping[SubjectKind, set[str]]) -> I
             yield f"no [[{table}]] is {text}"
 
 
+def odd_roles(roles: Iterable[str], place: str) -> Iterator[str]:
+    """Yield a warning for each role that `trust` gives to nobody, as for a signer's name in place of the role."""
+    for role in sorted(roles):
+        signer = signer_name(role)
+        try:
+            usual = role in {*TOP_LEVEL, RELEASES} or role == signer_role(signer)
+        except InvalidName:
+            usual = False
+        if not usual:
+            meant = f"; the role of a signer {signer} is targets/{signer}" if signer == role else ""
+            yield f"{place}: {shown(role)} is the name of one role, and of none that trust makes{meant}"
+
+
+def _odd_roles_of(rules: Sequence[Rule]) -> Iterator[str]:
+    for rule in rules:
+        yield from odd_roles(rule.roles, str(rule))
+
+
 class _Reader:
     """Reads the parts of rules. `path`: the file, for messages. `place`, of its methods: the rule or group."""
 
@@ -320,7 +364,8 @@ class _Reader:
     def only(self, table: Mapping[str, Any], known: Iterable[str], place: str) -> None:
         unknown = sorted(set(table) - set(known))
         if unknown:
-            raise self.wrong(place, f"has unknown keys: {', '.join(shown(key) for key in unknown)}")
+            keys = f"has unknown keys: {', '.join(shown(key) for key in unknown)}"
+            raise self.wrong(place, f"{keys}; known are {', '.join(sorted(known))}")
 
     def texts(self, value: object, place: str, what: str) -> list[str]:
         if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
@@ -360,7 +405,7 @@ class _Reader:
         texts = self.texts(value, place, "names")
         for text in texts:
             if not is_pattern(text):
-                raise self.wrong(place, f"{shown(text)} matches no collection: it {PATTERN_RULE}")
+                raise self.wrong(place, f"{shown(text)} matches no collection: it {PATTERN_RULE}{_meant(text)}")
         return frozenset(texts)
 
     def rights(self, value: object, place: str, what: str) -> frozenset[Right]:
@@ -404,6 +449,9 @@ class _Reader:
                 return f"{parse_subject(f'{kind}:x').kind}:*"
             return str(parse_subject(text))
         except InvalidName as error:
+            if error.kind != "subject":
+                whole = f"; {kind}:* means each of them" if "*" in name else ""
+                raise self.wrong(place, f"{shown(text)} is nobody: a {kind} {error.reason}{whole}") from error
             reason = f"{shown(text)} is no subject: {what} anonymous, KIND:NAME or KIND:*, where KIND is one of "
             kinds = sorted(kind.value for kind in SubjectKind if kind is not SubjectKind.ANONYMOUS)
             raise self.wrong(place, reason + ", ".join(kinds)) from error

@@ -30,6 +30,7 @@ from keys.pem import lacking, read_pem
 from trustserver.auth.accepted_keys import PublicKey, usable
 from trustserver.auth.token_chain import ChainVerifier, decode_chain
 from trustserver.errors import StartRefused, TokenRefused
+from trustserver.guarded_files import read_guarded_bytes
 
 _NO_CERTIFICATES: Final = "it names its key by x5c, and no certificates are known here"
 MAX_FILE: Final = 1024 * 1024  # bytes
@@ -156,7 +157,7 @@ def _pem(public: PublicKey) -> bytes:
 
 
 def _read_certificates(path: Path) -> list[x509.Certificate]:
-    content = _read(path)
+    content = read_guarded_bytes(path, limit=MAX_FILE)
     try:
         return x509.load_pem_x509_certificates(content)
     except (ValueError, x509.InvalidVersion):
@@ -178,17 +179,6 @@ def _read_jwks(path: Path) -> list[Key]:
     try:
         with warnings.catch_warnings():  # joserfc warns of weak keys; those are refused anyway
             warnings.simplefilter("ignore")
-            return list(KeySet.import_key_set(json.loads(_read(path))))
+            return list(KeySet.import_key_set(json.loads(read_guarded_bytes(path, limit=MAX_FILE))))
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StartRefused(what=str(path), reason="is no JWK set (RFC 7517)") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
-    if len(content) > MAX_FILE:
-        raise StartRefused(what=str(path), reason=f"has more than {MAX_FILE} bytes")
-    return content

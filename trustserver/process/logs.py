@@ -23,6 +23,9 @@ _LONGEST: Final = 2000  # characters of one field
 LIMITED_EVENTS: Final = frozenset(
     {
         "token refused",
+        "API token refused",
+        "client certificate refused",
+        "wrong name or password",
         "publish refused",
         "request failed",
         "a client took too little of an answer",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,11 +19,16 @@ from threading import Event, Timer
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+from trustserver.errors import StartRefused
+from trustserver.guarded_files import read_guarded
 from trustserver.settings import Listen
 
 FETCH_SECONDS: Final = 5.0
 """Seconds that connecting may take, for each address of the host, and then the whole exchange."""
 _STEP: Final = 16 * 1024
+_MAX_AUTHORITIES: Final = 1024 * 1024  # bytes
+
+_log = logging.getLogger(__name__)
 
 Fetch: TypeAlias = Callable[[str], bytes]
 """Returns the document at a URL. Raises: Unfetched."""
@@ -52,8 +58,9 @@ def fetch(url: str, *, limit: int, authorities: Path | None = None, seconds: flo
     parts = urlsplit(url)
     try:
         connection = _connection(parts, authorities, seconds)
-    except (OSError, ssl.SSLError) as error:
-        raise Unfetched(f"its certificates in {authorities} cannot be read") from error
+    except (OSError, ssl.SSLError, StartRefused) as error:
+        _log.error("the file of authorities does not count", extra={"file": str(authorities), "reason": str(error)})
+        raise Unfetched("the file with the certificates of its authorities cannot be used") from error
     was_cut = Event()
     deadline = Timer(
         seconds, _cut, [connection, was_cut]
@@ -84,7 +91,8 @@ def _connection(parts: SplitResult, authorities: Path | None, seconds: float) ->
     host = parts.hostname or ""
     if parts.scheme == "http":
         return http.client.HTTPConnection(host, parts.port, timeout=seconds)
-    context = ssl.create_default_context(cafile=str(authorities) if authorities else None)
+    known = None if authorities is None else read_guarded(authorities, limit=_MAX_AUTHORITIES)
+    context = ssl.create_default_context(cadata=known)
     return http.client.HTTPSConnection(host, parts.port, timeout=seconds, context=context)
 
 

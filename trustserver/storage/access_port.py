@@ -59,7 +59,13 @@ class AccessStore(Protocol):
         """Return a number that every change moves, at little cost."""
 
     def credentials(self) -> list[StoredCredential]:
-        """Return every credential, also those that have ended, sorted by kind and name."""
+        """Return every credential that can be read, also those that have ended, sorted by kind and name."""
+
+    def unreadable(self) -> list[str]:
+        """Return kind and name of the credentials that cannot be read: none of them counts.
+
+        A newer program has written them, or somebody by hand.
+        """
 
     def add(self, credential: StoredCredential, *, by: Actor) -> bool:
         """Store a new credential. Return False, and store nothing, if there is or was one of this kind and name."""

@@ -42,9 +42,15 @@ class SqlAccess:
             return int(connection.execute(select(_CHANGES.c.count)).scalar_one())
 
     def credentials(self) -> list[StoredCredential]:
+        return [found for _, found in self._read() if found is not None]
+
+    def unreadable(self) -> list[str]:
+        return [f"{row.kind}:{row.name}" for row, found in self._read() if found is None]
+
+    def _read(self) -> list[tuple[Row[Any], StoredCredential | None]]:
         with self._transaction() as connection:
             rows = connection.execute(select(_CREDENTIAL).order_by(_CREDENTIAL.c.kind, _CREDENTIAL.c.name)).all()
-        return [_credential(row) for row in rows]
+        return [(row, _readable(row)) for row in rows]
 
     def add(self, credential: StoredCredential, *, by: Actor) -> bool:
         with self._transaction(writes=True) as connection:
@@ -146,15 +152,37 @@ def _row(credential: StoredCredential) -> dict[str, Any]:
     }
 
 
+def _readable(row: Row[Any]) -> StoredCredential | None:
+    """Return the credential of a row; None if it has something that this program has not written (SQLite takes all)."""
+    try:
+        return _credential(row)
+    except (ValueError, TypeError, OverflowError, OSError):
+        return None
+
+
 def _credential(row: Row[Any]) -> StoredCredential:
+    """Return the credential of a row. Raises: ValueError, TypeError; OverflowError, OSError (times beyond all)."""
     return StoredCredential(
         kind=CredentialKind(row.kind),
-        name=row.name,
-        secret=row.secret,
+        name=_text(row.name),
+        secret=_text(row.secret),
         created=from_seconds(row.created),
         expires=from_optional_seconds(row.expires),
         ended=from_optional_seconds(row.ended),
-        rights=tuple(json.loads(row.rights)),
-        names=tuple(json.loads(row.names)),
-        roles=tuple(json.loads(row.roles)),
+        rights=_texts(row.rights),
+        names=_texts(row.names),
+        roles=_texts(row.roles),
     )
+
+
+def _texts(stored: str) -> tuple[str, ...]:
+    found = json.loads(stored)
+    if not isinstance(found, list):
+        raise TypeError("it is no list")
+    return tuple(map(_text, found))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("it is no text")
+    return value

@@ -28,10 +28,11 @@ class ExchangedToken:
 class ExchangeStore(Protocol):
     """Keeps exchanged tokens for as long as they, or what was shown for them, could be used. Raises: NotStored."""
 
-    def exchange(self, token: ExchangedToken, *, most: int) -> bool:
+    def exchange(self, token: ExchangedToken, *, most: int, most_of_one: int) -> bool:
         """Store a token. Return False, and store nothing, if what was shown for it was shown before.
 
-        Those that are of no use at its creation are dropped. Raises: TooMany if there are `most` then; NotStored.
+        Those that are of no use at its creation are dropped. Raises: TooMany if there are `most` then, or `most_of_one`
+        of its workload; NotStored.
         """
 
     def exchanged(self) -> list[ExchangedToken]:

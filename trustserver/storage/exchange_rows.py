@@ -22,12 +22,16 @@ class SqlExchanges:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def exchange(self, token: ExchangedToken, *, most: int) -> bool:
+    def exchange(self, token: ExchangedToken, *, most: int, most_of_one: int) -> bool:
         created = to_seconds(token.created)
         try:
             with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
                 connection.execute(delete(_TOKEN).where(_TOKEN.c.kept_until <= created))
-                if connection.execute(select(func.count()).select_from(_TOKEN)).scalar_one() >= most:
+                of_one = func.count().filter(_TOKEN.c.workload == token.workload)
+                kept, kept_of_one = connection.execute(select(func.count(), of_one).select_from(_TOKEN)).one()
+                if kept_of_one >= most_of_one:
+                    raise TooMany(what="tokens of this workload", limit=most_of_one)
+                if kept >= most:
                     raise TooMany(what="tokens of workloads", limit=most)
                 connection.execute(
                     insert(_TOKEN).values(

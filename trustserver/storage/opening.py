@@ -92,14 +92,18 @@ def has_credentials(settings: Settings) -> bool:
     _check_guarded(file)
     engine = open_engine(settings.database_url)
     try:
-        return schema(engine) == NEWEST_SCHEMA and bool(SqlAccess(engine).credentials())
+        if schema(engine) != NEWEST_SCHEMA:
+            return False
+        access = SqlAccess(engine)
+        return bool(access.credentials() or access.unreadable())
     finally:
         engine.dispose()
 
 
 def _existing_engine(settings: Settings) -> Engine:
     if not settings.database and not (settings.data / "trust.db").exists():
-        raise StartRefused(what=str(settings.data), reason="there is no database; `trust-server serve` makes one")
+        reason = "there is no database; `trust-server serve` makes one, and --data names a folder that has one"
+        raise StartRefused(what=str(settings.data), reason=reason)
     _check_guarded(sqlite_file(settings.database_url))
     engine = open_engine(settings.database_url)
     with _closed_on_failure(engine):

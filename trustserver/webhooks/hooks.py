@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
-from keys.file_access import exposed_secret, read_at_most
+from keys.file_access import exposed_secret, read_at_most, unguarded
 from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches
 from trustdata.document_version import refuse_newer
 from trustdata.gun import GUN
@@ -112,14 +112,6 @@ def _hook(table: object, place: str, file: Path) -> Hook:
     secret_file = table.get("secret_file")
     if not isinstance(secret_file, str) or not secret_file:
         raise StartRefused(what=place, reason="needs a secret_file, with which what is sent is signed")
-    cacert = table.get("cacert")
-    if cacert is not None and not isinstance(cacert, str):
-        raise StartRefused(what=place, reason="cacert must be the path of a file")
-    authorities = None if cacert is None else file.parent / cacert
-    try:
-        ssl.create_default_context(cafile=authorities)
-    except OSError as error:
-        raise StartRefused(what=str(authorities), reason="has no certificates that can be read") from error
     return Hook(
         name=name,
         **_address(table.get("url"), place, local=flags["allow_local"]),
@@ -127,9 +119,26 @@ def _hook(table: object, place: str, file: Path) -> Hook:
         secret_file=file.parent / secret_file,
         topics=frozenset(topics),
         names=tuple(patterns),
-        cacert=authorities,
+        cacert=_authorities(table.get("cacert"), place, file),
         **flags,
     )
+
+
+def _authorities(cacert: object, place: str, file: Path) -> Path | None:
+    """Return the file with the certificates of those who may certify a receiver; None: the system's."""
+    if cacert is None:
+        return None
+    if not isinstance(cacert, str):
+        raise StartRefused(what=place, reason="cacert must be the path of a file")
+    authorities = file.parent / cacert
+    try:
+        exposed = unguarded(authorities)
+        ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise StartRefused(what=str(authorities), reason="has no certificates that can be read") from error
+    if exposed is not None:
+        raise StartRefused(what=exposed.path, reason=exposed.refusal)
+    return authorities
 
 
 def _texts(table: Mapping[str, Any], member: str, place: str) -> list[str]:
@@ -152,7 +161,10 @@ def _address(url: object, place: str, *, local: bool) -> dict[str, Any]:
     if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username is not None or parts.fragment:
         raise refusal
     if parts.scheme == "http" and not local:
-        raise StartRefused(what=place, reason="url must begin with https://, but on this machine (allow_local = true)")
+        raise StartRefused(
+            what=place,
+            reason="url must begin with https://; http:// is for a receiver on this machine, with allow_local = true",
+        )
     path = parts.path or "/"
     return {
         "host": parts.hostname,

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -26,7 +26,9 @@ from trustcli.hooks.agent.server import AgentLimits, AgentServer
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import NotSigned
+from trustdata.gun import GUN
 from trustdata.judgement import Evidence
+from trustdata.verification.rollback_memory import Memory
 
 CONTEXT = "5f" * 32
 DIGEST = f"sha256:{GOOD}"
@@ -61,6 +63,9 @@ class Deciding:
             return Decision.refused(reference.given, reference.gun, NotSigned(gun=reference.gun, tag="x"))
         return self.decision
 
+    def remembered(self, gun: GUN) -> Mapping[GUN, Memory]:
+        return {gun: Memory(root_of_trust="ab" * 32, roles={}, refreshed=NOW)}
+
 
 @contextmanager
 def serving(path: Path, decider: Deciding | None = None, limits: AgentLimits | None = None) -> Iterator[AgentServer]:
@@ -82,7 +87,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def ask(path: Path, *questions: Asked, context: str = CONTEXT, seconds: float = PLENTY) -> list[Yes | None]:
-    return list(ask_agent(str(path), context, questions or [Asked(image=APP_IMAGE, digest=DIGEST)], seconds=seconds))
+    asked = questions or [Asked(image=APP_IMAGE, digest=DIGEST)]
+    return list(ask_agent(str(path), context, asked, seconds=seconds, memory=lambda _: None))
 
 
 # --- an agent
@@ -105,6 +111,17 @@ def test_several_questions_go_over_one_connection(path: Path) -> None:
     assert first is not None
     assert (second, third) == (None, None), "a no is not taken: who asks verifies"
     assert decider.asked == [(APP_IMAGE, None), ("registry.example.com/other:1", None)]
+
+
+def test_what_the_agent_remembers_comes_with_a_yes_and_with_a_no(path: Path) -> None:
+    told: list[Mapping[str, object]] = []
+    questions = [Asked(image=APP_IMAGE, digest=None), Asked(image="registry.example.com/other:1", digest=None)]
+    with serving(path):
+        yes, no = ask_agent(str(path), CONTEXT, questions, seconds=PLENTY, memory=told.append)
+    assert (yes is None, no is None) == (False, True)
+    assert [list(each) for each in told] == [[parse_reference(q.image).gun] for q in questions]
+    (document,) = told[0].values()
+    assert document == {"root_of_trust": "ab" * 32, "refreshed": None, "named": False, "keys": {}, "roles": {}}
 
 
 def test_who_decides_by_other_files_gets_no_verdict(path: Path) -> None:

@@ -47,6 +47,19 @@ def test_no_image_is_no_list_of_trusted_images(tmp_path: Path) -> None:
         trust.verify("app:1.0", offline=anything)
 
 
+def test_nobody_signs_through_an_alias_without_saying_so(tmp_path: Path) -> None:
+    for name, text in (
+        ("trust.toml", '[verifier]\npolicy = "policy.toml"\n'),
+        ("policy.toml", '[[alias]]\nname = "mirror.example.net/app"\ntrust = "registry.example.com/app"\n'),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    said: list[str] = []
+    with pytest.raises(UsageError, match=r"name registry\.example\.com/app, .* with through_alias=True"):
+        Trust(home=tmp_path, environ={}, notice=said.append).sign("mirror.example.net/app:1.0")
+    assert "mirror.example.net/app is an alias of registry.example.com/app" in said[0]
+
+
 def test_the_variables_of_the_process_do_not_count_beside_given_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.simulator.home import Home, without_network
+from tests.simulator.keyring import private
 from tests.simulator.owner import Owner
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD
@@ -27,11 +30,11 @@ from trustdata.errors import (
     FormatChanged,
     InvalidName,
     PinsDisagree,
+    PolicyMalformed,
     RootNotNamed,
     RootOfAnotherName,
 )
-from trustdata.gun import parse_gun
-from trustdata.roles import TARGETS
+from trustdata.gun import GUN, parse_gun
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
@@ -122,54 +125,138 @@ def test_the_format_is_one(home: Home, pair: Siblings) -> None:
         home.session().collection(MIRROR)
 
 
-def test_owners_change_the_real_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> None:
+@pytest.mark.parametrize("declared_in", ["pins.toml", "policy.toml"])
+def test_owners_change_the_real_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, declared_in: str
+) -> None:
     """Every command that changes one, under the other name; the images are those of the mirror."""
     without_network(monkeypatch)
     site = RepositorySimulator(wire=wire)
     home = Home(tmp_path, site)
     home.environ = {"TRUST_ROOT_PASSPHRASE": "root", "TRUST_REPOSITORY_PASSPHRASE": "repository"}
+    key = tmp_path / "alice.pub"
+    key.write_bytes(private("alice").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     home.run("init", APP, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
-    home.pin(MIRROR, str(first_root(site)), "--named", APP)
+    settings: dict[str, Any] = {}
+    if declared_in == "pins.toml":
+        home.pin(MIRROR, str(first_root(site)), "--named", APP)
+    else:
+        settings = {"verifier": VerifierSettings(policy=_with_alias(tmp_path, MIRROR, APP))}
     home.registry_digest = f"sha256:{GOOD}"
-    assert home.run("sign", f"{MIRROR}:1.0", "--plan") == DONE
-    assert site.stored[TARGETS].version == 1
-    with pytest.raises(UsageError, match=f"{MIRROR} is an alias of {APP}; name {APP}"):
-        home.run("sign", f"{MIRROR}:1.0")
-    assert site.stored[TARGETS].version == 1
-    assert home.run("sign", f"{MIRROR}:1.0", "--yes") == DONE
-    assert f"{MIRROR} is an alias of {APP}" in home.err
-    assert home.run("verify", f"{MIRROR}:1.0", f"{APP}:1.0") == DONE
-    assert home.out == f"{MIRROR}@sha256:{GOOD}\n{APP}@sha256:{GOOD}\n"
-    assert home.run("inspect", MIRROR) == DONE
-    assert home.run("renew", MIRROR, "--within", "9000d") == DONE
-    for _ in range(2):
-        assert home.run("key", "rotate", "targets", MIRROR, APP, "--yes") == DONE
-        assert "nothing to do" not in home.err
-        assert home.out.count("targets has key") == 1, "one collection"
-    with pytest.raises(UsageError, match="is an alias of"):
-        home.run("key", "rotate", "root", MIRROR)
-    assert home.run("key", "rotate", "root", MIRROR, "--yes") == DONE
-    with pytest.raises(UsageError, match="is an alias of"):
-        home.run("revoke", f"{MIRROR}:1.0")
-    assert home.run("revoke", f"{MIRROR}:1.0", "--yes") == DONE
+    changes = [
+        ("sign", f"{MIRROR}:1.0"),
+        ("signer", "add", "--key", str(key), "alice", MIRROR),
+        ("renew", MIRROR, "--within", "9000d"),
+        ("key", "rotate", "targets", MIRROR, APP),
+        ("key", "rotate", "root", MIRROR),
+        ("signer", "remove", "alice", MIRROR),
+        ("revoke", f"{MIRROR}:1.0"),
+    ]
+    for change in changes:
+        files = dict(site.files)
+        assert home.run(*change, "--plan", **settings) == DONE
+        with pytest.raises(UsageError, match=f"{MIRROR} is an alias of {APP}; name {APP}"):
+            home.run(*change, **settings)
+        assert site.files == files
+        assert home.run(*change, "--yes", **settings) == DONE
+        assert f"{MIRROR} is an alias of {APP} ({tmp_path / declared_in})" in home.err
+        assert site.files != files
+        if change[0] == "sign":
+            assert home.run("verify", f"{MIRROR}:1.0", f"{APP}:1.0", **settings) == DONE
+            assert home.out == f"{MIRROR}@sha256:{GOOD}\n{APP}@sha256:{GOOD}\n"
+            assert home.run("inspect", MIRROR, **settings) == DONE
+            assert home.run("signer", "list", MIRROR, **settings) == DONE
+            assert home.run("explain", f"{MIRROR}:1.0", json=True, **settings) == DONE
+            assert json.loads(home.out)["explanation"]["real_name"] == APP
+        if change[:3] == ("key", "rotate", "targets"):
+            assert home.out.count("targets has key") == 1, "one collection"
     assert home.run("verify", f"{APP}:1.0") == NOT_SIGNED
-    assert home.run("expiring", "--within", "1d") == DONE
+    assert home.run("expiring", "--within", "1d", **settings) == DONE
     again = ("init", MIRROR, "--no-recovery-key", "--format", "tuf" if wire is TUF else "notary")
-    assert home.run(*again, json=True) == REFUSED
-    assert json.loads(home.out)["error"]["code"] == CollectionExists.code
+    refusal = CollectionExists if declared_in == "pins.toml" else InvalidName
+    assert home.run(*again, json=True, **settings) == (REFUSED if declared_in == "pins.toml" else USAGE)
+    assert json.loads(home.out)["error"]["code"] == refusal.code
     assert set(home.asked) == {APP}
+    assert home.session().memory.load(MIRROR) is None
 
 
-def test_an_alias_of_the_machine_s_policy_is_refused(home: Home, pair: Siblings) -> None:
-    """Nothing is done to the mirror's own name either: it would be another collection than the one that is judged."""
-    file = home.folder / "policy.toml"
-    file.write_text(f'[[alias]]\nname = "{MIRROR}"\ntrust = "{APP}"\n')
+def _with_alias(folder: Path, name: str, trust: str) -> Path:
+    file = folder / "policy.toml"
+    file.write_text(f'[[alias]]\nname = "{name}"\ntrust = "{trust}"\n')
     file.chmod(0o600)
-    verifier = VerifierSettings(policy=file)
-    for command in (["sign", f"{MIRROR}:1.0"], ["revoke", f"{MIRROR}:1.0"], ["key", "rotate", "root", MIRROR]):
-        with pytest.raises(InvalidName, match=f"makes it an alias; name {APP}"):
-            home.run(*command, "--yes", verifier=verifier)
+    return file
+
+
+def test_the_pins_of_an_alias_in_a_policy_are_those_of_the_trust_name(home: Home, pair: Siblings) -> None:
+    """What is recorded of the mirror's own name pins nothing, and no pin of the trust name is a refusal."""
+    verifier = VerifierSettings(policy=_with_alias(home.folder, MIRROR, APP))
+    home.pin(MIRROR, str(pair.fingerprint), "--format", "tuf" if pair.app.wire is TUF else "notary")
+    assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == NOT_TRUSTED
+    assert f"trust pin {APP}" in home.err
+    home.pin(APP, str(pair.fingerprint))
+    assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == DONE
+    assert home.session(verifier=verifier).pinned_names() == [APP]
+
+
+def test_a_policy_that_does_not_exist_yet_has_no_alias(home: Home, pair: Siblings) -> None:
+    home.pin(APP, str(pair.fingerprint))
+    assert home.run("verify", f"{APP}:1.0", verifier=VerifierSettings(policy=home.folder / "absent.toml")) == DONE
+
+
+def test_a_policy_that_cannot_be_read_says_of_no_name_what_it_stands_for(home: Home, pair: Siblings) -> None:
+    home.pin(APP, str(pair.fingerprint))
+    file = _with_alias(home.folder, MIRROR, APP)
+    file.write_text("[[alias]]\n")
+    assert home.run("verify", f"{APP}:1.0", verifier=VerifierSettings(policy=file), json=True) != DONE
+    assert json.loads(home.out)["images"][0]["error"]["code"] == PolicyMalformed.code
+
+
+@pytest.mark.parametrize("by_option", [False, True])
+@pytest.mark.parametrize(
+    ("alias", "named", "asked"),
+    [
+        ((MIRROR, THIRD), (MIRROR, APP), MIRROR),  # two for one name
+        ((MIRROR, THIRD), (THIRD, APP), MIRROR),  # the trust name is an alias
+        ((APP, THIRD), (MIRROR, APP), MIRROR),  # what pins.toml names is one
+        (("mirror.example.net/*", "third.example.org/*"), (THIRD, APP), parse_gun("mirror.example.net/app")),
+    ],
+)
+def test_aliases_of_both_files_make_no_chain_and_no_choice(
+    home: Home, pair: Siblings, alias: tuple[str, str], named: tuple[GUN, GUN], asked: GUN, *, by_option: bool
+) -> None:
+    home.pin(named[0], str(pair.fingerprint), "--named", named[1])
+    home.asked.clear()
+    file = _with_alias(home.folder, *alias)
+    with file.open("a") as text:
+        text.write('[[rule]]\nmatch = "*"\n')
+    settings = {} if by_option else {"verifier": VerifierSettings(policy=file)}
+    options = ["--policy", str(file)] if by_option else []
+    try:
+        assert home.run("verify", f"{asked}:1.0", *options, **settings) != DONE
+        said = home.err
+    except SettingsUnusable as refusal:
+        said = str(refusal)
+    assert "an alias of" in said
     assert home.asked == []
+
+
+def test_no_pin_contradicts_the_policy(home: Home, pair: Siblings) -> None:
+    verifier = VerifierSettings(policy=_with_alias(home.folder, MIRROR, APP))
+    with pytest.raises(InvalidName, match=f"makes it an alias; name {APP}"):
+        home.run("pin", MIRROR, str(pair.fingerprint), verifier=verifier)
+    for name, other in ((MIRROR, THIRD), (APP, THIRD), (THIRD, MIRROR)):
+        with pytest.raises(SettingsUnusable, match="an alias of"):
+            home.run("pin", name, str(pair.fingerprint), "--named", other, "--format", "tuf", verifier=verifier)
+    assert home.session().pins.load() == {}
+
+
+def test_the_same_alias_in_both_files_is_no_contradiction(home: Home, pair: Siblings) -> None:
+    home.pin(MIRROR, str(pair.fingerprint), "--named", APP)
+    verifier = VerifierSettings(policy=_with_alias(home.folder, MIRROR, APP))
+    home.pin(APP, str(pair.fingerprint))
+    assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == DONE
+    home.pin(MIRROR, "sha256:" + "ab" * 32, "--named", APP, "--replace")
+    assert home.run("verify", f"{MIRROR}:1.0", verifier=verifier) == NOT_TRUSTED, "the alias's own pin counts, too"
 
 
 # --- declared once, seen everywhere

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -20,6 +21,7 @@ from tests.simulator.owner import Owner
 from tests.simulator.owner_commands import orphaned
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import GOOD, Scene, good_collection
+from trustcli.client.collection_names import CollectionNames
 from trustcli.client.notary_remote import FeedEntry, NotaryRemote
 from trustcli.client.server_link import ServerLink
 from trustcli.commands.migrate.command import MigrationResult, _Run, _ServerKeys
@@ -32,6 +34,7 @@ from trustcli.errors import (
 from trustcli.http.messages import Response
 from trustcli.publish.store_keys import StoreKeys
 from trustcli.session import Session
+from trustcli.state.pins import PinsFile
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions
 from trustdata.editing.signing import sign
 from trustdata.errors import (
@@ -363,9 +366,7 @@ class _Ours(_Link):
         self.at = scene.server.at
         self.memory = MemoryStore()
         self.locks: dict[GUN, SourcedLock] = {}
-
-    def real_name(self, gun: GUN) -> GUN:
-        return gun
+        self.names = CollectionNames(PinsFile(Path("/nowhere/pins.toml")), None)
 
     def known_pins(self, gun: GUN) -> list[SourcedPin]:
         assert gun == APP

@@ -41,6 +41,15 @@ def test_a_busy_server_is_asked_again_when_it_says(serve: Serve, user_of: Users,
     assert waits.told == [f"{server.url} is busy ({status}); waiting {n} s" for n in (7, 4)]
 
 
+@pytest.mark.parametrize("what", ["wrong passwords from this address", "refused tokens from this address"])
+def test_who_has_shown_too_much_that_is_wrong_is_told_so(serve: Serve, user_of: Users, what: str) -> None:
+    """And is told nothing else of the answer, which may hold what was sent."""
+    waits = Waits()
+    server = serve(answering(busy(503, "60", f"secret; too many {what}".encode()), reply(200, FILE)))
+    assert user_of(server, patience=waits.patience()).get() == DIGEST
+    assert waits.told == [f"{server.url} turns us away (503): too many {what}; waiting 60 s"]
+
+
 def test_a_busy_token_server_is_asked_again_too(serve: Serve, user_of: Users) -> None:
     waits = Waits()
     tokens = serve(answering(busy(429, "3"), json_reply(200, {"token": "t0k"})))

@@ -131,8 +131,8 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path, content: bytes | None) 
     file = tmp_path / "ca.crt"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(SettingsUnusable, match=r"ca\.crt"):
-        CertificateAuthorities({}, cacert=file).context_for(ORIGIN)
+    with pytest.raises(SettingsUnusable, match=r"^TRUST_CACERT \S+ca\.crt cannot be used"):
+        CertificateAuthorities({}, cacert=file, cacert_source="TRUST_CACERT").context_for(ORIGIN)
 
 
 def test_a_client_certificate_without_its_key_is_named(tmp_path: Path, authority: Authority) -> None:

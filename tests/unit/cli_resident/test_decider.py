@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulator.home import Home, without_network
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.support.resident_node import SetClocks
 from trustcli.errors import FileExposed, SettingsUnusable
@@ -21,6 +21,7 @@ from trustcli.hooks.resident.limits import ResidentLimits
 from trustcli.hooks.resident.metrics import ResidentMetrics
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import FileNewer, PolicyMalformed, PolicyRefused, RootNotPinned
+from trustdata.gun import GUN
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -192,6 +193,37 @@ def test_who_decides_by_the_same_files_gets_an_answer(site: Site) -> None:
     assert verdict("ab" * 32) is None
     site.rule(signers='["alice"]')
     assert verdict(own) is None, "the files are others now"
+
+
+def test_aliases_of_the_policy_count_where_no_rule_of_it_does(site: Site) -> None:
+    """What decides then are pins and aliases; a rule that changes leaves it as it is."""
+    mirror = "mirror.example.net/team/app"
+    site.home.pin(str(APP), str(site.scene.pin))
+    reference = parse_reference(f"{mirror}:1.0")
+
+    def verdict() -> bool:
+        by_pins = context_hash(site.source.settings(), policy=None, with_allow_list=False)
+        decision = site.decider.decide_as(by_pins, reference)
+        assert decision is not None
+        return decision.allowed
+
+    for trust, allowed in ((APP, True), ("third.example.org/app", False), (APP, True)):
+        site.write(f'[[alias]]\nname = "{mirror}"\ntrust = "{trust}"\n')
+        site.home.sites.setdefault(GUN(trust), RepositorySimulator(gun=GUN(trust)))
+        assert verdict() is allowed
+    asked = len(site.scene.server.requests)
+    site.write(f'[[alias]]\nname = "{mirror}"\ntrust = "{APP}"\n[[rule]]\nmatch = "*"\n')
+    assert verdict()
+    assert len(site.scene.server.requests) == asked, "collections are kept"
+    site.write("no policy")
+    assert not verdict()
+
+
+def test_a_policy_whose_aliases_contradict_the_pins_refuses(site: Site) -> None:
+    site.home.pin("mirror.example.net/app", str(site.scene.pin), "--named", str(APP), "--format", "tuf")
+    site.write(f'[[rule]]\nmatch = "*"\n[[alias]]\nname = "{APP}"\ntrust = "third.example.org/app"\n')
+    assert isinstance(site.refusal(), SettingsUnusable)
+    assert "an alias of" in site.decider.why_not_ready()
 
 
 def test_what_decides_is_in_the_hash(site: Site) -> None:

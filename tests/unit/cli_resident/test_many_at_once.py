@@ -103,6 +103,44 @@ def test_a_server_that_does_not_answer_is_as_good_as_away(node_of: Nodes) -> Non
     gate.opened.set()
 
 
+def test_a_server_that_does_not_answer_delays_only_its_own_collections(node_of: Nodes) -> None:
+    """Each worker of its share hangs, as many questions wait as may, and other servers' collections are judged."""
+    both = siblings(TUF)
+    hanging, good = pinned(both.app, both.key), pinned(both.dev, both.key)
+    limits = ResidentLimits(workers=2, per_server=1, background_workers=0)
+    node = node_of(hanging, good, limits=limits)
+    node.machines.servers = {APP: "https://hangs.example.com", DEV: "https://good.example.com"}
+    gate = both.app.before_fetch = Gate()
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(node.ask)
+        assert gate.reached.wait(30)
+        another = pool.submit(node.ask, rule=rule(max_life="1000d"))
+        while node.reader.waiting() == 0:
+            threading.Event().wait(0.001)
+        assert node.digest(gun=DEV).startswith("sha256:")
+        gate.opened.set()
+        assert held.result(30).judgements[0].refusal is another.result(30).judgements[0].refusal is None
+
+
+def test_in_the_background_no_server_gets_all_threads(node_of: Nodes) -> None:
+    both = siblings(TUF)
+    hanging, good = pinned(both.app, both.key), pinned(both.dev, both.key)
+    node = node_of(hanging, good, limits=ResidentLimits(background_workers=0))
+    node.machines.servers = {APP: "https://hangs.example.com", DEV: "https://good.example.com"}
+    for gun in (APP, DEV):
+        node.digest(gun=gun)
+    node.time.pass_(seconds=55)
+    gate = both.app.before_fetch = Gate()
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(node.reader.refresh_due)
+        assert gate.reached.wait(30)
+        before = len(both.dev.requests)
+        node.reader.refresh_due()
+        assert len(both.dev.requests) > before
+        gate.opened.set()
+        assert held.result(30) >= 1
+
+
 def test_names_that_nobody_knows_delay_only_each_other(node_of: Nodes) -> None:
     both = siblings(TUF)
     known, unknown = pinned(both.app, both.key), Client(both.dev)

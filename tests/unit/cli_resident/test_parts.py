@@ -146,7 +146,7 @@ def test_a_long_name_has_a_file_too(tmp_path: Path) -> None:
 
 
 def test_a_job_that_fails_ends_no_thread() -> None:
-    workers, done = Workers(1, "test", waiting=5), threading.Event()
+    workers, done = Workers(1, "test", waiting=5, per_share=1), threading.Event()
     workers.submit(lambda: 1 / 0)
     workers.submit(done.set)
     assert done.wait(30)
@@ -154,7 +154,7 @@ def test_a_job_that_fails_ends_no_thread() -> None:
 
 
 def test_after_the_end_nothing_is_begun() -> None:
-    workers, begun, go = Workers(1, "test", waiting=5), threading.Event(), threading.Event()
+    workers, begun, go = Workers(1, "test", waiting=5, per_share=1), threading.Event(), threading.Event()
 
     def hold() -> None:
         begun.set()
@@ -169,6 +169,41 @@ def test_after_the_end_nothing_is_begun() -> None:
         workers.submit(never.set)
     go.set()
     assert not never.is_set()
+
+
+def test_a_share_has_its_threads_and_its_places_and_no_more() -> None:
+    workers, go, done = Workers(3, "test", waiting=8, per_share=2), threading.Event(), threading.Event()
+    begun = threading.Semaphore(0)
+
+    def hang() -> None:
+        begun.release()
+        go.wait(30)
+
+    for _ in range(2):
+        workers.submit(hang, share="hangs")
+        assert begun.acquire(timeout=30)
+    for _ in range(4):
+        workers.submit(hang, share="hangs")
+    with pytest.raises(VerifierBusy):
+        workers.submit(hang, share="hangs")
+    workers.submit(done.set, share="other")
+    assert done.wait(30), "there is a thread left for another share"
+    assert not begun.acquire(blocking=False)
+    for _ in range(4):
+        workers.submit(lambda: go.wait(30), share="third")
+    go.set()
+    assert all(begun.acquire(timeout=30) for _ in range(4))
+    workers.stop()
+
+
+def test_no_more_threads_are_begun_than_jobs_need() -> None:
+    workers = Workers(5, "test-few", waiting=8, per_share=5)
+    for _ in range(3):
+        done = threading.Event()
+        workers.submit(done.set)
+        assert done.wait(30)
+    assert sum(thread.name.startswith("test-few") for thread in threading.enumerate()) <= 3
+    workers.stop()
 
 
 def test_a_rollback_is_known_after_a_restart(tmp_path: Path) -> None:

@@ -131,6 +131,20 @@ def test_a_path_in_the_address_may_be_what_is_wrong(status: int, words: str, *, 
     assert "the path" not in row_for(alone).advice(alone)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("IP address mismatch, certificate is not valid for '10.9.0.1' (for localhost)", "use a name or address that"),
+        ("certificate has expired (for t.example)", "set the clock here, if it is wrong"),
+        ("certificate is not yet valid", "set the clock here, if it is wrong"),
+        ("unable to get local issuer certificate", "a private CA: --cacert FILE or TRUST_CACERT"),
+    ],
+)
+def test_a_ca_is_named_only_where_one_would_help(said: str, words: str) -> None:
+    error = CertificateRefused(remote="https://t.example", reason=f"its certificate is refused: {said}")
+    assert row_for(error).advice(error).startswith(words)
+
+
 _AT = "https://t.example:4443"
 _LOGIN = "trust login t.example:4443"
 
@@ -165,7 +179,23 @@ _ADMINISTRATOR = "an administrator of the trust server"
         ),
         (
             RemoteRefused(remote=_AT, status=403, reason="no", server_code="token-refused", login=_LOGIN),
-            f"compare the job with what {_ADMINISTRATOR} has in its access file for it: issuer, audience and claims",
+            (
+                f"compare the job with what {_ADMINISTRATOR} has in its access file for it: issuer, audience and "
+                "claims; each token counts once, for some minutes: for another one, start the job anew"
+            ),
+        ),
+        (
+            RemoteRefused(
+                remote=_AT,
+                status=403,
+                reason="no",
+                server_details={"reason": "the client certificate of CN=dave is no [[certificate]] of this server"},
+                login=_LOGIN,
+            ),
+            (
+                f"ask an administrator of {_AT} for a [[certificate]] of this subject in the access file; "
+                f"without this certificate: {_LOGIN}"
+            ),
         ),
         (RemoteRefused(remote=_AT, status=401, reason="no; nothing was stored", login=""), ""),
         (

@@ -31,7 +31,10 @@ def token_file(folder: Path, content: bytes, mode: int = 0o600) -> str:
 @pytest.mark.parametrize("content", ["ct_abc", "ct_abc\n", " ct_abc\r\n"])
 def test_from_the_variable_and_from_a_file(tmp_path: Path, content: str) -> None:
     file = token_file(tmp_path, content.encode())
-    for environ, source in (({"TRUST_TOKEN": content}, "TRUST_TOKEN"), ({"TRUST_TOKEN_FILE": file}, file)):
+    for environ, source in (
+        ({"TRUST_TOKEN": content}, "TRUST_TOKEN"),
+        ({"TRUST_TOKEN_FILE": file}, f"{file} (TRUST_TOKEN_FILE)"),
+    ):
         credential = found(environ)
         assert credential is not None
         assert (credential.password, credential.source) == ("ct_abc", source)

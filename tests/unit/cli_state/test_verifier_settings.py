@@ -45,7 +45,9 @@ def test_without_a_file_the_environment_counts_but_no_lock_and_no_tofu(
     (tmp_path / "trust.lock").write_text("")
     environ = {"TRUST_HOME": str(tmp_path / "home"), "TRUST_SERVER": "https://x", "TRUST_TOFU": "1"}
     settings = load_hook_settings(environ, config=None, state=None)
-    assert settings == Settings(home=tmp_path / "home", server="https://x", non_interactive=True)
+    assert settings == Settings(
+        home=tmp_path / "home", server="https://x", server_source="TRUST_SERVER", non_interactive=True
+    )
     assert load_hook_settings(environ, config=None, state=tmp_path).memory_folder == tmp_path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ class RuledSite(Site):
     ) -> None:
         self.rules_file = file
         self.write(text)
-        self.source = AccessSource(file, credentials, certificates=certificates)
+        # Time passes with each look, so that a file that was changed is settled at the next one.
+        self.source = AccessSource(file, credentials, certificates=certificates, seconds=count().__next__)
         tokens = self._tokens() if registry else None
         authorizer = AccessAuthorizer(
             self.source,

@@ -135,6 +135,9 @@ def test_who_has_audit_on_some_names_reads_the_record_of_these(file: Path) -> No
                 assert len(answer.json()["events"]) == (0 if other in query else 1)
             else:
                 assert answer.json()["right"] == "audit"
+                asked = query.removeprefix("?name=")
+                of = f"the record of {asked}" if asked else "the catalogue of all collections"
+                assert f"not allowed to read {of} as anonymous" in answer.json()["detail"]
     site.rule(rules_text(("anonymous", GUN_A, "allow", "audit")))
     for path in ("/api/v1/collections", "/v2/_trust/changefeed"):
         assert site.get(path).status_code == 401, path

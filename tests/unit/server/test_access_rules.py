@@ -122,8 +122,45 @@ def test_what_is_no_single_subject(text: str) -> None:
 
 def test_every_kind_can_be_named() -> None:
     for kind in SubjectKind:
-        named = ANONYMOUS if kind is SubjectKind.ANONYMOUS else Subject(name="a:b", kind=kind)
+        name = "a.b" if kind in {SubjectKind.API_TOKEN, SubjectKind.PASSWORD} else "a:b"
+        named = ANONYMOUS if kind is SubjectKind.ANONYMOUS else Subject(name=name, kind=kind)
         assert parse_subject(str(named)) == named
+
+
+@pytest.mark.parametrize("text", ["user:a*", "token:a b", "token:a/*", "user:a:b"])
+def test_who_cannot_be_is_refused_since_a_deny_would_be_about_nobody(text: str) -> None:
+    with pytest.raises(StartRefused, match=f"rule 1: {re.escape(text)} is nobody: a {text[:4]}.* must be 1 to 64"):
+        parse_rules(f'version = 1\n[[rule]]\nsubjects = ["{text}"]\nnames = ["*"]\ndeny = ["push"]\n', path=FILE)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("R.example.com/team/*", "r.example.com/team/*"),
+        ("r.example.com/team/a*", "r.example.com/team/*"),
+        ("r.example.com:443/team/app", "r.example.com/team/app"),
+        ("https://r.example.com/team/app:1.0", "r.example.com/team/app"),
+        ("r.example.com:5000*", "r.example.com:5000/*"),
+        ("alpine", "docker.io/library/alpine"),
+        ("team/*", "docker.io/team/*"),
+        ("r.example.com/*/app", ""),
+        ("**", ""),
+        ("", ""),
+    ],
+)
+def test_a_name_in_another_form_is_told_in_its_own(text: str, meant: str) -> None:
+    """Never as every name: that is said on purpose."""
+    with pytest.raises(StartRefused, match="matches no collection") as caught:
+        rules(f'subjects = ["*"]\nnames = ["{text}"]\nallow = ["pull"]')
+    assert caught.value.reason.partition("; did you mean ")[2] == (f"{meant}?" if meant else "")
+
+
+def test_roles_that_trust_makes_for_nobody_are_told() -> None:
+    odd = rules(f"{BASE}\nroles = ['ci', 'targets/*', 'targets/ci', 'targets/releases', 'targets', 'root']")
+    assert odd.warnings == (
+        "rule 1: ci is the name of one role, and of none that trust makes; the role of a signer ci is targets/ci",
+        "rule 1: targets/* is the name of one role, and of none that trust makes",
+    )
 
 
 # --- what follows
@@ -178,6 +215,8 @@ def test_a_pattern_means_everything_below_and_a_name_itself() -> None:
 TRICKS = [
     "Registry.example.com/team/app",
     "registry.example.com:443/team/app",
+    "registry.example.com:0443/team/app",
+    "registry.example.com./team/app",
     "registry.example.com/Team/app",
     "registry.example.com/team%2Fapp",
     "registry.example.com/\uff54eam/app",
@@ -192,6 +231,16 @@ def test_no_spelling_gets_around_a_deny(name: str) -> None:
     assert not may(found, "token:ci", Right.PUSH, name)
     assert may(found, "token:ci", Right.PULL, name)  # what no rule denies is allowed by * alone
     assert not may(rules(rule("allow", "push")), "token:ci", Right.PUSH, name)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.1:5000", "0177.0.0.1:5000", "[0::1]:5000", "[::ffff:7f00:1]:5000", "127.0.0.1:05000"]
+)
+def test_no_spelling_of_an_address_gets_around_a_deny(host: str) -> None:
+    found = rules(rule("allow", "pull push", names="*"), rule("deny", "push", names="127.0.0.1:5000/*"))
+    assert may(found, "token:ci", Right.PUSH, "[::1]:5000/team/app"), "another address is another host"
+    assert not may(found, "token:ci", Right.PUSH, "127.0.0.1:5000/team/app")
+    assert not may(found, "token:ci", Right.PUSH, f"{host}/team/app")
 
 
 def test_admin_is_every_right_that_is_not_denied() -> None:
@@ -249,7 +298,15 @@ def told(*arguments: str) -> str:
     result = CliRunner().invoke(app, ["access", *arguments])
     if result.exception is not None:
         raise result.exception
-    return result.output
+    assert result.stderr == ""
+    return result.stdout
+
+
+def warned(*arguments: str) -> list[str]:
+    result = CliRunner().invoke(app, ["access", "explain", *arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.stderr.splitlines()
 
 
 @pytest.fixture
@@ -269,6 +326,11 @@ def test_a_file_is_checked_and_what_is_odd_is_said(file: Path) -> None:
     assert told("check", str(file)) == (
         f"warning: rule 5 says the same as rule 2\n{file} is in order: 5 rules, 1 group\n"
     )
+
+
+def test_a_rule_that_no_server_beyond_loopback_takes_is_told(file: Path) -> None:
+    file.write_text(f"version = 1\n[[rule]]\n{rule('allow', 'push', '*')}\n")
+    assert told("check", str(file)).startswith("warning: rule 1 lets anonymous clients do more than read")
 
 
 def test_a_file_that_others_may_change_is_refused_and_so_is_what_is_no_text(file: Path) -> None:
@@ -312,3 +374,26 @@ def test_the_reference_shows_a_file_that_is_in_order_and_what_follows_from_it(fi
     assert set(tables.workloads.workloads) == {"app-release"}
     assert set(tables.certificates.named) == {"carol", "builder"}
     assert told("explain", "token:ci", APP, "--access", str(file)).strip() == explained
+
+
+def test_of_nobody_it_is_told_that_nobody_has_these_rights(file: Path, tmp_path: Path) -> None:
+    data = ("--data", str(tmp_path / "data"))
+    for command in (("migrate",), ("access", "token", "add", "gone", "--expires", "1h")):
+        assert CliRunner().invoke(app, [*command, *data]).exit_code == 0
+    assert CliRunner().invoke(app, ["access", "token", "revoke", "token:gone", *data]).exit_code == 0
+    with_rules = ("--access", str(file))
+    assert warned("user:alise", APP, *with_rules, *data) == [
+        "warning: there is no user:alise, so nobody has these rights (trust-server access user list)"
+    ]
+    [said] = warned("token:gone", APP, *with_rules, *data)
+    assert re.fullmatch(r"warning: token:gone was revoked on \S+, so nobody has these rights", said)
+    for who, table in (("ci:app", "workload"), ("certificate:carol", "certificate")):
+        assert warned(who, APP, *with_rules, *data) == [
+            f"warning: no [[{table}]] of the rules is {who}, so nobody has these rights"
+        ]
+    assert warned("anonymous", f"{APP}:1.0", *with_rules) == [
+        f"warning: {APP}:1.0 is not in normal form: rules for * alone allow something there, and each deny is about it"
+    ]
+    assert warned("anonymous", APP) == [
+        "warning: no rules were looked at: a server that has some needs --access FILE here, too"
+    ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import re
+import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -283,6 +285,33 @@ def test_rights_that_a_newer_program_has_given_are_none_here(site: RuledSite, st
     token = given(store, "ci", "teleport")
     site.source.refresh()
     assert site.get(FILE, headers=bearer(token)).status_code == 403
+
+
+def by_hand(data: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(data / "trust.db")) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_an_entry_that_cannot_be_read_keeps_no_other_from_ending(
+    site: RuledSite, store: AccessStore, data: Path
+) -> None:
+    odd, stolen, good = (given(store, name, "pull") for name in ("odd", "stolen", "good"))
+    site.source.refresh()
+    by_hand(data, "UPDATE credential SET created = 'soon' WHERE name = 'odd'")
+    assert store.end(CredentialKind.TOKEN, "stolen", NOW, by=NOBODY)
+    site.source.refresh()
+    asked = [site.get(FILE, headers=bearer(token)).status_code for token in (odd, stolen, good)]
+    assert asked == [401, 401, 200]
+    assert site.get("/readyz").json()["warnings"] == ["credentials that cannot be read do not count"]
+    assert "the database's entry of token:odd cannot be read" in run("token", "list", data=data)[1]
+
+
+def test_a_server_whose_only_credential_cannot_be_read_is_not_open(data: Path, store: AccessStore) -> None:
+    given(store, "ci", "admin", names="*")
+    by_hand(data, "UPDATE credential SET kind = 'robot'")
+    authorizer = open_authorizer(Settings(data=data), store=store, clock=lambda: NOW)
+    assert Site(authorizer=authorizer).get(FILE).status_code == 401
 
 
 # --- commands

@@ -188,6 +188,32 @@ def test_a_revoked_one_is_refused_as_soon_as_the_list_says_so(
     assert judge.failures() == []
 
 
+def test_an_older_list_brings_nobody_back(
+    trusted: Path, revoked: Path, authority: Authority, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = ClientCertificates(trusted, revoked, clock=clock)
+    stolen, good = issued(authority), issued(authority)
+    before = revoked.read_bytes()
+    revoked.write_bytes(revoking(authority, stolen, since=NOW, until=NOW + 2 * DAY))
+    judge.refresh()
+    for between in (None, b"not a list"):
+        if between is not None:
+            revoked.write_bytes(between)
+            judge.refresh()
+        revoked.write_bytes(before)
+        judge.refresh()
+        assert judge.failures() == ["an older list of revoked client certificates does not count"]
+        with pytest.raises(ClientCertificateRefused, match="was revoked"):
+            judge.check(der(stolen))
+        judge.check(der(good))
+    reasons = [vars(record)["reason"] for record in caplog.records]
+    assert f"{revoked} has an older list of CN=Test CA than the one that counts" in " ".join(reasons)
+    revoked.write_bytes(revoking(authority, since=NOW + DAY, until=NOW + 3 * DAY))
+    judge.refresh()
+    assert judge.failures() == []
+    judge.check(der(stolen))
+
+
 def test_without_a_list_of_now_nobody_is_believed_and_the_operator_is_told(
     trusted: Path, revoked: Path, authority: Authority, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,6 +238,17 @@ def test_without_a_list_of_now_nobody_is_believed_and_the_operator_is_told(
     revoked.unlink()
     judge.refresh()
     assert "is not there" in vars(caplog.records[-1])["reason"]
+
+
+def test_of_two_authorities_with_one_name_each_needs_a_list(
+    trusted: Path, revoked: Path, authority: Authority, stranger: Authority, clock: Clock
+) -> None:
+    trusted.write_bytes(stranger.file.read_bytes() + authority.file.read_bytes())
+    judge = ClientCertificates(trusted, revoked, clock=clock)
+    assert judge.failures() == ["client certificates are not believed: an authority has no list of now"]
+    judge.check(der(issued(authority)))
+    with pytest.raises(ClientCertificateRefused, match="there is no present list"):
+        judge.check(der(issued(stranger)))
 
 
 def test_lists_are_read_strictly(

@@ -81,6 +81,17 @@ def test_square_brackets_in_the_help_are_shown_and_are_no_markup() -> None:
         ("serv", "there is no command 'serv'; did you mean 'serve'?", "trust-server serve"),
         ("collections lst", "there is no command 'lst'; did you mean 'list'?", "trust-server collections list"),
         ("collections zzz", "there is no command 'zzz'", "trust-server collections"),
+        (
+            "user add alice",
+            "there is no command 'user' here; there is trust-server access user",
+            "trust-server access user",
+        ),
+        (
+            "access revoke ci",
+            "there is no command 'revoke' here; there is trust-server access token revoke",
+            "trust-server access token revoke",
+        ),
+        ("access add user", "there is no command 'add'", "trust-server access user"),
         ("serve --listne x", "there is no option '--listne'; did you mean '--listen'?", "trust-server serve"),
         ("serve --workers", "option --workers needs a value", "trust-server serve"),
         ("collections release", "NAME is missing", "trust-server collections release"),

@@ -14,6 +14,7 @@ from tests.support.json_schema import faults
 from tests.support.server_owner import DIGEST, NOW, Owner
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.guarded_site import Guarded, bearer
+from trustdata.errors import InvalidName
 from trustdata.roles import TARGETS
 from trustserver.__main__ import app
 from trustserver.admin import events
@@ -98,7 +99,13 @@ def test_who_is_erased_stands_in_no_line(data: Path) -> None:
     lines = run(data=data)[0].splitlines()
     assert all("by somebody erased" in line for line in lines[:3])
     assert re.search(r"4  \S+  erased  -  by operator:\S+  from 3 events$", lines[3])
-    assert run("erase", "anonymous", data=data)[0] == "erased from 0 events\n"
+    assert run("erase", "anonymous", data=data) == (
+        "erased from 0 events\n",
+        "warning: no event is by or about anonymous; trust-server events names them\n",
+    )
+    for nobody in ("alice", "usr:alice", "user:"):
+        with pytest.raises(InvalidName, match="must be as trust-server events names them"):
+            run("erase", nobody, data=data)
     assert CliRunner().invoke(app, ["check", "--data", str(data)]).exit_code == 0
 
 

@@ -189,6 +189,40 @@ def test_no_more_are_kept_than_there_is_room_for(rig: Rig, monkeypatch: pytest.M
         rig.exchange(shown(github(jti="2")))
 
 
+def deployer(jti: str) -> bytes:
+    """A token of another workload, of another issuer."""
+    account = {"namespace": "prod", "serviceaccount": {"name": "deployer", "uid": "0d1e"}}
+    return shown(github(iss=CLUSTER, jti=jti, **{"kubernetes.io": account}))
+
+
+def test_one_workload_takes_no_room_from_the_others(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trustserver.auth.exchanges.MAX_KEPT_OF_ONE", 2)
+    in_a_year = int(NOW.timestamp()) + 365 * 24 * 3600
+    for number in range(2):
+        rig.exchange(shown(github(jti=str(number), exp=in_a_year)))
+    rig.at += timedelta(minutes=1)
+    with pytest.raises(TooMany, match="tokens of this workload"):
+        rig.exchange(shown(github(jti="2", exp=in_a_year)))
+    assert rig.who(rig.exchange(deployer("1"))) == "deployer"
+
+
+def test_what_was_shown_is_not_taken_again_when_the_clock_was_ahead_and_went_back(rig: Rig) -> None:
+    now = int(NOW.timestamp())
+    before = shown(github(jti="before", exp=now + 1200))
+    rig.exchange(before)
+    rig.at += timedelta(minutes=40)
+    rig.exchange(shown(github(jti="long", exp=now + 7200)))
+    assert len(rig.store.exchanged()) == 1, "what was shown before is forgotten"
+    rig.at = NOW + timedelta(minutes=2)
+    for exchanges in (rig.exchanges, rig.start()):
+        rig.exchanges = exchanges
+        with pytest.raises(TokenRefused, match="the clock of this server has been past its end"):
+            rig.exchange(before)
+    rig.exchange(shown(github(jti="still known", exp=now + 2400)))
+    rig.at += timedelta(minutes=38)
+    rig.exchange(shown(github(jti="later", exp=now + 3000, iat=now + 2400)))
+
+
 class Slow:
     """An issuer that does not answer before it is let go."""
 
@@ -217,9 +251,7 @@ def test_an_issuer_that_is_slow_keeps_no_other_waiting_and_its_queue_is_bounded(
         await asyncio.sleep(0)
         assert isinstance(await of_one[-1], Overloaded)
         assert isinstance(await others[-1], Overloaded)
-        account = {"namespace": "prod", "serviceaccount": {"name": "deployer", "uid": "0d1e"}}
-        token = shown(github(iss=CLUSTER, jti="x", **{"kubernetes.io": account}))
-        _, given = await rig.exchanges.exchange(token, address="203.0.113.1")
+        _, given = await rig.exchanges.exchange(deployer("x"), address="203.0.113.1")
         assert given.workload == "deployer"
         slow.go.set()
         done = [await task for task in (*of_one, *others)]
@@ -249,11 +281,11 @@ def test_the_store_gives_back_what_it_was_given(rig: Rig) -> None:
             kept_until=NOW + timedelta(minutes=minutes, seconds=5),
         )
 
-    assert rig.store.exchange(token(1), most=10)
-    assert rig.store.exchange(token(2), most=10)
-    assert not rig.store.exchange(token(1), most=10)
+    assert rig.store.exchange(token(1), most=10, most_of_one=10)
+    assert rig.store.exchange(token(2), most=10, most_of_one=10)
+    assert not rig.store.exchange(token(1), most=10, most_of_one=10)
     with pytest.raises(TooMany):
-        rig.store.exchange(token(3), most=2)
+        rig.store.exchange(token(3), most=2, most_of_one=10)
     assert rig.store.exchanged() == [token(1), token(2)]
     assert token(1).secret not in repr(token(1))
 

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulator.workload_issuers import KEY, jwk, jwks
+from tests.unit.server.guarded_site import ISSUED
+from trustserver.auth.token_keys import load_keys
 from trustserver.errors import StartRefused
 from trustserver.settings import GivenSettings, Settings, load
 from trustserver.storage.opening import existing_store, open_store
+from trustserver.webhooks.hooks import read_hooks
 
 
 def test_a_data_folder_that_others_may_change_is_refused(tmp_path: Path) -> None:
@@ -48,6 +52,32 @@ def test_a_database_that_others_may_change_is_refused(tmp_path: Path, elsewhere:
                 opening(settings)
         exposed.chmod(before)
     existing_store(settings).close()
+
+
+@pytest.mark.parametrize("kind", ["certificates", "jwks"])
+def test_keys_of_a_token_server_that_others_may_change_are_refused(tmp_path: Path, kind: str) -> None:
+    """Whoever may add one signs tokens for everybody."""
+    file = tmp_path / "keys"
+    file.write_bytes(ISSUED.pem if kind == "certificates" else jwks(jwk(KEY)))
+    arguments = (file, None) if kind == "certificates" else (None, file)
+    load_keys(*arguments)
+    file.chmod(0o664)
+    with pytest.raises(StartRefused, match=f"{file}: has mode 664, so it may be changed by others"):
+        load_keys(*arguments)
+
+
+def test_authorities_of_a_webhook_that_others_may_change_are_refused(tmp_path: Path) -> None:
+    file, secret, authorities = (tmp_path / name for name in ("hooks.toml", "secret", "ca.pem"))
+    file.write_text(
+        '[[webhook]]\nname = "a"\nurl = "https://hooks.example.com/"\nsecret_file = "secret"\ncacert = "ca.pem"\n'
+    )
+    secret.write_text("x" * 32)
+    secret.chmod(0o600)
+    authorities.write_bytes(ISSUED.pem)
+    assert read_hooks(file)[0].cacert == authorities
+    authorities.chmod(0o666)
+    with pytest.raises(StartRefused, match=f"{authorities}: has mode 666, so it may be changed by others"):
+        read_hooks(file)
 
 
 def test_settings_that_others_may_change_are_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -12,6 +13,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+from trustserver.process import logs
 from trustserver.process.logs import BURST_BYTES, BYTES_PER_SECOND, JsonLines, LineWriter
 
 
@@ -88,9 +92,22 @@ def logged(path: Path, records: Iterable[tuple[str, float]]) -> list[dict[str, o
     return [json.loads(each) for each in path.read_text().splitlines()]
 
 
-def test_refusals_that_anybody_can_cause_do_not_fill_the_disk(tmp_path: Path) -> None:
+def refusals() -> list[str]:
+    """The events of the server's code that say of a request that it was refused."""
+    folder = Path(logs.__file__).parents[1]
+    texts = [file.read_text(encoding="utf-8") for file in folder.rglob("*.py")]
+    found = {event for text in texts for event in re.findall(r'_log\.\w+\(\s*(?:[^"]*,\s*)?"([^"]+)"', text)}
+    return sorted(event for event in found if event.endswith("refused") or event.startswith("wrong"))
+
+
+def test_refusals_are_found_in_the_code() -> None:
+    assert {"token refused", "publish refused", "client certificate refused"} <= set(refusals())
+
+
+@pytest.mark.parametrize("event", refusals())
+def test_refusals_that_anybody_can_cause_do_not_fill_the_disk(tmp_path: Path, event: str) -> None:
     path = tmp_path / "log"
-    lines = logged(path, (("token refused", number / 1000) for number in range(20_000)))
+    lines = logged(path, ((event, number / 1000) for number in range(20_000)))
     assert BURST_BYTES <= path.stat().st_size <= BURST_BYTES + 20 * BYTES_PER_SECOND + 4000
     assert len(lines) + sum(int(str(each.get("left_out", 0))) for each in lines) > 19_000, "they are counted"
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.hostile_server import HostileServer, Script, answering, json_reply, megabytes_after, reply
+from tests.unit.server.guarded_site import ISSUED
 from trustserver.process.outgoing import Unfetched, fetch, is_fetchable
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -88,3 +90,17 @@ def _drip(wire: Any) -> None:
 )
 def test_where_is_asked(url: str, *, expected: bool) -> None:
     assert is_fetchable(url) is expected
+
+
+def test_authorities_of_an_issuer_that_others_may_change_do_not_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authorities = tmp_path / "ca.pem"
+    authorities.write_bytes(ISSUED.pem)
+    authorities.chmod(0o666)
+    with pytest.raises(Unfetched, match="the file with the certificates of its authorities cannot be used"):
+        fetch("https://127.0.0.1:1/", limit=1, authorities=authorities)
+    assert f"{authorities}: has mode 666" in vars(caplog.records[0])["reason"]
+    authorities.chmod(0o644)
+    with pytest.raises(Unfetched, match="Connection refused"):
+        fetch("https://127.0.0.1:1/", limit=1, authorities=authorities)

@@ -322,18 +322,32 @@ def test_users_are_added_changed_listed_and_removed(data: Path, store: AccessSto
     assert run("add", "alice", "--password-file", str(file), data=data)[1].startswith("user:alice has another password")
     [second] = store.credentials()
     assert check_password(SECRET.encode(), second.secret)
-    assert (first.secret != second.secret, second.rights) == (True, ())
+    assert (first.secret != second.secret, second.rights, second.names) == (True, ("pull",), ("*",))
+    assert run("list", data=data) == (0, "user:alice  pull on *\n")
+    assert run("remove", "user:alice", data=data)[0] == 0
+    assert run("remove", "alice", data=data) == (
+        1,
+        "trust-server: there is no user 'alice' that counts\n  next: trust-server access user list\n",
+    )
+    assert re.fullmatch(r"user:alice  pull on \*  revoked \S+\n", run("list", data=data)[1])
+    assert run("add", "user:alice", data=data, stdin=f"{SECRET}\n")[1].startswith("user:alice is added;")
     assert run("list", data=data) == (0, "user:alice  what rules allow\n")
-    assert run("remove", "alice", data=data)[0] == 0
-    assert run("remove", "alice", data=data)[0] == 1
-    assert re.fullmatch(r"user:alice  what rules allow  revoked \S+\n", run("list", data=data)[1])
-    assert run("add", "alice", data=data, stdin=f"{SECRET}\n")[1].startswith("user:alice is added;")
+    other = ("--rights", "push", "--names", "*", "--roles", "ci")
+    assert run("add", "alice", *other, data=data, stdin=f"{SECRET}\n")[1].splitlines() == [
+        (
+            "warning: --roles: ci is the name of one role, and of none that trust makes; the role of a signer ci is "
+            "targets/ci"
+        ),
+        "user:alice has another password, and push on * for ci; a running server knows it within two seconds",
+    ]
 
 
-@pytest.mark.parametrize("password", ["", "short", "x" * 513])
+@pytest.mark.parametrize("password", ["short", "x" * 513])
 def test_passwords_have_bounds(data: Path, password: str) -> None:
     with pytest.raises(StartRefused, match="must have 8 characters at least, and 512 bytes at most"):
         run("add", "alice", data=data, stdin=f"{password}\n")
+    with pytest.raises(StartRefused, match="is missing: it is the first line of standard input"):
+        run("add", "alice", data=data, stdin="")
     with pytest.raises(StartRefused, match="cannot be read: Is a directory"):
         run("add", "alice", "--password-file", str(data), data=data)
     with pytest.raises(StartRefused, match="begins as API tokens do"):

@@ -146,7 +146,7 @@ def test_the_certificate_of_the_proxy_is_asked_for_exactly(tmp_path: Path) -> No
         assert [check(each) for each in (edge, *others)] == [True, False, False, False, False]
     assert proxy_check(Settings(), judge) is None
     for odd in ("edge", "DNS:", "DNS:a b", "URI:\xe9"):
-        with pytest.raises(StartRefused, match="--proxy-certificate"):
+        with pytest.raises(StartRefused, match=r"--proxy-certificate.*; or DNS:NAME, URI:NAME or EMAIL:NAME"):
             proxy_check(Settings(proxy_certificate=odd), judge)
 
 

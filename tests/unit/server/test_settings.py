@@ -170,6 +170,8 @@ def test_variables_that_kubernetes_makes_are_left_alone() -> None:
         ("listen", "127.0.0.1:-1"),
         ("listen", "example.com:80"),
         ("listen", "127.0.0.1:٣"),
+        ("listen", "::1:4443"),
+        ("listen", "fd00::9:1"),
         ("listen", "unix:"),
         ("listen", "unix:trust.sock"),
         ("listen", "unix:@trust"),

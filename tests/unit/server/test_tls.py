@@ -39,6 +39,28 @@ def test_the_certificate_verifies_for_its_names_under_its_ca(tmp_path: Path) -> 
     assert ServedCertificate(files).context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
+@pytest.mark.parametrize(
+    ("address", "added"),
+    [
+        ("10.9.0.1", ["10.9.0.1"]),
+        ("fd00:9::1", ["fd00:9::1"]),
+        *((each, []) for each in ("0.0.0.0", "::", "localhost")),
+    ],
+)
+def test_the_address_that_is_listened_on_is_named_too(tmp_path: Path, address: str, added: list[str]) -> None:
+    """Who listens on one address of the machine is reached there, and the CA stays what clients were given."""
+    self_signed_files(tmp_path / "tls", host="h", at=NOW)
+    before = contents(tmp_path / "tls")
+    for _ in range(2):
+        self_signed_files(tmp_path / "tls", host="h", at=NOW, address=address)
+        names = leaf(tmp_path / "tls").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        ips = [str(ip) for ip in names.get_values_for_type(x509.IPAddress)]
+        assert ips == ["127.0.0.1", "::1", *added]
+    after = contents(tmp_path / "tls")
+    assert after["ca.crt"] == before["ca.crt"]
+    assert (after == before) == (not added)
+
+
 def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     self_signed_files(tmp_path / "tls", host="h", at=NOW)
     before = contents(tmp_path / "tls")

@@ -95,7 +95,7 @@ def test_a_hook_with_all_that_it_may_have(tmp_path: Path) -> None:
         (table(url='"https:///x"'), "url must be like"),
         (table(url=r'"https://hooks.example.com/\r\nX: y"'), "url must be like"),
         (table(url='"https://hooks.example.com/ä"'), "url must be like"),
-        (table(url='"http://hooks.example.com/"'), "must begin with https://"),
+        (table(url='"http://hooks.example.com/"'), r"must begin with https://; http:// is for .* allow_local = true"),
         (table(events='"published"'), "events must be a list"),
         (table(events='["pushed"]'), "pushed is none of access, deleted"),
         (table(names='["*/app"]'), r"names: \*/app must be"),

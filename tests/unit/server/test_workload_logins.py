@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ class JobSite(Site):
         settings = Settings(data=folder / "data")
         open_store(settings).close()
         self.exchanged = open_exchanges(settings)
-        self.source = AccessSource(self.rules_file)
+        self.source = AccessSource(self.rules_file, seconds=count().__next__)
         asked = documents()
         exchanges = Exchanges(
             self.exchanged,

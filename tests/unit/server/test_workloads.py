@@ -327,13 +327,27 @@ def test_keys_that_are_passed_over(entry: dict[str, Any]) -> None:
         keys_of(asked).find(KID, NOW)
 
 
-def test_keys_from_a_file_and_from_a_place_that_the_operator_names(tmp_path: Path) -> None:
+def test_keys_that_others_may_put_there_do_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(jwks(jwk(KEY)))
+    file.chmod(0o666)
+    with pytest.raises(TokenRefused, match="not known: the file with them cannot be used"):
+        keys_of(documents(), jwks_file=file).find(KID, NOW)
+    assert f"{file}: has mode 666, so it may be changed by others" in vars(caplog.records[0])["reason"]
+    file.chmod(0o644)
+    keys_of(documents(), jwks_file=file).find(KID, NOW)
+
+
+def test_keys_from_a_file_and_from_a_place_that_the_operator_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = tmp_path / "keys.json"
     asked = Documents({"https://keys.example.com/set": jwks(jwk(KEY))})
     keys_of(asked, jwks_url="https://keys.example.com/set").find(KID, NOW)
     keys = keys_of(asked, jwks_file=file)
-    with pytest.raises(TokenRefused, match="cannot be read: No such file"):
+    with pytest.raises(TokenRefused, match="not known: the file with them cannot be used"):
         keys.find(KID, NOW)
+    assert f"{file}: cannot be read: No such file" in vars(caplog.records[0])["reason"], "for the operator alone"
     file.write_bytes(jwks(jwk(KEY)))
     keys.find(KID, NOW + RETRY)
     assert asked.asked == ["https://keys.example.com/set"]

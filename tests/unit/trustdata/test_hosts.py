@@ -6,7 +6,7 @@ import pytest
 
 from trustcli.registry.reference import parse_reference
 from trustdata.collection_patterns import is_pattern
-from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, normal_host, same_host
+from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, has_one_spelling, normal_host, same_host
 
 _SPELLINGS = [
     # given, in names, for credentials
@@ -36,6 +36,36 @@ def test_a_pattern_is_one_that_a_name_can_fit(given: str, normal: str, _: str) -
     assert is_pattern(gun)
     assert is_pattern(f"{normal}/team/*")
     assert is_pattern(f"{given}/team/*") is (given == normal)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_plain"),
+    [
+        ("r.example", True),
+        ("r.example:5000", True),
+        ("r.example:0443", False),
+        ("r.example:0", False),
+        ("r5.example5", True),
+        ("r.5", False),
+        ("127.0.0.1", True),
+        ("127.0.0.1:5000", True),
+        ("127.0.0.1:05000", False),
+        ("127.1", False),
+        ("0177.0.0.1", False),
+        ("2130706433:5000", False),
+        ("0x7f000001:5000", False),
+        ("[::1]", True),
+        ("[::1]:5000", True),
+        ("[::1]:05000", False),
+        ("[0::1]", False),
+        ("[::ffff:7f00:1]", False),
+        ("[::ffff:127.0.0.1]", False),
+        ("[x]", False),
+        ("localhost", True),
+    ],
+)
+def test_which_spelling_of_a_host_is_the_plain_one(host: str, *, is_plain: bool) -> None:
+    assert has_one_spelling(host) is is_plain
 
 
 def test_docker_hub_has_several_names() -> None:

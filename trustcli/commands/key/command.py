@@ -22,6 +22,7 @@ from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun
+from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
@@ -235,7 +236,7 @@ def rotate_(
     key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
     replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
     recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Change the collection that an alias means.")] = False,
+    yes: AgreeToAlias = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,

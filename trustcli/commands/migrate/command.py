@@ -26,6 +26,7 @@ from keys.passphrase import ask_and_try
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
+from trustcli.commands.support.aliases import refuse_alias
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Done, carry_out
 from trustcli.commands.support.name_lists import collection_names
@@ -34,7 +35,7 @@ from trustcli.console.exit_codes import DONE, KEYS, OTHER
 from trustcli.session import Session
 from trustdata.counting import counted
 from trustdata.editing.owner_roles import OwnerDecisions
-from trustdata.errors import CollectionExists, InvalidName, TrustError, shown
+from trustdata.errors import CollectionExists, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification.target_lookup import unusable_targets
@@ -164,9 +165,7 @@ class _Run:
         """Move one collection; an error is part of the result. No TrustError or KeysError is raised."""
         outcome = MigrationResult(gun=gun)
         try:
-            real = self.session.real_name(gun)
-            if real != gun:
-                raise InvalidName(kind="collection name", name=gun, reason=f"pins.toml makes it an alias; name {real}")
+            refuse_alias(self.session, gun)
             found = self.source.read(gun, self.session.known_pins(gun))
             outcome = MigrationResult(gun=gun, found=found)
             return self._move(found)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from trustcli.hooks.agent.place import socket_to_ask
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import parse_reference
+from trustdata.errors import TrustError
 
 if TYPE_CHECKING:
     from trustcli.session import Session
@@ -31,6 +33,7 @@ def decisions_of_agent(session: Session, images: Sequence[str], *, policy: Path 
     if path is None or not os.path.lexists(path):
         return {}
     from trustcli.hooks.agent.client import Asked, ask_agent  # where there is no agent: start-up time
+    from trustcli.hooks.agent.memory import AgentMemory
     from trustcli.hooks.agent.own_memory import has_seen_newer
     from trustcli.hooks.deciding.context import context_hash
 
@@ -39,22 +42,25 @@ def decisions_of_agent(session: Session, images: Sequence[str], *, policy: Path 
     except OSError:
         return {}  # whoever reads the file for itself says what is wrong with it
     found: dict[int, Decision] = {}
-    answers = ask_agent(path, context, [Asked(image=image, digest=None) for image in images], seconds=_SECONDS)
-    for index, (image, yes) in enumerate(zip(images, answers, strict=True)):
-        if yes is None or yes.runs is None or yes.stale or yes.mode != "enforce":
-            continue
-        if yes.age is None or yes.age > OLDEST:
-            continue
-        if has_seen_newer(session.settings.memory_folder, yes.collection, yes.evidence.get("versions")):
-            continue
-        found[index] = Decision(
-            image=image,
-            trust_name=parse_reference(image).gun,
-            allowed=True,
-            digest=yes.runs,
-            mode="enforce",
-            rule=yes.rule,
-            reason=yes.reason,
-            warnings=yes.warnings,
-        )
+    questions = [Asked(image=image, digest=None) for image in images]
+    memory = AgentMemory(session.settings.memory_folder)
+    answers = ask_agent(path, context, questions, seconds=_SECONDS, memory=memory)
+    with suppress(TrustError):  # what the agent remembers cannot be stored here: the rest is verified here
+        for index, (image, yes) in enumerate(zip(images, answers, strict=True)):
+            if yes is None or yes.runs is None or yes.stale or yes.mode != "enforce":
+                continue
+            if yes.age is None or yes.age > OLDEST:
+                continue
+            if has_seen_newer(session.settings.memory_folder, yes.collection, yes.evidence.get("versions")):
+                continue
+            found[index] = Decision(
+                image=image,
+                trust_name=parse_reference(image).gun,
+                allowed=True,
+                digest=yes.runs,
+                mode="enforce",
+                rule=yes.rule,
+                reason=yes.reason,
+                warnings=yes.warnings,
+            )
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.confirmation import confirm
 from trustcli.errors import UsageError
 from trustcli.session import Session
@@ -12,22 +11,26 @@ from trustdata.errors import InvalidName
 from trustdata.gun import GUN
 
 
-def agree_to_aliases(session: Session, guns: Iterable[GUN], *, yes: bool) -> None:
+def agree_to_aliases(session: Session, guns: Iterable[GUN], *, yes: bool, agreement: str = "--yes") -> None:
     """Name the collection that each alias means, and ask whether it is to be changed. `yes`: it is; nobody is asked.
 
-    An alias of the machine's policy (`[verifier] policy`) is refused: images are judged by it, and nothing else.
+    `agreement`: how whoever calls can agree beforehand.
 
-    Raises: UsageError (nobody agreed), InvalidName, SettingsUnusable (`pins.toml` cannot be read), PolicyMalformed,
-    FileNewer, FileExposed.
+    Raises: UsageError (nobody agreed); as `CollectionNames.named`.
     """
-    file = session.settings.verifier.policy
-    policy = load_policy(file) if file is not None else None
     for gun in dict.fromkeys(guns):
-        if policy is not None and (trust_name := policy.trust_name(gun)) != gun:
-            raise InvalidName(kind="collection name", name=gun, reason=f"{file} makes it an alias; name {trust_name}")
-        real = session.real_name(gun)
-        if real == gun:
+        named = session.names.named(gun)
+        if not named.is_alias:
             continue
-        session.output.notice(f"{gun} is an alias of {real}, whose collection is changed")
+        real = named.real
+        session.output.notice(f"{gun} is an alias of {real} ({named.declared_in}), whose collection is changed")
         if not yes and not confirm(session, f"Change {real}?"):
-            raise UsageError(f"{gun} is an alias of {real}; name {real}, or agree to its change with --yes")
+            raise UsageError(f"{gun} is an alias of {real}; name {real}, or agree to its change with {agreement}")
+
+
+def refuse_alias(session: Session, gun: GUN) -> None:
+    """Refuse an alias where only the collection's own name will do. Raises: InvalidName; as `CollectionNames.named`."""
+    named = session.names.named(gun)
+    if named.is_alias:
+        reason = f"{named.declared_in} makes it an alias; name {named.real}"
+        raise InvalidName(kind="collection name", name=gun, reason=reason)

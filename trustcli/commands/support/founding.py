@@ -19,6 +19,7 @@ from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
+from trustcli.commands.support.aliases import refuse_alias
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
@@ -173,9 +174,11 @@ def plan(
 def _check_format_and_threshold(session: Session, gun: GUN, wire: WireFormat, threshold: int) -> None:
     """Check that the name is not known here in another format, and that the format has such a threshold.
 
-    Raises: CollectionExists, UsageError, SettingsUnusable (`pins.toml` cannot be read).
+    Raises: CollectionExists, UsageError, InvalidName; as `CollectionNames.named`.
     """
     known = session.pins.load().get(gun)
+    if known is None or known.named is None:
+        refuse_alias(session, gun)  # of the policy: an alias in pins.toml has a collection, which is told below
     if known is not None and known.format != wire.name:
         reason = f"{gun} is known already, in format {known.format}; a collection has one format for good"
         raise CollectionExists(role=ROOT, reason=reason)

@@ -42,7 +42,15 @@ def verify(
 
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
     `every_signer`: name the signers of a digest that nobody asked for, too.
+
+    Raises: as `policy_in_use`.
     """
+    if not images:
+        return []
+    if policy is not None:
+        from trustcli.hooks.deciding.distributed import policy_in_use  # where there is a policy: start-up time
+
+        policy = policy_in_use(policy, session, max_age=max_age)
     reader = OnceReader(session, max_age=max_age, every_signer=every_signer, watch=watch, finish=_with_signed_tags)
     decider = PolicyDecider(policy, (), reader, at=lambda: session.at, signers=signers)
     found: dict[int, Decision] = {}

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from trustcli.commands.support.aliases import refuse_alias
 from trustcli.errors import BadLine, UsageError
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
@@ -35,7 +36,7 @@ def collection_names(names: Sequence[str] | None, file: Path | None = None) -> l
 def named_collections(session: Session, names: Sequence[str] | None, file: Path | None = None) -> list[GUN]:
     """Return the collections that are named, each once, also if it is named by an alias and by its real name.
 
-    Raises: as `collection_names`; SettingsUnusable (`pins.toml` cannot be read).
+    Raises: as `collection_names` and `CollectionNames.named`.
     """
     first: dict[GUN, GUN] = {}
     for gun in collection_names(names, file):
@@ -46,12 +47,10 @@ def named_collections(session: Session, names: Sequence[str] | None, file: Path 
 def real_names(session: Session, guns: Sequence[GUN]) -> list[GUN]:
     """Return the names, none of which may be an alias: what is done under it would be done to the real collection.
 
-    Raises: InvalidName, SettingsUnusable (`pins.toml` cannot be read).
+    Raises: InvalidName; as `CollectionNames.named`.
     """
     for gun in guns:
-        real = session.real_name(gun)
-        if real != gun:
-            raise InvalidName(kind="collection name", name=gun, reason=f"pins.toml makes it an alias; name {real}")
+        refuse_alias(session, gun)
     return list(guns)
 
 

@@ -49,7 +49,12 @@ def rule_for_image(policy: Policy, image: str, at: datetime) -> RuleForImage:
         image=image,
         trust_name=trust_name,
         counting=counting,
-        matching=sum(each.matches(trust_name, tag, reference.digest) for each in policy.about(trust_name)),
+        matching=sum(
+            each.matches(trust_name, tag, reference.digest)
+            for part in (policy, policy.further)
+            if part is not None
+            for each in part.about(trust_name)
+        ),
         rule=rule,
         aliased=trust_name != reference.gun,
         refusal=refusal,
@@ -62,7 +67,7 @@ def why(found: RuleForImage) -> str:
         return "the only rule that matches"
     if len(found.counting) == 1:
         return f"the most specific of {found.matching} that match"
-    return "they are equally specific, or more specific ones are exemptions that have run out: all of them hold"
+    return "they are equally specific, distributed, or behind exemptions that have run out: all of them hold"
 
 
 def lines(found: RuleForImage) -> Iterator[str]:

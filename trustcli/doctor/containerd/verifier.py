@@ -63,6 +63,8 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
     try:
         session = open_hook_session(config=wrapper.config, state=wrapper.state)
         policy = load_policy(session.settings.verifier.policy) if session.settings.verifier.policy else None
+        if policy is not None:
+            session.names.check(policy)
     except TrustError as error:
         yield _fails("settings", error, str(wrapper.config or entry.path), "every image is refused")
         return
@@ -194,6 +196,9 @@ def _check_policy(policy: Policy | None, at: datetime) -> Iterator[Finding]:
     if policy is None:
         return
     remedy = f"trust policy check {shlex.quote(policy.source)}"
+    if policy.distributed is not None:
+        text = f"a part is distributed as {policy.distributed}: if it cannot be had, every image is refused"
+        yield Finding(check="policy", severity="note", text=text, remedy=remedy, place=policy.source)
     for note in review(policy, at):
         text = f"{note.rule}: {note.text}"
         yield Finding(check="policy", severity="note", text=text, remedy=remedy, place=policy.source)

@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from keys.record import replace
 from keys.rfc3339 import to_rfc3339
 from trustcli.hooks.agent.protocol import VERSION
 from trustcli.registry.reference import parse_reference
 from trustdata.digest import is_digest
 from trustdata.errors import TrustError
+from trustdata.verification.rollback_memory import to_document
 
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision
     from trustcli.registry.reference import ImageReference
+    from trustdata.gun import GUN
     from trustdata.judgement import Evidence
+    from trustdata.verification.rollback_memory import Memory
 
 _FIELDS = frozenset({"version", "id", "context", "image", "digest"})
 
@@ -25,6 +29,9 @@ class ContextDecider(Protocol):
 
     def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
         """Decide as a process with this hash of what decides would; None if nothing here decides like that."""
+
+    def remembered(self, gun: GUN) -> Mapping[GUN, Memory]:
+        """Return the rollback memory of a collection, and of those that must agree with it."""
 
 
 class QuestionMalformed(Exception):
@@ -58,8 +65,10 @@ class Answers:
         if decision is None:
             return _nothing("context")
         if not decision.allowed:
-            return _refused(decision.refusal.code if decision.refusal else "not-trusted", decision.reason)
+            code = decision.refusal.code if decision.refusal else "not-trusted"
+            return {**_refused(code, decision.reason), "memory": self._memory(decision.trust_name)}
         return {
+            "memory": self._memory(decision.trust_name),
             "allowed": True,
             "runs": decision.digest,
             "collection": str(decision.trust_name),
@@ -72,6 +81,11 @@ class Answers:
             "code": decision.refusal.code if decision.refusal else None,
             "evidence": _evidence(decision.evidence),
         }
+
+    def _memory(self, gun: GUN) -> dict[str, object]:
+        """Return what the asker must not be shown anything older than. When it was refreshed is not the asker's."""
+        remembered = self._decider.remembered(gun)
+        return {name: to_document(replace(memory, refreshed=None)) for name, memory in remembered.items()}
 
     def _age(self, refreshed: datetime | None) -> float | None:
         return None if refreshed is None else max(0.0, (self._now() - refreshed).total_seconds())

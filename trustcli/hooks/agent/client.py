@@ -2,7 +2,8 @@
 
 Only a yes is taken, and only one that is about the very question. Whatever else comes of it (no agent, one of another
 user, one that decides by other files, a refusal, silence, nonsense) means the same: who asks verifies by itself. So an
-agent can make a verdict faster, and never make one impossible. Nothing here imports what verifies.
+agent can make a verdict faster, and never make one impossible. What it remembers of the collections comes with a yes
+and with a no, and is remembered here, too (`agent.memory`). Nothing here imports what verifies.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 import re
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, TypeAlias
 
 from keys.record import record
 from trustcli.hooks.agent.place import trusted_uids, why_unsafe
@@ -21,6 +22,9 @@ from trustcli.hooks.agent.protocol import MAX_ANSWER, VERSION, NoFrame, peer_uid
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _EXEMPTING: Final = frozenset({"allow", "audit"})
 """Modes of rules that let any content run."""
+
+
+Remember: TypeAlias = Callable[[Mapping[str, object]], None]
 
 
 @record
@@ -50,10 +54,13 @@ class Yes:
     evidence: Mapping[str, object]
 
 
-def ask_agent(path: str, context: str, questions: Iterable[Asked], *, seconds: float) -> Iterator[Yes | None]:
+def ask_agent(
+    path: str, context: str, questions: Iterable[Asked], *, seconds: float, memory: Remember
+) -> Iterator[Yes | None]:
     """Ask questions, and yield the answer to each; None where the agent's is of no use, from the first fault on all.
 
-    `context`: the hash of what decides here. `seconds`: for all questions together, connecting included.
+    `context`: the hash of what decides here. `seconds`: for all questions together, connecting included. `memory`: is
+    given what comes as the agent's memory with each answer, before the answer is yielded. Raises: what `memory` raises.
     """
     until = time.monotonic() + seconds
     connection: socket.socket | None = None
@@ -63,10 +70,12 @@ def ask_agent(path: str, context: str, questions: Iterable[Asked], *, seconds: f
             answer = None
             if connection is not None:
                 try:
-                    answer = _asked(connection, context, question, until)
+                    answer, remembered = _asked(connection, context, question, until)
                 except (OSError, NoFrame):
                     connection.close()
                     connection = None
+                else:
+                    memory(remembered)
             yield answer
     finally:
         if connection is not None:
@@ -90,8 +99,11 @@ def _connected(path: str, until: float) -> socket.socket | None:
     return None
 
 
-def _asked(connection: socket.socket, context: str, asked: Asked, until: float) -> Yes | None:
-    """Return the answer to one question; None if it is no yes. Raises: OSError, NoFrame (it is no answer to this)."""
+def _asked(connection: socket.socket, context: str, asked: Asked, until: float) -> tuple[Yes | None, dict[str, object]]:
+    """Return the answer to one question, None if it is no yes, and what the agent remembers.
+
+    Raises: OSError, NoFrame (it is no answer to this).
+    """
     question: dict[str, object] = {
         "version": VERSION,
         "id": os.urandom(16).hex(),
@@ -105,7 +117,10 @@ def _asked(connection: socket.socket, context: str, asked: Asked, until: float) 
         raise NoFrame
     if any(answer[name] != value for name, value in question.items()):
         raise NoFrame
-    return _yes(answer, asked)
+    remembered = answer.get("memory", {})
+    if not isinstance(remembered, dict):
+        raise NoFrame
+    return _yes(answer, asked), remembered
 
 
 def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:

@@ -6,13 +6,14 @@ A question, and its answer:
     {"version": 1, "id": "8d0c...", "context": "5f1b...", "image": "registry.example.com/app:1.0", "digest": null,
      "allowed": true, "runs": "sha256:...", "collection": "registry.example.com/app", "reason": "...",
      "mode": "enforce", "rule": "policy.toml, rule ...", "warnings": [], "age": 12.5, "stale": false, "code": null,
-     "evidence": {...}}
+     "evidence": {...}, "memory": {...}}
 
 `id` is the asker's, and comes back with `context`, `image` and `digest`: an answer to anything else is none. `context`:
 the hash of what decides (`deciding.context`); an agent that decides in another way answers without a verdict
 (`"allowed": null`). `digest`: what the registry serves, if it is known; `runs`: what may run; `collection`: whose trust
 data was judged, which an alias says. `age`: seconds since the trust server confirmed what was judged by; null if
-nothing was read. Nothing here imports what verifies.
+nothing was read. `memory`: with a yes and with a no, by name, the rollback memory of the collections that were judged
+(`rollback_memory.to_document`). Nothing here imports what verifies.
 """
 
 from __future__ import annotations

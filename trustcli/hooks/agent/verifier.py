@@ -29,12 +29,14 @@ def reason_of_agent(name: str, digest: str, *, config: Path | None, state: Path 
         return None
 
     from trustcli.hooks.agent.client import Asked, ask_agent
+    from trustcli.hooks.agent.memory import AgentMemory
     from trustcli.hooks.agent.own_memory import has_seen_newer
     from trustcli.hooks.deciding.context import context_hash
 
     context = context_hash(settings, policy=settings.verifier.policy, with_allow_list=True)
     seconds = min(_LONGEST, settings.verifier.timeout * _SHARE)
-    (yes,) = ask_agent(path, context, [Asked(image=name, digest=digest)], seconds=seconds)
+    memory = AgentMemory(settings.memory_folder)
+    (yes,) = ask_agent(path, context, [Asked(image=name, digest=digest)], seconds=seconds, memory=memory)
     if yes is None or yes.runs != digest or not yes.reason.isprintable():
         return None
     if yes.evidence and has_seen_newer(settings.memory_folder, yes.collection, yes.evidence.get("versions")):

@@ -25,7 +25,8 @@ def context_hash(settings: Settings, *, policy: Path | None, with_allow_list: bo
     """Return the hash (hex) of what decides. `policy`: the policy file, if there is one.
 
     Which certificate authorities and credentials are used is not part of it: they say whom to ask, not whom to believe.
-    Trust on first use and a lock file are, since no resident verifier has them.
+    Trust on first use and a lock file are, since no resident verifier has them. Where no policy decides, aliases of the
+    machine's policy count all the same.
 
     Raises: FileExposed, OSError.
     """
@@ -40,6 +41,7 @@ def context_hash(settings: Settings, *, policy: Path | None, with_allow_list: bo
         "lock": None if settings.lock is None else str(settings.lock),
         "max_life": sorted((pattern, str(life)) for pattern, life in settings.max_life.items()),
         "allow": sorted(map(str, verifier.allow)) if with_allow_list else [],
+        "aliases": _digest(verifier.policy) if policy is None and verifier.policy is not None else None,
         "policy": None if policy is None else [str(policy.absolute()), _digest(policy)],
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))

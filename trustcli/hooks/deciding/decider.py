@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -119,8 +120,17 @@ class PolicyDecider:
 
         It only says how the collection is read: about each tag, the rules for that tag decide.
         """
-        rules = self._policy.about(gun) if self._policy is not None else ()
-        return next((rule.for_name(gun) for rule in rules if rule.tags and rule.mode in {"enforce", "audit"}), None)
+        policy = self._policy
+        if policy is None:
+            return None
+        for rule in policy.about(gun):
+            if rule.tags and rule.mode in {"enforce", "audit"}:
+                return rule.for_name(gun)
+        further = policy.further.about(gun) if policy.further is not None else ()
+        if any(rule.tags and rule.mode == "enforce" for rule in further):
+            with suppress(PolicyRefused):
+                return policy.tightened(None).rule_for(gun, at=self._at())
+        return None
 
     # --- before anything is read
 

@@ -109,6 +109,7 @@ class OnceReader:
             policy_pins=rule.sourced_pins() if rule else (),
             policy_max_life=rule.max_life if rule else None,
             policy_server=rule.server if rule else "",
+            by_policy=rule is not None,
             memory_required=self._memory_required,
             offline=offline,
         )

@@ -11,7 +11,7 @@ from trustcli.client.policy_file import load_policy
 from trustcli.config.hook_environment import hook_environment
 from trustcli.config.settings import load_hook_settings
 from trustcli.console.output import Output
-from trustcli.errors import SettingsUnusable
+from trustcli.errors import NoTrustServer, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.resident.memory_folder import MemoryFolder
 from trustcli.hooks.resident.watched_files import Stamp, stamps_of
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from trustcli.client.collection import Collection
     from trustcli.config.settings import Settings
     from trustdata.gun import GUN
-    from trustdata.policy import Policy, Rule
+    from trustdata.policy import Alias, Policy, Rule
+    from trustdata.verification.rollback_memory import Memory
 
 _TIMEOUTS: Final = Timeouts(connect=5.0, read=10.0, overall=20.0)
 """Those who wait for a verdict are gone after that; a thread is better used for others then."""
@@ -63,12 +64,14 @@ class Source:
 class Configuration:
     """All by which images are decided about. `policy`: why it cannot be used, if it cannot; None if there is none.
 
+    `aliases`: of the settings' policy, or why they cannot be read; they count where no policy decides.
     `contexts`: the hash of what decides, with the policy and the allow list, with the policy alone, with neither.
     `stamps`: of the files, before they were read.
     """
 
     session: Session
     policy: Policy | TrustError | None
+    aliases: tuple[Alias, ...] | str
     contexts: tuple[str, str, str]
     stamps: Mapping[Path, Stamp]
     policy_file: Path | None
@@ -79,11 +82,12 @@ class Configuration:
         return stamps_of(self.stamps) == self.stamps
 
     def same_but_policy(self, other: Configuration) -> bool:
-        """Return whether collections are opened in the same way: no other file was changed."""
-        return self._stamps_but_policy() == other._stamps_but_policy()
+        """Return whether collections are opened in the same way: no other file was changed, and no alias."""
+        return self.aliases == other.aliases and self._stamps_but_policy() == other._stamps_but_policy()
 
     def _stamps_but_policy(self) -> dict[Path, Stamp]:
-        return {file: stamp for file, stamp in self.stamps.items() if file != self.policy_file}
+        policies = {self.policy_file, self.session.settings.verifier.policy}
+        return {file: stamp for file, stamp in self.stamps.items() if file not in policies}
 
 
 def load_configuration(source: Source) -> Configuration:
@@ -93,15 +97,11 @@ def load_configuration(source: Source) -> Configuration:
     """
     before = source.settings()
     file = source.policy or before.verifier.policy
-    stamps = stamps_of([before.file, before.home / "pins.toml", *([file] if file is not None else [])])
+    policies = [policy for policy in (file, before.verifier.policy) if policy is not None]
+    stamps = stamps_of([before.file, before.home / "pins.toml", *policies])
     settings = source.settings()
     if (source.policy or settings.verifier.policy) != file or settings.home != before.home:
         raise SettingsUnusable(place=str(settings.file), reason="was changed while it was read")
-    policy: Policy | TrustError | None = None
-    try:
-        policy = load_policy(file) if file is not None else None
-    except TrustError as error:
-        policy = error
     try:
         contexts = (
             context_hash(settings, policy=file, with_allow_list=True),
@@ -121,7 +121,32 @@ def load_configuration(source: Source) -> Configuration:
         timeouts=_TIMEOUTS,
         kept_connections=_CONNECTIONS,
     )
-    return Configuration(session=session, policy=policy, contexts=contexts, stamps=stamps, policy_file=file)
+    return Configuration(
+        session=session,
+        policy=_policy_of(session, file),
+        aliases=_aliases_of(session),
+        contexts=contexts,
+        stamps=stamps,
+        policy_file=file,
+    )
+
+
+def _policy_of(session: Session, file: Path | None) -> Policy | TrustError | None:
+    try:
+        policy = load_policy(file) if file is not None else None
+        if policy is not None:
+            session.names.check(policy)
+    except TrustError as error:
+        return error
+    return policy
+
+
+def _aliases_of(session: Session) -> tuple[Alias, ...] | str:
+    """Return the aliases of the settings' policy, for whoever is judged by none; or why they cannot be read."""
+    try:
+        return session.names.aliases
+    except TrustError as error:
+        return str(error)
 
 
 class SessionCollections:
@@ -138,10 +163,25 @@ class SessionCollections:
             policy_pins=rule.sourced_pins() if rule else (),
             policy_max_life=rule.max_life if rule else None,
             policy_server=rule.server if rule else "",
+            by_policy=rule is not None,
             memory=self._memory,
             memory_required=True,
         )
 
+    def server(self, gun: GUN, rule: Rule | None) -> str:
+        """Return the URL of its trust server; empty if none is known."""
+        try:
+            return (rule.server if rule else "") or self._session.settings.server_for(gun)
+        except NoTrustServer:
+            return ""
+
+    def remembered(self, gun: GUN) -> tuple[GUN, Memory] | None:
+        """Return the rollback memory of a name, and whose it is. Raises: TrustError (it cannot be read)."""
+        real = self._session.real_name(gun)
+        memory = self._memory.load(real)
+        return None if memory is None else (real, memory)
+
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
         """Return whether a pin names it. Raises: InvalidName, SettingsUnusable."""
-        return bool(self._session.known_pins(gun, rule.sourced_pins() if rule else ()))
+        named = self._session.names.named(gun, by_policy=rule is None)
+        return bool(self._session.known_pins(named.pinned, rule.sourced_pins() if rule else ()))

@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,7 @@ from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision, SignedTags
+from trustcli.hooks.deciding.distributed import DistributedPolicy, distributed_policy
 from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
 from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
 from trustcli.hooks.resident.limits import ResidentLimits
@@ -30,12 +32,14 @@ from trustcli.hooks.resident.metrics import ResidentMetrics
 from trustcli.hooks.resident.reader import ResidentReader
 from trustcli.session import wall_clock
 from trustdata.errors import TrustError
+from trustdata.gun import GUN
 
 if TYPE_CHECKING:
     from trustcli.config.verifier_settings import AllowedImage
-    from trustcli.hooks.deciding.ports import Decider
+    from trustcli.hooks.deciding.ports import Decider, TrustDataReader
     from trustcli.registry.reference import ImageReference
-    from trustdata.gun import GUN
+    from trustdata.policy import Policy
+    from trustdata.verification.rollback_memory import Memory
 
 _RETRY_SECONDS: Final = 1.0
 """How often settings that cannot be used are read again."""
@@ -45,10 +49,14 @@ _log = logging.getLogger(__name__)
 
 @record
 class _Generation:
-    """What was made of one configuration: who decides, by the hash of what decides (the first is the hook's own)."""
+    """What was made of one configuration: who decides, by the hash of what decides (the first is the hook's own).
+
+    `further`: the distributed part of the policy, if it has one.
+    """
 
     configuration: Configuration
     deciders: Mapping[str, Decider]
+    further: DistributedPolicy | None
 
     @property
     def own(self) -> Decider:
@@ -118,12 +126,31 @@ class ResidentDecider:
         self.metrics.decided(decision)
         return decision
 
+    def remembered(self, gun: GUN) -> dict[GUN, Memory]:
+        """Return the rollback memory of a collection, and of those that must agree with it; what cannot be read is not
+        there.
+        """
+        found: dict[GUN, Memory] = {}
+        with contextlib.suppress(TrustError):
+            configuration = self._current().configuration
+            policy, source = configuration.policy, SessionCollections(configuration.session)
+            rules = () if policy is None or isinstance(policy, TrustError) else policy.about(gun)
+            seconds = (GUN(second.match) for rule in rules for second in rule.for_name(gun).seconds)
+            for name in (gun, *seconds):
+                with contextlib.suppress(TrustError):
+                    if (kept := source.remembered(name)) is not None:
+                        found[kept[0]] = kept[1]
+        return found
+
     def why_not_ready(self) -> str:
         """Return why everything is refused now, in a sentence; "" if it is not."""
         try:
-            policy = self._current().configuration.policy
+            generation = self._current()
+            if generation.further is not None:
+                generation.further.current()
         except TrustError as failure:
             return str(failure)
+        policy = generation.configuration.policy
         return str(policy) if isinstance(policy, TrustError) else ""
 
     def _decide(self, reference: ImageReference, digest: str | None) -> Decision:
@@ -166,16 +193,61 @@ class ResidentDecider:
         policy, (own, by_policy, by_pins) = configuration.policy, configuration.contexts
         allow = configuration.session.settings.verifier.allow
         wall = self._clocks.wall
+        further: DistributedPolicy | None = None
         deciders: dict[str, Decider] = {by_pins: PolicyDecider(None, (), self._reader, at=wall)}
         if isinstance(policy, TrustError):
             deciders[own] = _Refusing(policy, allow)
             self.metrics.configured(policy)
             _log.warning("everything but the allow list is refused: %s", policy)
+        elif policy is not None and policy.distributed is not None:
+            further = distributed_policy(
+                policy.distributed, configuration.session, self._reader, at=wall, ticks=self._clocks.ticks
+            )
+            deciders[by_policy] = TightenedDecider(policy, (), further, self._reader, at=wall)
+            deciders[own] = TightenedDecider(policy, allow, further, self._reader, at=wall)
+            self.metrics.configured(None)
         else:
             deciders[by_policy] = PolicyDecider(policy, (), self._reader, at=wall)
             deciders[own] = PolicyDecider(policy, allow, self._reader, at=wall)
             self.metrics.configured(None)
-        return _Generation(configuration=configuration, deciders=deciders)
+        return _Generation(configuration=configuration, deciders=deciders, further=further)
+
+
+class TightenedDecider:
+    """A `Decider` by a policy of which a part is distributed: each decision is by the part that counts then.
+
+    The allow list counts also while that part cannot be had.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        allow: tuple[AllowedImage, ...],
+        further: DistributedPolicy,
+        reader: TrustDataReader,
+        *,
+        at: Callable[[], datetime],
+    ) -> None:
+        self._policy = policy
+        self._allow = allow
+        self._further = further
+        self._reader = reader
+        self._at = at
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        """Decide about a name, as `Decider.decide` promises."""
+        return self._now().decide(reference, digest)
+
+    def signed_tags(self, gun: GUN) -> SignedTags:
+        """Return the tags that may run, as `Decider.signed_tags` promises."""
+        return self._now().signed_tags(gun)
+
+    def _now(self) -> Decider:
+        try:
+            further = self._further.current().policy
+        except TrustError as refusal:
+            return _Refusing(refusal, self._allow)
+        return PolicyDecider(self._policy.tightened(further), self._allow, self._reader, at=self._at)
 
 
 class _Refusing:

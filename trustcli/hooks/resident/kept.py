@@ -32,6 +32,9 @@ class CollectionSource(Protocol):
     def collection(self, gun: GUN, rule: Rule | None) -> Collection:
         """Return the collection, with rollback memory that is required. Raises: TrustError."""
 
+    def server(self, gun: GUN, rule: Rule | None) -> str:
+        """Return the URL of its trust server; empty if none is known."""
+
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
         """Return whether a pin names it, so that hostile names do not come before it. Raises: TrustError."""
 

@@ -17,9 +17,10 @@ class ResidentLimits:
     collection that unknown tags or digests have earned; `unknown_rate`: of all collections together, per second.
     `collections`, `file_bytes`: how much is kept; what was not used for longest is forgotten first. `strangers`: how
     many names are remembered that nothing was verified of. `verdicts`: how many are remembered of each collection.
-    `workers`: threads that ask servers for those who wait; `stranger_workers`: the same for names that nothing is known
-    of, so that hostile names delay only each other; `background_workers`: those that nobody waits for. `waiting`: how
-    many refreshes may wait for a thread.
+    `workers`: threads that ask servers for those who wait, `per_server`: of these for one server, so that one that does
+    not answer delays no others; `stranger_workers`: the same for names that nothing is known of, so that hostile names
+    delay only each other; `background_workers`: those that nobody waits for, two for a server. `waiting`: how many
+    refreshes may wait for a thread.
     """
 
     refresh: float = 60.0
@@ -33,9 +34,10 @@ class ResidentLimits:
     file_bytes: int = 128 * 1024 * 1024
     strangers: int = 1000
     verdicts: int = 1000
-    workers: int = 6
-    stranger_workers: int = 2
-    background_workers: int = 2
+    workers: int = 24
+    per_server: int = 4
+    stranger_workers: int = 4
+    background_workers: int = 6
     waiting: int = 200
 
     @property

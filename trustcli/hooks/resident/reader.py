@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import logging
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from datetime import datetime, timedelta
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _PERHAPS_SIGNED_MEANWHILE: Final = (NotSigned, TagMismatch, PolicyRefused)
 """The refusals that a newer signature would change."""
 _TRIES: Final = 3
+_BACKGROUND_OF_A_SERVER: Final = 2
+"""How many threads of the background ask one server at one time."""
 Needed = Callable[["VerifiedRoles"], Iterable[RoleName]]
 """Returns the delegations that a question needs."""
 _log = logging.getLogger(__name__)
@@ -80,8 +82,16 @@ class ResidentReader:
         self._kept: OrderedDict[Hashable, KeptCollection] = OrderedDict()
         self._strangers: OrderedDict[Hashable, KeptCollection] = OrderedDict()
         self._unknown = Rate(limits.unknown_rate)
-        self._workers = Workers(limits.workers, "refresh", waiting=limits.waiting)
-        self._stranger_workers = Workers(limits.stranger_workers, "refresh-stranger", waiting=limits.waiting)
+        self._workers = Workers(
+            limits.workers, "refresh", waiting=limits.waiting, per_share=min(limits.per_server, limits.workers)
+        )
+        self._stranger_workers = Workers(
+            limits.stranger_workers,
+            "refresh-stranger",
+            waiting=limits.waiting,
+            per_share=max(limits.stranger_workers // 2, 1),
+        )
+        self._asked_in_background: Counter[str] = Counter()
         self._background: list[threading.Thread] = []
         self._stopping = threading.Event()
 
@@ -149,8 +159,12 @@ class ResidentReader:
     def refresh_due(self) -> int:
         """Refresh, one after the other, all collections in use whose time has come; return how many."""
         done = 0
-        while not self._stopping.is_set() and (kept := self._next_due()) is not None:
-            self._run(kept)
+        while not self._stopping.is_set() and (due := self._next_due()) is not None:
+            kept, server = due
+            try:
+                self._run(kept)
+            finally:
+                self._ended_in_background(server)
             done += 1
         return done
 
@@ -162,8 +176,11 @@ class ResidentReader:
                 _log.exception("a refresh in the background failed")
             self._stopping.wait(min(1.0, self._limits.refresh / 10))
 
-    def _next_due(self) -> KeptCollection | None:
-        """Return the collection whose latest refresh is longest ago, if it is due; its refresh is begun."""
+    def _next_due(self) -> tuple[KeptCollection, str] | None:
+        """Return the collection whose latest refresh is longest ago, if it is due, and its server; it is begun.
+
+        No server gets all threads: one that does not answer would hold up the collections of others.
+        """
         now = self._clocks.ticks()
         due = [
             kept
@@ -171,9 +188,20 @@ class ResidentReader:
             if now - kept.used < self._limits.in_use and now - kept.attempted >= self._limits.background
         ]
         for kept in sorted(due, key=lambda kept: kept.attempted):
+            server = self._source.server(kept.gun, kept.rule)
+            with self._lock:
+                if self._asked_in_background[server] >= _BACKGROUND_OF_A_SERVER:
+                    continue
+                self._asked_in_background[server] += 1
             if kept.begin()[1]:
-                return kept
+                return kept, server
+            self._ended_in_background(server)
         return None
+
+    def _ended_in_background(self, server: str) -> None:
+        with self._lock:
+            self._asked_in_background[server] -= 1
+            self._asked_in_background += Counter()  # drops those that have none
 
     def _all(self) -> list[KeptCollection]:
         with self._lock:
@@ -200,6 +228,10 @@ class ResidentReader:
         return Holdings(
             collections=len(collections), file_bytes=sum(kept.file_bytes for kept in collections), oldest=oldest
         )
+
+    def waiting(self) -> int:
+        """Return how many refreshes wait for a thread."""
+        return self._workers.waiting + self._stranger_workers.waiting
 
     # --- one question
 
@@ -291,8 +323,9 @@ class ResidentReader:
         flight, is_new = kept.begin(wanted)
         if is_new:
             known = kept.state()[0] is not None or self._is_known(kept)
+            workers = self._workers if known else self._stranger_workers
             try:
-                (self._workers if known else self._stranger_workers).submit(lambda: self._run(kept))
+                workers.submit(lambda: self._run(kept), share=self._source.server(kept.gun, kept.rule))
             except VerifierBusy as busy:
                 kept.abandon(busy)
         return flight
