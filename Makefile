@@ -8,7 +8,7 @@ WORKERS ?= 3
 # what was compiled.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-long lint tests other-pythons coverage mutation bench dist lock runtime whole peers clean
+.PHONY: demo test test-long lint tests other-pythons coverage mutation bench dist packages node images debian lock runtime whole peers clean
 
 # Both install into $(VENV), the second over the first, and end at once if everything is there.
 runtime:
@@ -39,7 +39,7 @@ tests: whole peers
 other-pythons: whole
 	@sh tests/other_pythons.sh $(BIN)/python $(VENV)
 
-test-long: test
+test-long: test debian
 	$(BIN)/pytest -n $(WORKERS) -m long
 	@$(MAKE) --no-print-directory coverage mutation
 
@@ -59,13 +59,29 @@ mutation: whole
 bench: whole peers
 	$(BIN)/python -m tests.benchmarks
 
-# Wheel, source distribution and a lock that names the wheel with what it runs on: the same, byte for byte, wherever and
-# whenever they are built, since hatchling is locked and everything in them has one date.
-dist: whole
+# What users install. The same bytes wherever and whenever they are built, for one Debian and one Python: what builds is
+# locked, and everything in it has one date.
+dist:
 	rm -rf dist
+	@$(MAKE) --no-print-directory packages
+	@$(MAKE) --no-print-directory -o whole node images
+
+# Wheel, source distribution and a lock that names the wheel with what it runs on.
+packages: whole
+	rm -f dist/content_trust-* dist/requirements.lock
 	SOURCE_DATE_EPOCH=1580601600 $(BIN)/hatchling build --directory dist --target sdist --target wheel
 	printf 'content-trust==%s %s\n' "$$($(BIN)/hatchling version)" "$$($(BIN)/python -m pip hash dist/*.whl | tail -1)" > dist/requirements.lock
 	sed '/^# What builds/,$$d' requirements.lock >> dist/requirements.lock
+
+# For machines without Python.
+node: whole
+	sh release/node.sh $(BIN) dist
+
+# Container images, out of Debian's newest packages and of what `packages` has left.
+images: whole debian
+	sh release/images.sh $(BIN) dist
+debian:
+	sh release/debian.sh $(VENV)/debian.tar
 
 # Both locks again, in the versions that they hold where those still fit; newer ones with UPGRADE=--upgrade. It needs uv,
 # which `make whole` has installed, but not a lock that fits pyproject.toml: that is what it makes.

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from tests.support.building import copy_of_the_source, fetched_wheels, make_dist
+from tests.support.building import copy_of_the_source, fetched_wheels, make_packages
 from tests.support.guide_commands import TOP, commands, file_in
 from tests.support.programs import PASSWORD, USER, RunningProgram, program
 from tests.support.pythons import bundled_pips, stand_in
@@ -158,7 +158,7 @@ def owned(tmp_path: Path, trust_server: ServerProcess, password_registry: Runnin
     once = takewhile(lambda step: not step.command.startswith("cat > job.sh"), commands(_GUIDE))
     image = file_in("docs/tutorial.md", "make-image.py")
     source = copy_of_the_source(tmp_path / "source")
-    make_dist(source, {"PATH": os.environ["PATH"]})
+    make_packages(source, {"PATH": os.environ["PATH"]})
     make_the_wheel, _ = _SHELL.findall(_text())
     script = "\n".join(
         [
@@ -167,7 +167,7 @@ def owned(tmp_path: Path, trust_server: ServerProcess, password_registry: Runnin
             f"cat > make-image.py <<'END'\n{image}END",
             *(step.command for step in once),
             f"cd {source}",
-            'make() { test "$*" = dist && ls dist; }',  # it is made already, by the tools that run this test
+            'make() { test "$*" = packages && ls dist; }',  # it is made already, by the tools that run this test
             make_the_wheel,
         ]
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.building import copy_of_the_source, fetched_wheels, make_dist
+from tests.support.building import copy_of_the_source, fetched_wheels, make_packages
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,6 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make dist` makes."""
+    """What `make packages` makes."""
     source = copy_of_the_source(tmp_path_factory.mktemp("dist") / "source")
-    return make_dist(source, {"PATH": os.environ["PATH"]})
+    return make_packages(source, {"PATH": os.environ["PATH"]})

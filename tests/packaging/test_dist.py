@@ -1,4 +1,4 @@
-"""`make dist`: the same bytes wherever and whenever they are built, and nothing in them that nobody needs."""
+"""`make packages`: the same bytes wherever and whenever they are built, and nothing in them that nobody needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from email.parser import Parser
 from pathlib import Path
 from typing import Final
 
-from tests.support.building import PACKAGES, SOURCE, VERSION, copy_of_the_source, make_dist, run, tool
+from tests.support.building import PACKAGES, SOURCE, VERSION, copy_of_the_source, make_packages, run, tool
 
 _ABOUT: Final = f"content_trust-{VERSION}.dist-info"
 
@@ -43,7 +43,7 @@ def test_two_builds_are_the_same_bytes(dist: Path, tmp_path: Path) -> None:
     environ = {"PATH": os.environ["PATH"], "TZ": "Asia/Kathmandu", "SOURCE_DATE_EPOCH": "1700000000"}
     umask = os.umask(0o077)
     try:
-        again = make_dist(other, environ)
+        again = make_packages(other, environ)
     finally:
         os.umask(umask)
     assert _built(again) == _built(dist)

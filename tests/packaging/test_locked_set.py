@@ -11,8 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.locks import RUNS, WHOLE, Locked
 from tests.support.building import SOURCE, VERSION, copy_of_the_source, run
+from tests.support.locks import RUNS, WHOLE, Locked
 from tests.support.pythons import bundled_pips, stand_in
 from tests.support.tiny_wheels import write_wheel
 

@@ -9,8 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.packaging.locks import BUILDS, RUNS, WHOLE, Locked
 from tests.support.building import PROJECT, SOURCE
+from tests.support.locks import BUILDS, RUNS, WHOLE, Locked
 
 _RUNS: Final = PROJECT["project"]["dependencies"]
 _BUILDS: Final = PROJECT["build-system"]["requires"]

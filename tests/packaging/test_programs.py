@@ -60,7 +60,7 @@ def test_uv(dist: Path, index: dict[str, str]) -> None:
     _runs(Path(index["HOME"]) / ".local" / "bin", index)
 
 
-def test_what_make_dist_leaves_installs_by_hash(dist: Path, index: dict[str, str], tmp_path: Path) -> None:
+def test_what_make_packages_leaves_installs_by_hash(dist: Path, index: dict[str, str], tmp_path: Path) -> None:
     """The wheel and the lock beside it, as docs/guides/ci.md says; a wheel with other bytes is refused."""
     environment = tmp_path / "environment"
     run(sys.executable, "-m", "venv", "--without-pip", environment)

@@ -2,7 +2,7 @@
 # The real programs that tests/peers, tests/journeys and tests/benchmarks run against. With root on Debian they are
 # installed; otherwise the tests that need them are skipped, each naming the missing program.
 set -u
-wanted="docker-registry skopeo podman notary sqlite3 wrk postgresql softhsm2 nginx-light caddy openssl curl openssh-client putty-tools prometheus zsh fish"
+wanted="docker-registry skopeo podman notary sqlite3 wrk postgresql softhsm2 nginx-light caddy openssl curl openssh-client putty-tools prometheus zsh fish mmdebstrap umoci"
 missing=""
 for package in $wanted; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"

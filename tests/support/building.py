@@ -65,8 +65,8 @@ def copy_of_the_source(folder: Path) -> Path:
     return folder
 
 
-def make_dist(source: Path, environ: dict[str, str]) -> Path:
-    """`make dist` with the tools of the environment that the tests run in."""
+def make_packages(source: Path, environ: dict[str, str]) -> Path:
+    """`make packages` with the tools of the environment that the tests run in."""
     tool("hatchling")
-    run("make", "-C", source, "-o", "whole", "dist", f"BIN={sys.prefix}/bin", environ=environ)
+    run("make", "-C", source, "-o", "whole", "packages", f"BIN={sys.prefix}/bin", environ=environ)
     return source / "dist"

@@ -22,6 +22,7 @@ _MOST_BYTES: Final = 16 * 1024
 _HEAD: Final = (
     "#!/bin/sh\n# Written by `trust plugin install`, which also replaces it; `trust plugin uninstall` removes it.\n"
 )
+_PROGRAM: Final = "docker-trust"
 _START: Final = "from trustcli.__main__ import docker_trust; docker_trust()"
 
 
@@ -56,11 +57,14 @@ def uninstall(folder: Path) -> list[Path]:
 def _script() -> str:
     """Return the script. Raises: HookNotInstalled if this Python's path cannot be written in a script.
 
-    -P: a file in the folder where docker is called must not be imported in place of one of our modules.
+    -P: a file in the folder where docker is called must not be imported in place of one of our modules. A build for
+    machines without Python has the plugin as a program of its own.
     """
     python = Path(sys.executable).absolute() if sys.executable else None
     if python is None or not str(python).isprintable():
         raise HookNotInstalled(place=str(python or ""), reason="this Python has no path that a script can name")
+    if getattr(sys, "frozen", False):
+        return f'{_HEAD}exec {shlex.quote(str(python.with_name(_PROGRAM)))} "$@"\n'
     return f'{_HEAD}exec {shlex.quote(str(python))} -P -c {shlex.quote(_START)} "$@"\n'
 
 

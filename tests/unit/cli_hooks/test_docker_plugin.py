@@ -218,3 +218,14 @@ def test_a_python_in_a_folder_with_a_strange_name(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr("sys.executable", bad)
         with pytest.raises(HookNotInstalled):
             plugin_files.install(tmp_path / "cli-plugins")
+
+
+def test_a_build_without_python_has_the_plugin_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "docker-trust"
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "trust"))
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    (plugin, _) = plugin_files.install(tmp_path / "cli-plugins")
+    done = subprocess.run([plugin, "trust", "sign"], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "trust sign\n"

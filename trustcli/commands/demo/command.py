@@ -27,6 +27,7 @@ from trustcli.commands.demo.programs import docker_registry, fetch, free_port, r
 from trustcli.commands.demo.registry import DemoRegistry, EmbeddedRegistry, RealRegistry, serving
 from trustcli.console.exit_codes import DONE, NOT_SIGNED, NOT_TRUSTED, OTHER
 from trustcli.console.output import Output
+from trustcli.errors import UsageError
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
 
@@ -43,6 +44,8 @@ class DemoFailed(Exception):
 def command(ctx: typer.Context) -> int:
     """Show the whole main job on embedded defaults; everything is deleted afterwards."""
     session: Session = ctx.obj
+    if getattr(sys, "frozen", False):
+        raise UsageError("the demo starts a trust server, which this build for machines without Python does not have")
     with tempfile.TemporaryDirectory(prefix="trust-demo-") as name, ExitStack() as stack:
         folder = Path(name)
         port = free_port()
