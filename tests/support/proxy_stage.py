@@ -105,13 +105,30 @@ class ProxyStage:
         body: Any = None,
     ) -> Got:
         """Ask once, on a connection of its own. Raises what http.client raises if the answer is cut off."""
+        with contextlib.closing(self.connection()) as client:
+            return self.get_over(client, path, method=method, who=who, headers=headers, body=body)
+
+    def connection(self) -> http.client.HTTPConnection:
+        """A connection to the proxy, which answers what comes over it one after the other."""
         assert self.server is not None
+        return http.client.HTTPConnection(*self.server.address, timeout=SECONDS)
+
+    def get_over(
+        self,
+        client: http.client.HTTPConnection,
+        path: str,
+        *,
+        method: str = "GET",
+        who: str = "",
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+    ) -> Got:
+        """Ask once over a connection."""
         sent = {**({"Authorization": who} if who else {}), **(headers or {})}
-        with contextlib.closing(http.client.HTTPConnection(*self.server.address, timeout=SECONDS)) as client:
-            client.request(method, path, headers=sent, body=body)
-            answer = client.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Got(status=answer.status, headers=told, body=answer.read())
+        client.request(method, path, headers=sent, body=body)
+        answer = client.getresponse()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        return Got(status=answer.status, headers=told, body=answer.read())
 
     @property
     def asked(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import pytest
@@ -29,10 +30,10 @@ def test_a_blob_of_any_size_is_handed_on(
     stage: ProxyStage, image: Stored, monkeypatch: pytest.MonkeyPatch, *, can_splice: bool
 ) -> None:
     monkeypatch.setattr(relayed_blob, "_CAN_SPLICE", can_splice)
-    with stage.running():
+    with stage.running(), contextlib.closing(stage.connection()) as client:
         for size in (0, 1, 5_000_000):
             stage.registry.blobs[image.layer] = b"0123456789" * (size // 10) + b"x" * (size % 10)
-            got = stage.get(f"/v2/app/blobs/{image.layer}")
+            got = stage.get_over(client, f"/v2/app/blobs/{image.layer}")
             assert got.body == stage.registry.blobs[image.layer]
             assert got.headers["content-type"] == "application/octet-stream"
     assert stage.upstream is not None

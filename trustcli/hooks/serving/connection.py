@@ -52,6 +52,10 @@ class ClientConnection:
         """
         return (self._in_body, self._answered) if self._peer.waits else None
 
+    def announce_end(self) -> None:
+        """Let the request that has begun be the last one, and its answer say so."""
+        self._last = True
+
     def finish(self) -> None:
         """Let the request that has begun be the last one; an idle connection ends now."""
         self._last = True

@@ -240,6 +240,9 @@ class Server:
     def _finish(self) -> None:
         with self._lock:
             connections = [held.connection for held in self._open.values()]
+        # First all of them: who sees one connection end must not be told by another that it stays.
+        for connection in filter(None, connections):
+            connection.announce_end()
         for connection in filter(None, connections):
             connection.finish()
         deadline = time.monotonic() + self.limits.stopping
