@@ -34,6 +34,7 @@ class Authority:
         certificate = (
             _builder("a server", self.certificate.subject, key, until)
             .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .add_extension(self._named, critical=False)
             .sign(self.key, hashes.SHA256())
         )
         file = folder / f"server-{host}-{until:%Y}.pem"
@@ -47,7 +48,11 @@ class Authority:
     def client_certificate(self, folder: Path, name: str = "client") -> tuple[Path, Path]:
         """Write a client certificate and its key, as `client.cert` and `client.key`; return their paths."""
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _builder(name, self.certificate.subject, key, FAR_AWAY).sign(self.key, hashes.SHA256())
+        certificate = (
+            _builder(name, self.certificate.subject, key, FAR_AWAY)
+            .add_extension(self._named, critical=False)
+            .sign(self.key, hashes.SHA256())
+        )
         files = folder / f"{name}.cert", folder / f"{name}.key"
         files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         plain = serialization.NoEncryption()
@@ -56,6 +61,11 @@ class Authority:
         files[1].write_bytes(pem)
         return files
 
+    @property
+    def _named(self) -> x509.AuthorityKeyIdentifier:
+        """What names the issuer's key: Python wants it from 3.13 on (RFC 5280, 4.2.1.1)."""
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+
 
 def make_authority(folder: Path, name: str = "Test CA") -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
@@ -63,11 +73,27 @@ def make_authority(folder: Path, name: str = "Test CA") -> Authority:
     certificate = (
         _builder(name, subject, key, FAR_AWAY)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_signing(), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
     file = folder / f"{name.replace(' ', '-')}.crt"
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     return Authority(key=key, certificate=certificate, file=file)
+
+
+def _signing() -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=True,
+        crl_sign=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _builder(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, until: datetime) -> x509.CertificateBuilder:
