@@ -25,6 +25,8 @@ from tests.support.trust_program import TrustUser
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 Serve = Callable[[Script], HostileServer]
+ENOUGH = 50_000
+"""Questions that take longer than what the server does in the background."""
 
 
 def values(person: TrustUser, gun: str, **more: str) -> dict[str, str]:
@@ -187,9 +189,13 @@ def old_collection(tmp_path: Path, own_server: ServerProcess, gun: str, put: Put
     put("1.0")
     owner.run("init", gun, "--no-recovery-key")
     owner.run("sign", f"{gun}:1.0")
+    file = f"/tuf/{gun}/metadata/timestamp.json"
+    before = own_server.get(file)[1]
     own_server.stop()
     own_server.program = ("tests.journeys.late_server", "serve")
     own_server.start(environ={"DAYS": "400"})
+    # It renews in the background, once it serves.
+    assert any(own_server.get(file)[1] != before for _ in range(ENOUGH))
     late = LateUser(owner, 400)
     late.environ["TRUST_SERVER"] = own_server.url
     return late
