@@ -41,9 +41,11 @@ class RenewalOnRead:
         return not answer.renew_before <= self._clock().timestamp() < answer.renew_at
 
     async def renew(self, gun: GUN, path: bytes, old: ReadyResponse) -> None:
-        """Renew the roles of a collection that are due.
+        """Renew the roles of a collection that are due; read the collection again afterwards.
 
-        If that fails, the response cache keeps `old` under `path` for RENEWAL_PAUSE.
+        If none is due, somebody else has renewed them: a round that has not told the response cache yet, or another
+        process. What the cache keeps, and what `SharedReads` shares, is then older than the store, and dropped. If
+        the renewal fails, the response cache keeps `old` under `path` for RENEWAL_PAUSE.
         """
         task = self._renewing.get(gun)
         if task is None:
@@ -56,7 +58,9 @@ class RenewalOnRead:
         ticket = self._cache.ticket(gun)
         try:
             async with self._turns.place(gun):
-                await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
+                renewed = await asyncio.to_thread(self._renewal.renew, gun, at=self._clock())
+            if not renewed:
+                self._cache.drop(gun)
         except (TrustError, KeysError) as error:
             if not isinstance(error, ClockJumped):  # the rounds of upkeep report that once for all collections
                 _log.error("renewal failed", extra={"gun": gun, "code": error.code, "reason": str(error)})
