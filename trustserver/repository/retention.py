@@ -32,6 +32,9 @@ AFTER_PUBLISHES: Final = 16
 """After so many publishes of a collection its superseded versions are looked at."""
 AFTER_BYTES: Final = 8 * 1024 * 1024
 """After so many published bytes of a collection its superseded versions are looked at."""
+SHARE: Final = 8
+"""Where a look has found more versions than SHARE * AFTER_PUBLISHES, the next one comes after this share of them. So a
+publish costs the same however often was published in the last hour."""
 _COUNTED: Final = 10_000
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
@@ -47,31 +50,44 @@ class Retention:
         self._keep_events = keep_events
         self._keep = keep
         self._lock = Lock()
-        self._published: dict[GUN, tuple[int, int]] = {}
+        self._published: dict[GUN, tuple[int, int, int]] = {}
         self._swept = ""
 
     def published(self, gun: GUN, size: int, at: datetime) -> None:
         """Count a publish of so many bytes, and look at the collection if it has had enough of them."""
         with self._lock:
-            times, written = self._published.pop(gun, (0, 0))
+            times, written, enough = self._published.pop(gun, (0, 0, AFTER_PUBLISHES))
             times, written = times + 1, written + size
-            if times < AFTER_PUBLISHES and written < AFTER_BYTES:
-                self._published[gun] = (times, written)
-                if len(self._published) > _COUNTED:  # the rounds find it
-                    del self._published[next(iter(self._published))]
+            if times < enough and written < AFTER_BYTES:
+                self._count(gun, times, written, enough)
                 return
         try:
-            self.prune(gun, at)
+            _, kept = self._prune(gun, at)
         except NotStored:
             return  # the publish itself is stored, and a round will try again
+        if kept > AFTER_PUBLISHES * SHARE:
+            with self._lock:
+                times, written, _ = self._published.get(gun, (0, 0, 0))
+                self._count(gun, times, written, kept // SHARE)
 
     def prune(self, gun: GUN, at: datetime) -> int:
-        """Drop what a collection need not keep. Return how many versions there were. Raises: NotStored."""
-        dropped = superseded(self._store.versions(gun), at, keep=self._keep)
+        """Drop what a collection need not keep. Return how many versions were dropped. Raises: NotStored."""
+        dropped, _ = self._prune(gun, at)
+        return dropped
+
+    def _count(self, gun: GUN, times: int, written: int, enough: int) -> None:
+        self._published[gun] = (times, written, enough)
+        if len(self._published) > _COUNTED:  # the rounds find it
+            del self._published[next(iter(self._published))]
+
+    def _prune(self, gun: GUN, at: datetime) -> tuple[int, int]:
+        """Return how many versions were dropped, and how many are kept."""
+        versions = self._store.versions(gun)
+        dropped = superseded(versions, at, keep=self._keep)
         if dropped:
             self._store.drop_versions(gun, dropped)
         self._store.drop_changes(gun, keep=KEPT_CHANGES)
-        return len(dropped)
+        return len(dropped), len(versions) - len(dropped)
 
     def round(self, at: datetime) -> int:
         """Look at the next SWEEP collections, and at the record. Return how many versions were dropped.

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulator.memory_store import MemoryStore
 from tests.support.notary_owner import NotaryOwner, content_of
 from tests.support.notary_site import EMPTY, GUN_N, NotarySite, form
 from tests.support.server_owner import NOW, Owner
@@ -19,7 +20,7 @@ from trustdata.gun import GUN
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustserver.repository import quotas, retention
 from trustserver.repository.parsed_cache import ParsedCache
-from trustserver.repository.retention import KEPT_BYTES, LAST_OFFLINE, LAST_ONLINE, Retention, superseded
+from trustserver.repository.retention import AFTER_BYTES, KEPT_BYTES, LAST_OFFLINE, LAST_ONLINE, Retention, superseded
 from trustserver.storage import sql, stored_rows
 from trustserver.storage.database import migrate, open_engine
 from trustserver.storage.ports import MetadataStore, StoredFile, StoredVersion
@@ -183,6 +184,26 @@ def test_the_change_feed_of_a_collection_is_bounded(site: NotarySite, monkeypatc
     before = site.store.changes(None, after=0, limit=99)[-1].id
     assert site.upload({TARGETS: owner.targets()}, "b").status_code == 200
     assert site.store.changes(None, after=0, limit=99)[-1].id > before
+
+
+def test_a_publish_costs_the_same_however_many_were_published_in_the_last_hour() -> None:
+    class Busy(MemoryStore):
+        """Has 5 000 versions of this hour, and counts how many were looked at."""
+
+        looked_at = 0
+
+        def versions(self, gun: GUN) -> tuple[StoredVersion, ...]:
+            self.looked_at += 5000
+            return tuple(version("snapshot", number, days=0) for number in range(5000))
+
+    store = Busy()
+    kept = Retention(store, keep=HOUR)
+    for _ in range(2000):
+        kept.published(GUN(GUN_A), 1000, NOW)
+    assert 0 < store.looked_at <= 2000 * 10
+    looked_at = store.looked_at
+    kept.published(GUN(GUN_A), AFTER_BYTES, NOW)
+    assert store.looked_at > looked_at, "bytes count as before"
 
 
 def test_rounds_come_to_every_collection(monkeypatch: pytest.MonkeyPatch) -> None:
