@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -244,3 +246,35 @@ def test_verdicts_that_are_remembered_are_bounded(node_of: Nodes) -> None:
         node.ask(f"unknown-{number}")
     (kept,) = node.reader._kept.values()
     assert len(kept._verdicts) == 3
+
+
+def test_verdicts_of_all_collections_together_are_bounded(node_of: Nodes) -> None:
+    """Whoever may ask about many names, and about tags that are not there, does not fill the memory."""
+    node = node_of(good_collection().newcomer(), limits=ResidentLimits(verdicts=10, verdicts_in_all=5))
+    for number in range(12):
+        node.ask(f"unknown-{number}")
+    (kept,) = node.reader._kept.values()
+    assert kept.verdicts == 10
+    node.time.pass_(seconds=61)
+    assert node.digest() == f"sha256:{GOOD}"
+    assert kept.verdicts == 1, "those of before were forgotten with the refresh"
+
+
+class Asker:
+    """Something that whoever asks has: a request, with a password in it."""
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_refusal_that_is_remembered_holds_nobody_who_has_asked(node_of: Nodes, *, is_down: bool) -> None:
+    """A raised error has a traceback, whose frames have each caller's variables, for as long as it is remembered."""
+    node = node_of(good_collection().newcomer())
+    node.client.server.down = is_down
+
+    def ask() -> weakref.ref[Asker]:
+        asker = Asker()
+        assert node.ask("unknown").judgements[0].refusal is not None
+        return weakref.ref(asker)
+
+    gone = ask()
+    gc.collect()
+    assert gone() is None
