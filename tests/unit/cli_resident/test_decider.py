@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -277,3 +279,21 @@ def test_no_host_is_asked_only_because_an_image_names_it(site_of: Callable[[Scen
     for named in ('[servers]\n"registry.example.com" = "https://trust.example.com"\n', ""):
         site.settings.write_text(f'{named}[verifier]\npolicy = "policy.toml"\n')
         assert isinstance(site.refusal(), NoTrustServer) != bool(named)
+
+
+class Asker:
+    """Something that whoever asks has: a request, with a password in it."""
+
+
+def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site) -> None:
+    """What refuses is remembered until it is mended, and with a raised error all that its callers had."""
+    site.settings.write_text("[verifier")
+
+    def ask() -> weakref.ref[Asker]:
+        asker = Asker()
+        assert isinstance(site.refusal(), SettingsUnusable)
+        return weakref.ref(asker)
+
+    gone = ask()
+    gc.collect()
+    assert gone() is None

@@ -259,9 +259,10 @@ class PolicyDecider:
         )
         reading = self._reader.judge(case.trust_name, rule, [question])
         (judgement,) = reading.judgements
-        refusal, more = _refusal_of(judgement, question.digest), []
-        if refusal is None:
-            refusal, more = self._by_seconds(case, rule, judgement)
+        refusal = _refusal_of(judgement, question.digest)
+        if refusal is not None:
+            return refusal, [reading]
+        refusal, more = self._by_seconds(case, rule, judgement)
         return refusal, [reading, *more]
 
     def _by_seconds(self, case: _Case, rule: Rule, judgement: Judgement) -> tuple[TrustError | None, list[Reading]]:

@@ -231,7 +231,7 @@ class KeptCollection:
 def apart(answer: Judgement) -> Judgement:
     """Return a verdict with an error of its own, which nobody has raised.
 
-    A raised error holds the calls that it came through, and all that they had: the request of whoever asked first.
+    A raised error holds the calls that it came through, and all that they had.
     """
     return answer if answer.refusal is None else refused(answer.question, copy.copy(answer.refusal))
 
