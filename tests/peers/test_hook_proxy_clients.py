@@ -230,14 +230,15 @@ def test_docker_runs_nothing_that_was_attached(
     *,
     runnable: bool,
 ) -> None:
-    """Whoever may push may attach; Docker's engine runs manifests of OCI's whatever the type of their config."""
+    """Whoever may push may attach: also what is an image to Go's programs, which take `MediaType` for `mediaType`."""
     attached = build_artifact(tmp_path / "attached", image, runnable=runnable)
+    registry, _, repository = gun.partition("/")
     pushed = Containers(tmp_path / "pushing", "").skopeo(
-        "copy", "--dest-tls-verify=false", attached.source, f"docker://{gun}:attached"
+        "copy", "--preserve-digests", "--dest-tls-verify=false", attached.source, f"docker://{gun}:attached"
     )
     assert pushed.returncode == 0, pushed.stderr
-    assert (docker("pull", f"{gun}@{attached.digest}").returncode == 0) is runnable, "from the registry itself"
-    registry, _, repository = gun.partition("/")
+    direct = docker("pull", f"{gun}@{attached.digest}")
+    assert (direct.returncode == 0) is runnable, direct.stderr
     home, server = operator.home, operator.environ["TRUST_SERVER"]
     with proxy_running(tmp_path / "referring", registry, "--referrers", home=home, server=server) as referring:
         got = referring.get(f"/v2/{repository}/manifests/{attached.digest}")

@@ -54,13 +54,13 @@ def build_index(
 
 
 def build_artifact(layout: Path, subject: BuiltImage, *, runnable: bool) -> BuiltImage:
-    """What somebody attaches to an image: its config has a type of its own. `runnable`: and is that of an image."""
+    """What somebody attaches to an image. `runnable`: its config is an image's, and two members say of which type."""
     _start(layout)
     _, raw = _manifest(layout, "attached", "amd64")
     document = json.loads(raw)
     if not runnable:
         document["config"] = _blob(layout, b"{}", CONFIG)
-    document["config"]["mediaType"] = "application/vnd.example.sbom"
+    document["config"] |= {"mediaType": "application/vnd.example.sbom", **({"MediaType": CONFIG} if runnable else {})}
     document["subject"] = {"mediaType": INDEX, "digest": subject.digest, "size": len(subject.raw)}
     raw = _json(document)
     descriptor = _blob(layout, raw, MANIFEST)

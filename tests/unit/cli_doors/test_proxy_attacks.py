@@ -190,7 +190,7 @@ def test_an_image_that_calls_itself_about_a_signed_one_is_none_the_less_an_image
 def test_an_artifact_whose_config_says_something_may_be_an_image(
     stage: ProxyStage, image: Stored, content: bytes
 ) -> None:
-    """Docker's engine runs a manifest of OCI's whatever the type of its config, if it can read that."""
+    """Not every runtime looks at the type of a config, if it can read that."""
     runnable = stage.registry.image("runnable", subject=image, config=content)
     with stage.running(referrers=True):
         assert stage.get(f"/v2/app/manifests/{runnable.digest}").status == 403

@@ -28,7 +28,7 @@ _RUNNABLE: Final = frozenset(
 _SAYS_NOTHING: Final = frozenset(f"sha256:{hashlib.sha256(content).hexdigest()}" for content in (b"{}", b""))
 """The digests of configs by which nothing can be run: those of artifacts (OCI's `application/vnd.oci.empty.v1+json`).
 
-Docker looks at the type of a config in its own manifests alone, and runs OCI's whatever their type.
+Not every runtime looks at the type of a config before it runs what the config describes.
 """
 MAX_NAMED: Final = 4096
 """The most digests that one manifest may name."""
