@@ -7,6 +7,7 @@ TrustError
 ├── RemoteUnreachable        the network, or the operator of the server
 │   ├── RemoteFailing            the operator of the server, or of a proxy before it: an answer 5xx
 │   ├── RemoteFull               the operator of the server: its disk is full
+│   ├── OutOfConnections         the operator of this machine: this program may open no more connections
 │   ├── RemoteBusy               nobody: the server has too much to do; send the request again later
 │   ├── RemoteClockJumped        the operator of the server: it signs nothing, since its clock jumped forward
 │   ├── CertificateRefused       the user (a private CA) or the operator: a TLS certificate is not accepted
@@ -125,6 +126,15 @@ class RemoteFull(RemoteUnreachable):
 
     def __str__(self) -> str:
         return f"{self.remote} has no space left on its disk and changed nothing ({shown(self.reason, 300)})"
+
+
+class OutOfConnections(RemoteUnreachable):
+    """This program may open no more files, of which each connection is one: that says nothing about the server."""
+
+    code: ClassVar[str] = "out-of-connections"
+
+    def __str__(self) -> str:
+        return f"{self.remote} cannot be asked, since this program may open no more files: {shown(self.reason, 300)}"
 
 
 class RemoteBusy(RemoteUnreachable):
@@ -344,14 +354,23 @@ class VerifierBusy(TrustError):
 
 
 class NoTrustServer(TrustError):
-    """No trust server is known for the registry. `settings`: the file whose section `[servers]` can name one."""
+    """No trust server is known for the registry. `settings`: the file whose section `[servers]` can name one.
+
+    `unpinned`: its host would be asked if anything pinned the name.
+    """
 
     code: ClassVar[str] = "no-trust-server"
     gun: str
     registry: str
     settings: str
+    unpinned: bool = False
 
     def __str__(self) -> str:
+        if self.unpinned:
+            return (
+                f"no trust server is known for {self.gun}: nothing pins this name, and {self.registry} is not asked "
+                f"only because an image names it; pin the name, or name a server under [servers] in {self.settings}"
+            )
         return (
             f"no trust server is known for {self.gun}: {self.registry} has no default; give --server URL or "
             f"TRUST_SERVER, or name one for {self.registry} under [servers] in {self.settings}"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.containerd_hosts import resolve
 from tests.support.docker_engine import UnpackedDocker
-from tests.support.images import BuiltImage
+from tests.support.images import BuiltImage, build_artifact
 from tests.support.programs import RunningProgram, program
 from tests.support.proxy_program import ProxyProgram, proxy_running
 from tests.support.stage import People, Put
@@ -218,3 +218,29 @@ def test_docker(operator: TrustUser, docker: Docker, proxy: ProxyProgram, gun: s
     done = docker("push", f"{name}:new")
     assert done.returncode != 0
     assert "nothing is pushed through this proxy" in done.stderr
+
+
+@pytest.mark.parametrize("runnable", [True, False])
+def test_docker_runs_nothing_that_was_attached(
+    tmp_path: Path,
+    operator: TrustUser,
+    docker: Docker,
+    gun: str,
+    image: BuiltImage,
+    *,
+    runnable: bool,
+) -> None:
+    """Whoever may push may attach: also what is an image to Go's programs, which take `MediaType` for `mediaType`."""
+    attached = build_artifact(tmp_path / "attached", image, runnable=runnable)
+    registry, _, repository = gun.partition("/")
+    pushed = Containers(tmp_path / "pushing", "").skopeo(
+        "copy", "--preserve-digests", "--dest-tls-verify=false", attached.source, f"docker://{gun}:attached"
+    )
+    assert pushed.returncode == 0, pushed.stderr
+    direct = docker("pull", f"{gun}@{attached.digest}")
+    assert (direct.returncode == 0) is runnable, direct.stderr
+    home, server = operator.home, operator.environ["TRUST_SERVER"]
+    with proxy_running(tmp_path / "referring", registry, "--referrers", home=home, server=server) as referring:
+        got = referring.get(f"/v2/{repository}/manifests/{attached.digest}")
+        assert got.status == (403 if runnable else 200)
+        assert docker("pull", f"{by_its_own_name(referring, gun)}@{attached.digest}").returncode != 0

@@ -47,9 +47,13 @@ class FakeRegistry:
     absent_for_strangers: bool = False
     answers: dict[str, Script] = field(default_factory=dict)
 
-    def image(self, text: str, *, subject: Stored | None = None) -> Stored:
+    def artifact(self, text: str, subject: Stored) -> Stored:
+        """Store what somebody says of an image, with one layer and a config that says nothing."""
+        return self.image(text, subject=subject, config=b"{}")
+
+    def image(self, text: str, *, subject: Stored | None = None, config: bytes = b"") -> Stored:
         """Store an image with one layer."""
-        config, layer = json.dumps({"config": text}).encode(), f"layer of {text}".encode()
+        config, layer = config or json.dumps({"config": text}).encode(), f"layer of {text}".encode()
         for blob in (config, layer):
             self.blobs[digest_of(blob)] = blob
         document: dict[str, object] = {

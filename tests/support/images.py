@@ -53,6 +53,21 @@ def build_index(
     return BuiltImage(layout=layout, digest=str(descriptor["digest"]), raw=raw, children=children)
 
 
+def build_artifact(layout: Path, subject: BuiltImage, *, runnable: bool) -> BuiltImage:
+    """What somebody attaches to an image. `runnable`: its config is an image's, and two members say of which type."""
+    _start(layout)
+    _, raw = _manifest(layout, "attached", "amd64")
+    document = json.loads(raw)
+    if not runnable:
+        document["config"] = _blob(layout, b"{}", CONFIG)
+    document["config"] |= {"mediaType": "application/vnd.example.sbom", **({"MediaType": CONFIG} if runnable else {})}
+    document["subject"] = {"mediaType": INDEX, "digest": subject.digest, "size": len(subject.raw)}
+    raw = _json(document)
+    descriptor = _blob(layout, raw, MANIFEST)
+    _finish(layout, descriptor)
+    return BuiltImage(layout=layout, digest=str(descriptor["digest"]), raw=raw, children=())
+
+
 def _start(layout: Path) -> None:
     (layout / "blobs" / "sha256").mkdir(parents=True)
     (layout / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))

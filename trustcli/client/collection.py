@@ -5,6 +5,7 @@ All verified roles come from here: no other module combines pins with rollback m
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -299,7 +300,9 @@ class Collection:
     def _read_roles(self, updater: Updater, wanted: frozenset[RoleName], *, refreshed: datetime) -> VerifiedRoles:
         delegated = delegations_of(updater.roles()[TARGETS].targets)
         faults = self._load(updater, (role for role in delegated if role in wanted))
-        return VerifiedRoles(gun=self.gun, roles=updater.roles(), faults=faults, wanted=wanted, refreshed=refreshed)
+        # A raised error holds the calls that it came through, and all that they had.
+        kept = {role: copy.copy(fault) for role, fault in faults.items()}
+        return VerifiedRoles(gun=self.gun, roles=updater.roles(), faults=kept, wanted=wanted, refreshed=refreshed)
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.

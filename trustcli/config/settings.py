@@ -142,6 +142,10 @@ class Settings:
             raise NoTrustServer(gun=gun, registry=host, settings=str(self.file))
         return ServerChoice(url=f"https://{host}", source="the registry's host, as nothing else is set")
 
+    def names_server_for(self, gun: GUN) -> bool:
+        """Return whether something names the trust server of a collection: not only the host in the name."""
+        return bool(self.server) or any(gun == prefix or gun.startswith(f"{prefix}/") for prefix in self.servers)
+
     def max_life_for(self, gun: GUN) -> MaxLife | None:
         """Return how long timestamp and snapshot of a collection may be valid from now on; None if it is not set."""
         fitting = [pattern for pattern in self.max_life if pattern_matches(pattern, gun)]

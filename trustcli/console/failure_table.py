@@ -396,6 +396,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=UNREACHABLE,
         advice=_template("tell the operator of {remote}; when there is space again, run the same command again"),
     ),
+    cli_errors.OutOfConnections: Row(
+        status=UNREACHABLE, advice=_template("raise the limit of open files (ulimit -n; LimitNOFILE of a systemd unit)")
+    ),
     cli_errors.RemoteBusy: Row(status=UNREACHABLE, advice=_advice_busy),
     cli_errors.RemoteClockJumped: Row(
         status=UNREACHABLE,

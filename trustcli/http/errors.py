@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import socket
 import ssl
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from trustcli.errors import (
     CertificateRefused,
     ClientCertificateWanted,
+    OutOfConnections,
     ProxyRefused,
     RemoteMisbehaved,
     RemoteUnreachable,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from trustcli.http.proxies import Proxy
 
 
+_OUR_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+"""The bounds of this program, or of the machine, which some clients of a resident hook may reach."""
 _TLS_ALERT: Final = "\x15\x03"
 """How the answer begins of a server that was spoken to in plain HTTP, and expects TLS: an alert of any version."""
 
@@ -67,10 +71,16 @@ def transport_failure(
         if isinstance(cause, http.client.IncompleteRead):
             return RemoteMisbehaved(remote=remote, reason="its answer is cut off")
         if isinstance(cause, OSError):
-            return RemoteUnreachable(remote=remote, reason=_reason(cause) + via + _perhaps_tls(cause, origin))
+            return _not_reached(cause, origin, via)
         if isinstance(cause, http.client.HTTPException):
             return RemoteMisbehaved(remote=remote, reason=f"{_no_http(cause, origin)}{via}")
     return RemoteMisbehaved(remote=remote, reason=f"no HTTP answer: {error}{via}")
+
+
+def _not_reached(error: OSError, origin: Origin, via: str) -> RemoteUnreachable:
+    if error.errno in _OUR_LIMITS:
+        return OutOfConnections(remote=str(origin), reason=_reason(error))
+    return RemoteUnreachable(remote=str(origin), reason=_reason(error) + via + _perhaps_tls(error, origin))
 
 
 def _perhaps_tls(error: OSError, origin: Origin) -> str:

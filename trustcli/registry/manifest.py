@@ -35,6 +35,11 @@ MAX_MANIFEST: Final = 4 * 1024 * 1024
 
 _SINGLE: Final = frozenset({"config", "layers", "blobs"})
 """Members of documents that are no index."""
+_SPELLED: Final = {
+    name.casefold(): name
+    for name in (*_SINGLE, "schemaVersion", "mediaType", "artifactType", "manifests", "subject", "digest", "size")
+}
+"""By what Go's programs compare, the members that say what is what."""
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1"
 _ATTESTATION: Final = "attestation-manifest"
 """BuildKit's: the value of the annotation `vnd.docker.reference.type` of a manifest that no engine runs."""
@@ -101,7 +106,26 @@ def _parsed(raw: bytes, image: str) -> dict[str, object]:
         raise ImageNotSupported(image=image, reason="its manifest is not JSON") from error
     if not isinstance(content, dict):
         raise ImageNotSupported(image=image, reason="its manifest is no JSON object")
+    if odd := _oddly_spelled(content):
+        reason = f"its manifest has the member {odd!r}, which only some clients take for {_SPELLED[odd.casefold()]}"
+        raise ImageNotSupported(image=image, reason=reason)
     return content
+
+
+def _oddly_spelled(content: Mapping[str, object]) -> str | None:
+    """Return a member of a manifest, or of what it lists, that Go's programs read as another one; None if none is.
+
+    They compare names without regard to case (encoding/json), and of two the later one counts for them.
+    """
+    listed = [content.get("config"), content.get("subject")]
+    for member in ("manifests", "layers", "blobs"):
+        entries = content.get(member)
+        listed += entries if isinstance(entries, list) else []
+    for document in (content, *listed):
+        for name in document if isinstance(document, dict) else ():
+            if _SPELLED.get(name.casefold(), name) != name:
+                return str(name)
+    return None
 
 
 def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:

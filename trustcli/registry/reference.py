@@ -6,6 +6,7 @@ both name the same registry, and must not become two collections.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from trustdata.digest import is_sha256_hex, parse_digest
@@ -14,6 +15,10 @@ from trustdata.gun import GUN, Tag, parse_gun, parse_tag
 from trustdata.hosts import DOCKER_HUB, HUB_REGISTRY, is_host, normal_host
 
 _KIND = "image reference"
+_ALGORITHMS = frozenset({"sha256", "sha384", "sha512"})
+_HEX = re.compile(r"[0-9a-f]+", re.ASCII)
+"""Behind one of the algorithms, of any length: engines and container runtimes run whatever image of the machine has
+such an id, or one that begins so, under whichever name it was pulled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,8 @@ def parse_reference(text: str) -> ImageReference:
     path, colon, tag = name.rpartition(":")
     if not colon or "/" in tag or _is_host_alone(name):
         path, colon, tag = name, "", ""
+    if path in _ALGORITHMS and _HEX.fullmatch(tag):
+        raise InvalidName(kind=_KIND, name=text, reason=f"{path}: and hexadecimal digits are an image id, not a name")
     return ImageReference(
         gun=_collection(path, text),
         tag=parse_tag(tag) if colon else None,

@@ -15,6 +15,7 @@ from trustdata.document_version import refuse_newer
 from trustdata.duration import parse_duration
 from trustdata.errors import InvalidName, PolicyMalformed
 from trustdata.gun import GUN, parse_tag
+from trustdata.hosts import has_one_spelling
 from trustdata.lifetimes import MaxLife
 from trustdata.policy.aliases import Alias, fault_of
 from trustdata.policy.distributed import Distributed
@@ -208,6 +209,8 @@ class _Table:
         value = self._values.get(member)
         if not isinstance(value, str) or not is_pattern(value):
             self._refuse(member, PATTERN_RULE)
+        if not has_one_spelling(value.partition("/")[0]):
+            self._refuse(member, "must have its host in its plainest spelling (127.0.0.1, no port that begins with 0)")
         return value
 
     def _mode(self) -> Mode:

@@ -10,6 +10,7 @@ from keys.record import record, replace
 from trustdata.collection_patterns import matching_patterns
 from trustdata.errors import PolicyRefused
 from trustdata.gun import GUN
+from trustdata.hosts import has_one_spelling
 from trustdata.policy.aliases import Alias, alias_for
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.rule import Rule, added_up
@@ -40,11 +41,15 @@ class Policy:
         distributed: Distributed | None = None,
     ) -> Policy:
         """Return a policy of these rules."""
-        by_match: dict[str, tuple[Rule, ...]] = {}
+        by_match: dict[str, list[Rule]] = {}
         for rule in rules:
-            by_match[rule.match] = (*by_match.get(rule.match, ()), rule)
+            by_match.setdefault(rule.match, []).append(rule)
         return cls(
-            source=source, rules=tuple(rules), aliases=tuple(aliases), by_match=by_match, distributed=distributed
+            source=source,
+            rules=tuple(rules),
+            aliases=tuple(aliases),
+            by_match={match: tuple(of_match) for match, of_match in by_match.items()},
+            distributed=distributed,
         )
 
     def tightened(self, further: Policy | None) -> Policy:
@@ -84,7 +89,13 @@ class Policy:
         return tuple(found)
 
     def about(self, gun: GUN) -> tuple[Rule, ...]:
-        """Return every rule of the file that may count for some tag or digest of a name, the most specific first."""
+        """Return every rule of the file that may count for some tag or digest of a name, the most specific first.
+
+        None of a name whose host has a plainer spelling: what leads to a registry under that one would be judged by the
+        rules for other names.
+        """
+        if not _is_plain(gun):
+            return ()
         matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
         return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
 
@@ -96,8 +107,14 @@ class Policy:
         """
         counting = self.counting(gun, tag=tag, digest=digest, at=at)
         if not counting:
-            raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
+            plainer = "its host has a plainer spelling, by which rules know it"
+            reason = "no rule matches this name" if _is_plain(gun) else plainer
+            raise PolicyRefused(name=gun, rule=self.source, reason=reason)
         rule = added_up(counting, gun, at)
         if rule.mode == "deny":
             raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
         return rule
+
+
+def _is_plain(gun: GUN) -> bool:
+    return has_one_spelling(gun.partition("/")[0])

@@ -70,6 +70,19 @@ def test_a_memory_that_was_removed_is_there_again(tmp_path: Path, seen: Memory) 
     assert version(tmp_path) == 8
 
 
+def test_a_memory_that_is_that_of_a_backup_learns_again(tmp_path: Path, seen: Memory) -> None:
+    """Also where the mark, which says that all is known, is the newer one of the two."""
+    AgentMemory(tmp_path)(told(newer(seen, 8)))
+    backup = (tmp_path / "seen.json").read_bytes()
+    AgentMemory(tmp_path)(told(newer(seen, 9)))
+    (tmp_path / "seen.json").write_bytes(backup)
+    AgentMemory(tmp_path)(told(newer(seen, 9)))
+    assert version(tmp_path) == 9
+    MemoryFile(tmp_path / "seen.json").forget(APP)
+    AgentMemory(tmp_path)(told(newer(seen, 9)))
+    assert version(tmp_path) == 9
+
+
 def test_a_memory_of_another_first_root_stays(tmp_path: Path, seen: Memory) -> None:
     own = replace(newer(seen, 8), root_of_trust="ab" * 32)
     MemoryFile(tmp_path / "seen.json").remember(APP, own)

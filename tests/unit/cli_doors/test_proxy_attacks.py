@@ -158,7 +158,7 @@ def test_a_right_to_list_is_asked_once_for_tags_that_are_gone(stage: ProxyStage,
 
 
 def about(stage: ProxyStage, subject: Stored, **members: object) -> Stored:
-    document = json.loads(stage.registry.image("about", subject=subject).raw) | members
+    document = json.loads(stage.registry.artifact("about", subject).raw) | members
     made = Stored(raw=json.dumps(document).encode(), kind=str(document["mediaType"]), layer="")
     stage.registry.manifests[made.digest] = made
     return made
@@ -183,6 +183,26 @@ def test_an_image_that_calls_itself_about_a_signed_one_is_none_the_less_an_image
     image_about = about(stage, image, config=config)
     with stage.running(referrers=True):
         got = stage.get(f"/v2/app/manifests/{image_about.digest}")
+        assert (got.status, got.code) == (403, "DENIED")
+
+
+@pytest.mark.parametrize("content", [b'{"rootfs": {"type": "layers", "diff_ids": []}}', b"{ }"])
+def test_an_artifact_whose_config_says_something_may_be_an_image(
+    stage: ProxyStage, image: Stored, content: bytes
+) -> None:
+    """Not every runtime looks at the type of a config, if it can read that."""
+    runnable = stage.registry.image("runnable", subject=image, config=content)
+    with stage.running(referrers=True):
+        assert stage.get(f"/v2/app/manifests/{runnable.digest}").status == 403
+        assert stage.get(f"/v2/app/blobs/{runnable.layer}").status == 403
+
+
+def test_an_artifact_that_some_programs_read_as_an_image_is_not_handed_out(stage: ProxyStage, image: Stored) -> None:
+    """Go's programs take `MediaType` for `mediaType`, and the later one of two."""
+    config = json.loads(stage.registry.artifact("about", image).raw)["config"]
+    runnable = about(stage, image, config=config | {"MediaType": "application/vnd.oci.image.config.v1+json"})
+    with stage.running(referrers=True):
+        got = stage.get(f"/v2/app/manifests/{runnable.digest}")
         assert (got.status, got.code) == (403, "DENIED")
 
 

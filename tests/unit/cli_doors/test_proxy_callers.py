@@ -136,6 +136,34 @@ def test_credentials_do_not_follow_a_redirect_elsewhere(stage: ProxyStage, image
         elsewhere.stop()
 
 
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "Application/XHTML+xml"])
+@pytest.mark.parametrize("redirected", [False, True])
+def test_a_page_to_sign_in_is_no_yes(stage: ProxyStage, image: Stored, kind: str, *, redirected: bool) -> None:
+    """Portals before a registry send strangers to one, which everybody may see, and say 200."""
+
+    def page(request: Request) -> bytes:
+        told = reply(200, b"<html>sign in</html>", {"Content-Type": kind})
+        return told.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == "HEAD" else told
+
+    portal = HostileServer(lambda request, wire: wire.send(page(request)))
+
+    def answered(request: Request, wire: Wire) -> None:
+        location = {"Location": f"{portal.url}/login"}
+        wire.send(reply(302, headers=location) if redirected else page(request))
+
+    for path in [*paths(image), "/v2/", "/v2/app/tags/list"]:
+        stage.registry.answers |= {f"GET {path}": answered, f"HEAD {path}": answered}
+    try:
+        with stage.running():
+            for path in [*paths(image), "/v2/"]:
+                got = stage.get(path)
+                assert (got.status, got.code) == (502, "UNAVAILABLE"), path
+                assert "sign in" in got.message
+            assert stage.decider.asked == []
+    finally:
+        portal.stop()
+
+
 def test_credentials_follow_a_redirect_within_the_registry(stage: ProxyStage, image: Stored) -> None:
     path, moved = f"/v2/app/blobs/{image.layer}", f"/v2/app/blobs/{image.config}"
     stage.registry.answers[f"GET {path}"] = lambda _, wire: wire.send(reply(302, headers={"Location": moved}))

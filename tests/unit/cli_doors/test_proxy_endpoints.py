@@ -147,11 +147,21 @@ def test_what_is_not_done_here(stage: ProxyStage, method: str, path: str, status
         assert stage.asked == []
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_how_far_an_upload_is_is_no_content(stage: ProxyStage, method: str) -> None:
+    """Whatever upstream makes of the path: what nobody has signed comes through no other door of it either."""
+    told = reply(200, b"content" if method == "GET" else b"", {"Range": "0-6", "Content-Type": "a/b"})
+    stage.registry.answers[f"{method} /v2/app/blobs/uploads/id1"] = lambda _, wire: wire.send(told)
+    with stage.running(allow_push=True):
+        got = stage.get("/v2/app/blobs/uploads/id1", method=method)
+        assert (got.status, got.body, got.headers["range"]) == (204, b"", "0-6")
+
+
 # --- referrers
 
 
 def test_referrers_are_an_empty_list_unless_they_are_wanted(stage: ProxyStage, image: Stored) -> None:
-    about = stage.registry.image("signature", subject=image)
+    about = stage.registry.artifact("signature", image)
     with stage.running():
         got = stage.get(f"/v2/app/referrers/{image.digest}")
         assert (got.status, got.json["manifests"]) == (200, [])
@@ -159,8 +169,8 @@ def test_referrers_are_an_empty_list_unless_they_are_wanted(stage: ProxyStage, i
 
 
 def test_referrers_of_signed_content_if_they_are_wanted(stage: ProxyStage, image: Stored) -> None:
-    about, other = stage.registry.image("signature", subject=image), stage.registry.image("other")
-    of_other = stage.registry.image("about other", subject=other)
+    about, other = stage.registry.artifact("signature", image), stage.registry.image("other")
+    of_other = stage.registry.artifact("about other", other)
     listed = {"schemaVersion": 2, "manifests": [{"digest": about.digest}]}
     for subject in (image, other):
         stage.registry.answers[f"GET /v2/app/referrers/{subject.digest}"] = lambda _, wire: wire.send(

@@ -176,3 +176,23 @@ def test_policies_of_namespaces_are_asked_apart(limited: Callable[..., LimitedTi
     answers = deciding.decide([Asked("", "app:1"), Asked("team-a", "app:1")], namespace="team-a", seconds=SECONDS)
     assert len(answers) == 2
     assert slow.begun == ["app:1", "app:1"]
+
+
+def test_a_system_without_room_for_threads_stops_nothing_for_ever(
+    limited: Callable[..., LimitedTime], slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    deciding = limited(threads=2)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        for _ in range(5):
+            (answer,) = deciding.decide(asked("app:1"), namespace="a", seconds=SECONDS).values()
+            assert isinstance(answer, VerdictTooLate)
+    (answer,) = deciding.decide(asked("app:1"), namespace="a", seconds=SECONDS).values()
+    assert isinstance(answer, Decision)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        (answer,) = deciding.decide(asked("app:2"), namespace="a", seconds=SECONDS).values()
+        assert isinstance(answer, Decision), "the thread that there is decides"

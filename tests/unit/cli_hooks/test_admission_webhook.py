@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -186,3 +187,74 @@ def test_it_counts_and_logs(webhook: AdmissionWebhook, measures: Measures, caplo
     } <= lines
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["would be refused", "refused"]
     assert "CREATE of Pod of v1 in team-a, container unsigned:1" in caplog.text
+
+
+class Waiting(Decider):
+    """Waits for a trust server where the name says so. `reached`: once for each that does; `opened`: it answers."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Semaphore(0), threading.Event()
+
+    def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
+        if "hangs" in reference.given:
+            self.reached.release()
+            assert self.opened.wait(60)
+        return super().decide(reference, digest)
+
+
+@pytest.fixture
+def waiting() -> Iterator[Waiting]:
+    made = Waiting()
+    yield made
+    made.opened.set()
+
+
+def annotated(image: str, note: object) -> bytes:
+    """A review about a Pod with an annotation."""
+    thing = pod(image)
+    thing["metadata"]["annotations"] = note
+    return sent(review(thing))
+
+
+def while_they_wait(waiting: Waiting, measures: Measures, raws: list[bytes], then: Callable[[Any], None]) -> None:
+    """Call `then` with a webhook in which reviews wait for a trust server."""
+    deciding = LimitedTime({"": waiting})
+    pages = OperatorPages(why_not_ready=lambda: "", metrics=measures.text)
+    webhook = AdmissionWebhook(deciding, pages=pages, measures=measures)
+    threads = [threading.Thread(target=webhook, args=(request(raw),)) for raw in raws]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert waiting.reached.acquire(timeout=60)
+        then(webhook)
+    finally:
+        waiting.opened.set()
+        for thread in threads:
+            thread.join(60)
+        deciding.close()
+
+
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_who_waits_for_a_trust_server_keeps_nobody_from_being_read(
+    waiting: Waiting, measures: Measures, size: int
+) -> None:
+    """Whose trust server is asked may be up to whoever names an image; it need not answer."""
+    note = {"text": "x" * size}
+
+    def others_are_answered(webhook: AdmissionWebhook) -> None:
+        answer = webhook(request(annotated("app:1", note), "/validate?timeout=500ms"))
+        assert answered(said(answer))["allowed"] is True
+
+    raws = [annotated(f"hangs/{number}:1", note) for number in range(12)]
+    while_they_wait(waiting, measures, raws, others_are_answered)
+
+
+def test_who_waits_for_a_trust_server_holds_no_object_in_memory(waiting: Waiting, measures: Measures) -> None:
+    """A review of some hundred kilobytes is some megabytes of objects, and an API server sends hundreds at a time."""
+
+    def nothing_is_there(_: AdmissionWebhook) -> None:
+        gc.collect()
+        assert not any(isinstance(each, dict) and "a mark" in each for each in gc.get_objects())
+
+    while_they_wait(waiting, measures, [annotated("hangs/app:1", {"a mark": [[]]})], nothing_is_there)

@@ -251,6 +251,55 @@ def test_a_platform_is_judged_by_the_rules_for_its_index_too(wire: WireFormat) -
         assert Scenery(policy(only), scene).decide(image, served).allowed
 
 
+def test_a_platform_needs_what_the_rule_for_its_index_wants_of_a_second_collection(wire: WireFormat) -> None:
+    """Who wants a counter-signature of an index wants it of what its platforms run."""
+    scene = signed_by(wire)
+    rules = policy(f'[[rule]]\nmatch = "{APP}"\n[[rule]]\nmatch = "{APP}"\ndigests = ["sha256:{INDEX}"]\n{SECOND}')
+    by_platform, by_tag = (f"{APP}@sha256:{PLATFORM}", None), (f"{APP}:index", PLATFORM)
+    for image, served in (by_platform, by_tag):
+        for other in ((), (vendor(wire, EVIL),)):
+            refused = Scenery(rules, scene, *other).decide(image, served)
+            assert not refused.allowed
+            assert str(VENDOR) in refused.reason
+    agrees = RepositorySimulator(gun=VENDOR, wire=wire)
+    owner = Owner(agrees)
+    pin = owner.initialise()
+    owner.sign("index", INDEX, PLATFORM)
+    both = Scenery(rules, scene, Scene(server=agrees, past=agrees.copy(), pin=pin))
+    for image, served in (by_platform, by_tag):
+        assert both.decide(image, served).digest == f"sha256:{PLATFORM}"
+        assert both.asked.count(str(VENDOR)) == 1
+        both.reader.asked.clear()
+
+
+@pytest.mark.parametrize("mode", ["allow", "audit"])
+def test_an_exempted_tag_exempts_no_digest_that_anybody_may_write_behind_it(wire: WireFormat, mode: str) -> None:
+    """Engines pull the digest of such a name: the tag need not even be there."""
+    of_tags = f'[[rule]]\nmatch = "{APP}"\ntags = ["dev-*"]\nmode = "{mode}"\n{REASON}'
+    scenery = Scenery(policy(f'[[rule]]\nmatch = "{APP}"\n{of_tags}'), good_collection(wire))
+    assert scenery.decide(f"{APP}:dev-1").allowed
+    assert scenery.decide(f"{APP}:dev-1", EVIL).digest == f"sha256:{EVIL}", "the registry says so"
+    refused = scenery.decide(f"{APP}:dev-1@sha256:{EVIL}")
+    assert (refused.allowed, refused.mode) == (False, "enforce")
+    assert isinstance(refused.refusal, NotSigned)
+    assert scenery.decide(f"{APP}:dev-1@sha256:{GOOD}").allowed, "it is signed, whatever stands before it"
+    named = policy(f'[[rule]]\nmatch = "{APP}"\n{of_tags}digests = ["sha256:{EVIL}"]')
+    assert Scenery(named, good_collection(wire)).decide(f"{APP}:dev-1@sha256:{EVIL}").allowed
+    whole = of_app(f'mode = "{mode}"\n{REASON}')
+    assert Scenery(whole, good_collection(wire)).decide(f"{APP}:dev-1@sha256:{EVIL}").allowed
+
+
+def test_a_verified_tag_beside_a_digest_counts(wire: WireFormat) -> None:
+    """Where the tag is signed as this digest it is no mere claim, and what its rule asks for is enough."""
+    rules = (
+        f'[[rule]]\nmatch = "{APP}"\nsigners = ["carol"]\n[[rule]]\nmatch = "{APP}"\ntags = ["1.*"]\nmode = "audit"\n'
+    )
+    scenery = Scenery(policy(rules + REASON), good_collection(wire))
+    assert scenery.decide(f"{APP}:1.0@sha256:{GOOD}").verified
+    refused = scenery.decide(f"{APP}:1.0@sha256:{OTHER}")
+    assert (refused.allowed, refused.mode) == (False, "enforce")
+
+
 def test_a_refusal_says_whether_a_rule_names_the_digest(wire: WireFormat) -> None:
     """The proxy hands out what a signed index lists; not where somebody has written a rule about this platform."""
     scene = signed_by(wire)

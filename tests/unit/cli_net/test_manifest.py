@@ -129,11 +129,24 @@ def test_indexes_in_an_index_are_named() -> None:
         (index(f"sha256:{A.upper()}"), "", "manifest 0"),
         (index(f"sha256:{A}\n"), "", "manifest 0"),
         ({**index(), "manifests": ["x"]}, "", "manifest 0"),
+        ({**index(f"sha256:{A}"), "Manifests": [{"digest": f"sha256:{B}"}]}, "", "'Manifests'.*for manifests"),
+        ({"schemaVersion": 2, "config": {}, "layers": [], "Layers": []}, OCI_MANIFEST, "'Layers'.*for layers"),
+        ({"schemaVersion": 2, "config": {}, "layers": [], "layer\u017f": []}, OCI_MANIFEST, "for layers"),
+        ({"schemaVersion": 2, "config": {"mediatype": "a/b"}, "layers": []}, OCI_MANIFEST, "for mediaType"),
+        ({"schemaVersion": 2, "config": {}, "layers": [{"Digest": f"sha256:{A}"}]}, OCI_MANIFEST, "for digest"),
+        ({**index(), "manifests": [{"digest": f"sha256:{A}", "Digest": f"sha256:{B}"}]}, "", "for digest"),
+        ({"mediaType": OCI_ARTIFACT, "blobs": [], "SUBJECT": {}}, "", "for subject"),
     ],
 )
 def test_what_is_no_image_to_sign(content: object, content_type: str, words: str) -> None:
     with pytest.raises(ImageNotSupported, match=words):
         read(content, content_type)
+
+
+def test_annotations_and_unknown_members_are_spelled_as_anybody_likes() -> None:
+    annotations = {"Digest": "x", "digest": "y", "MediaType": "z"}
+    listed = {"digest": f"sha256:{A}", "annotations": annotations, "Platform": {}}
+    assert read({**index(), "manifests": [listed], "annotations": annotations, "Other": 1}).children == (A,)
 
 
 @settings(deadline=None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import io
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import APP_IMAGE, GOOD, OTHER, Scene, good_collection
 from tests.support.resident_node import SetClocks
-from trustcli.errors import FileExposed, SettingsUnusable
+from trustcli.errors import FileExposed, NoTrustServer, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.hooks.resident.configuration import JournalOutput, Source, load_configuration
@@ -262,3 +264,36 @@ def test_two_hooks_do_not_share_a_folder(tmp_path: Path, site: Site) -> None:
         second.__enter__()
     with resident_decider(site.source, limits=ResidentLimits()) as again:
         assert again.why_not_ready() == ""
+
+
+def test_no_host_is_asked_only_because_an_image_names_it(site_of: Callable[[Scene], Site]) -> None:
+    """Whoever may create a Pod could else let the webhook knock at any port of the cluster, and read what it finds."""
+    site = site_of(good_collection())
+    site.write('[[rule]]\nmatch = "*"\n')
+    site.home.asked.clear()
+    refused = site.refusal("10.0.0.5:8443/knock/knock:1")
+    assert isinstance(refused, NoTrustServer)
+    assert "10.0.0.5:8443 is not asked" in str(refused)
+    assert site.home.asked == []
+    assert isinstance(site.decider.signed_tags(GUN("10.0.0.5:8443/knock/knock")).refusal, NoTrustServer)
+    for named in ('[servers]\n"registry.example.com" = "https://trust.example.com"\n', ""):
+        site.settings.write_text(f'{named}[verifier]\npolicy = "policy.toml"\n')
+        assert isinstance(site.refusal(), NoTrustServer) != bool(named)
+
+
+class Asker:
+    """Something that whoever asks has: a request, with a password in it."""
+
+
+def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site) -> None:
+    """What refuses is remembered until it is mended, and with a raised error all that its callers had."""
+    site.settings.write_text("[verifier")
+
+    def ask() -> weakref.ref[Asker]:
+        asker = Asker()
+        assert isinstance(site.refusal(), SettingsUnusable)
+        return weakref.ref(asker)
+
+    gone = ask()
+    gc.collect()
+    assert gone() is None

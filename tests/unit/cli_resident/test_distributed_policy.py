@@ -209,3 +209,31 @@ def test_a_full_disk_takes_nothing_but_the_copy(site: Site) -> None:
     (site.home.folder / "agent" / "policies").write_text("no folder")
     assert site.decide().allowed
     assert "is lost when this process ends" in site.journal.getvalue()
+
+
+@pytest.mark.parametrize("is_away", ["server", "registry"])
+def test_a_decision_by_a_policy_that_may_not_be_the_newest_says_so(site: Site, is_away: str) -> None:
+    """Who takes no old answers of an agent does not want one by an old policy either."""
+    site.publish(HARMLESS)
+    fresh, since = site.decide(), site.time.at
+    assert (fresh.allowed, fresh.stale, fresh.warnings) == (True, False, ())
+    if is_away == "server":
+        site.rules.down = True
+    else:
+        site.home.contents = None
+        site.publish(f"{HARMLESS}# other bytes\n")
+    site.time.pass_(seconds=61)
+    older = site.decide()
+    assert (older.allowed, older.stale, older.refreshed) == (True, True, since)
+    (warning,) = older.warnings
+    assert "the distributed policy is that of" in warning
+    assert site.decide(f"{ALLOWED}:1").warnings == (), "the list counts before it"
+
+
+def test_the_memory_of_the_policy_is_told_to_who_asks(site: Site) -> None:
+    """Who takes an agent's word has no other memory, and must not be shown an older policy by somebody else."""
+    site.publish(HARMLESS)
+    assert site.decide().allowed
+    told = site.decider.remembered(APP)
+    assert set(told) == {APP, RULES}
+    assert told[RULES].roles

@@ -244,3 +244,31 @@ def test_verdicts_that_are_remembered_are_bounded(node_of: Nodes) -> None:
         node.ask(f"unknown-{number}")
     (kept,) = node.reader._kept.values()
     assert len(kept._verdicts) == 3
+
+
+def test_verdicts_of_all_collections_together_are_bounded(node_of: Nodes) -> None:
+    """Whoever may ask about many names, and about tags that are not there, does not fill the memory."""
+    node = node_of(good_collection().newcomer(), limits=ResidentLimits(verdicts=10, verdicts_in_all=5))
+    for number in range(12):
+        node.ask(f"unknown-{number}")
+    (kept,) = node.reader._kept.values()
+    assert kept.verdicts == 10
+    node.time.pass_(seconds=61)
+    assert node.digest() == f"sha256:{GOOD}"
+    assert kept.verdicts == 1, "those of before were forgotten with the refresh"
+
+
+def test_a_refusal_that_is_remembered_holds_no_calls(node_of: Nodes) -> None:
+    """A raised error has a traceback, whose frames have each variable of the calls that it came through."""
+    node = node_of(good_collection().newcomer())
+    for is_down in (False, True):
+        node.client.server.down = is_down
+        assert node.ask("unknown").judgements[0].refusal is not None
+        node.time.pass_(seconds=61)
+    (kept,) = node.reader._kept.values()
+    remembered = [verdict.refusal for verdict in kept._verdicts.values()]
+    failed = kept.state()[1]
+    assert failed is not None
+    for refusal in (*remembered, failed.error):
+        assert refusal is not None
+        assert refusal.__traceback__ is None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import resource
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,13 +14,19 @@ import pytest
 
 from keys.record import replace
 from tests.simulator.repository import APP
-from tests.simulator.scene import good_collection
+from tests.simulator.scene import GOOD, good_collection
+from tests.support.network_users import network_of
+from tests.support.resident_node import ResidentNode
 from trustcli.client.local_state import LocalState
-from trustcli.errors import MemoryUnwritable, VerifierBusy
+from trustcli.errors import MemoryUnwritable, OutOfConnections, VerifierBusy
+from trustcli.hooks.deciding.once import is_away
 from trustcli.hooks.resident.clocks import CLOCK_TOLERANCE, Moment, elapsed, seconds_since_boot
 from trustcli.hooks.resident.memory_folder import RECORD_EVERY, MemoryFolder
+from trustcli.hooks.resident.open_files import allow_open_files
 from trustcli.hooks.resident.rate import Rate
 from trustcli.hooks.resident.workers import Workers
+from trustcli.http.errors import transport_failure
+from trustcli.http.messages import Origin
 from trustcli.state.memory import MemoryFile
 from trustdata.errors import RootNotPinned, TrustError, VersionRollback
 from trustdata.gun import GUN, parse_gun
@@ -196,6 +206,46 @@ def test_a_share_has_its_threads_and_its_places_and_no_more() -> None:
     workers.stop()
 
 
+def no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_system_without_room_for_threads_stops_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens many connections may use up what a container may have; afterwards it must go on."""
+    workers, go, begun = Workers(2, "test", waiting=8, per_share=2), threading.Event(), threading.Event()
+    never, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        go.wait(30)
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        for _ in range(3):
+            with pytest.raises(VerifierBusy):
+                workers.submit(never.set)
+    workers.submit(hold)
+    assert begun.wait(30)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        workers.submit(done.set)
+    go.set()
+    assert done.wait(30), "the thread that there is does it"
+    assert not never.is_set(), "who was told that nobody has time is not waited for"
+    workers.stop()
+
+
+def test_a_collection_that_no_thread_could_refresh_is_refreshed_later(
+    monkeypatch: pytest.MonkeyPatch, node_of: Callable[..., ResidentNode]
+) -> None:
+    node = node_of(good_collection().newcomer())
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", no_thread)
+        for _ in range(3):
+            assert isinstance(node.ask().judgements[0].refusal, VerifierBusy)
+    assert node.digest() == f"sha256:{GOOD}"
+
+
 def test_no_more_threads_are_begun_than_jobs_need() -> None:
     workers = Workers(5, "test-few", waiting=8, per_share=5)
     for _ in range(3):
@@ -220,3 +270,40 @@ def test_a_rollback_is_known_after_a_restart(tmp_path: Path) -> None:
     assert verdict() is None
     scene.server.files = dict(scene.past.files)
     assert isinstance(verdict(), VersionRollback)
+
+
+# --- open files
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted"),
+    [(1024, 4096, 4096), (1024, 1 << 20, 65_536), (1024, -1, 65_536), (-1, -1, None), (4096, 4096, None)],
+)
+def test_as_many_files_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, wanted: int | None
+) -> None:
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
+    allow_open_files()
+    assert given == ([] if wanted is None else [(wanted, hard)])
+
+
+def test_a_limit_that_stays_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def refuses(_: int, limits: tuple[int, int]) -> None:
+        raise ValueError(f"not {limits}")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    monkeypatch.setattr(resource, "setrlimit", refuses)
+    allow_open_files()
+    assert "stays at 1024" in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_server_is_not_away_because_we_may_open_no_more_files(number: int) -> None:
+    """Clients of a door may use up all files; that must not make older data count."""
+    origin, network = Origin(scheme="https", host="trust.example.com", port=443), network_of({})
+    ours = transport_failure(OSError(number, os.strerror(number)), origin, network, None)
+    assert isinstance(ours, OutOfConnections)
+    assert not is_away(ours)
+    assert is_away(transport_failure(OSError(errno.ENETUNREACH, "no way"), origin, network, None))

@@ -87,6 +87,16 @@ def test_no_rule_is_a_refusal(text: str) -> None:
         policy(text).rule_for(parse_gun("registry.example.com/other"), at=NOW)
 
 
+@pytest.mark.parametrize("host", ["registry.example.com:0443", "0x7f000001:5000", "127.1", "[0::1]", "r.example:05000"])
+def test_another_spelling_of_a_host_leads_to_no_other_rule(host: str) -> None:
+    """The registry of a rule that enforces, under a name for which only the rule for everything else would count."""
+    found = policy('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "a test"\nuntil = 2999-01-01')
+    name = parse_gun(f"{host}/team/app")
+    assert found.counting(name, at=NOW) == found.about(name) == ()
+    with pytest.raises(PolicyRefused, match="plainer spelling"):
+        found.rule_for(name, at=NOW)
+
+
 @pytest.mark.parametrize(
     ("text", "path"),
     [
@@ -105,6 +115,8 @@ def test_no_rule_is_a_refusal(text: str) -> None:
         ('[[rule]]\nmatch = "index.docker.io/corp/*"', "rule[0].match"),
         ('[[rule]]\nmatch = "registry.example.com:443/app"', "rule[0].match"),
         ('[[rule]]\nmatch = "A.example/x"', "rule[0].match"),
+        ('[[rule]]\nmatch = "a.example:0443/x"', "rule[0].match"),
+        ('[[rule]]\nmatch = "127.1/*"', "rule[0].match"),
         ('[[rule]]\nmatch = "a.example/x*"', "rule[0].match"),
         ('[[rule]]\nmatch = "**"', "rule[0].match"),
         ('[[rule]]\nmatch = "*"\naction = "allow"', "rule[0].action"),

@@ -51,11 +51,14 @@ def decisions_of_agent(session: Session, images: Sequence[str], *, policy: Path 
                 continue
             if yes.age is None or yes.age > OLDEST:
                 continue
-            if has_seen_newer(session.settings.memory_folder, yes.collection, yes.evidence.get("versions")):
+            reference = parse_reference(image)
+            if not yes.evidence or reference.digest not in {None, yes.runs}:
+                continue
+            if has_seen_newer(session.settings.memory_folder, yes):
                 continue
             found[index] = Decision(
                 image=image,
-                trust_name=parse_reference(image).gun,
+                trust_name=reference.gun,
                 allowed=True,
                 digest=yes.runs,
                 mode="enforce",

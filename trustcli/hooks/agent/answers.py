@@ -31,7 +31,7 @@ class ContextDecider(Protocol):
         """Decide as a process with this hash of what decides would; None if nothing here decides like that."""
 
     def remembered(self, gun: GUN) -> Mapping[GUN, Memory]:
-        """Return the rollback memory of a collection, and of those that must agree with it."""
+        """Return the rollback memory of a collection, of those that must agree with it, and of the policy's own."""
 
 
 class QuestionMalformed(Exception):

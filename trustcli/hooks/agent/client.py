@@ -40,7 +40,8 @@ class Yes:
     """An agent's yes. `runs`: the digest that may run; None: whatever the registry serves, as `mode` says.
 
     `collection`: whose trust data was judged. `age`: seconds since the trust server confirmed what it was judged by;
-    None where nothing was read. `evidence`: the fields of `trustdata.judgement.Evidence` as JSON has them.
+    None where nothing was read. `evidence`: the fields of `trustdata.judgement.Evidence` as JSON has them. `memory`:
+    what the agent remembers of every collection that the decision rests on, by name.
     """
 
     runs: str | None
@@ -52,6 +53,7 @@ class Yes:
     age: float | None
     stale: bool
     evidence: Mapping[str, object]
+    memory: Mapping[str, object]
 
 
 def ask_agent(
@@ -120,10 +122,10 @@ def _asked(connection: socket.socket, context: str, asked: Asked, until: float) 
     remembered = answer.get("memory", {})
     if not isinstance(remembered, dict):
         raise NoFrame
-    return _yes(answer, asked), remembered
+    return _yes(answer, asked, remembered), remembered
 
 
-def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:
+def _yes(answer: Mapping[str, object], asked: Asked, memory: Mapping[str, object]) -> Yes | None:
     """Return the yes that an answer is; None if it is none. Raises: NoFrame (it has not the form of an answer)."""
     if answer.get("allowed") is not True:
         return None
@@ -155,4 +157,5 @@ def _yes(answer: Mapping[str, object], asked: Asked) -> Yes | None:
         age=None if age is None else float(age),
         stale=answer["stale"] is True,
         evidence=evidence,
+        memory=memory,
     )

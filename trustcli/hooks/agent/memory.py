@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from trustcli.guarded_files import read_guarded
+from trustcli.hooks.agent.own_memory import lacks, own_entries
 
 _FOLDER: Final = "told-by-agent"
 _MAX_MARK: Final = 4096
@@ -32,10 +33,12 @@ class AgentMemory:
         A collection that this machine knows by another first root keeps its own memory. Raises: MemoryUnwritable,
         MemoryDamaged, FileNewer, FileExposed, InvalidName.
         """
+        seen = own_entries(self._folder) or {}
         for name, document in told.items():
             raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
             mark = self._folder / _FOLDER / hashlib.sha256(name.encode()).hexdigest()
-            if _digest(raw) != _content(mark) or not self._file.exists():
+            # Whatever the mark says: the memory may have been removed since, or be that of a backup.
+            if _digest(raw) != _content(mark) or lacks(seen.get(name), document):
                 self._merge(name, document)
                 _write(mark, _digest(raw))
 

@@ -39,7 +39,7 @@ def reason_of_agent(name: str, digest: str, *, config: Path | None, state: Path 
     (yes,) = ask_agent(path, context, [Asked(image=name, digest=digest)], seconds=seconds, memory=memory)
     if yes is None or yes.runs != digest or not yes.reason.isprintable():
         return None
-    if yes.evidence and has_seen_newer(settings.memory_folder, yes.collection, yes.evidence.get("versions")):
+    if has_seen_newer(settings.memory_folder, yes):
         return None
     for warning in yes.warnings:
         sys.stderr.write(f"warning: {warning.encode('unicode_escape').decode()}\n")

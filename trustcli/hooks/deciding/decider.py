@@ -84,10 +84,17 @@ class PolicyDecider:
     def _told(self, reference: ImageReference, digest: str | None, decision: Decision) -> Decision:
         """Return the decision; a refusal says whether it is by a rule that names the digest."""
         known = reference.digest or digest
-        if decision.allowed or self._policy is None or known is None:
+        if decision.verified or self._policy is None or known is None:
             return decision
         counting = self._policy.counting(decision.trust_name, tag=tag_meant(reference), digest=known, at=self._at())
-        return replace(decision, by_digest=any(rule.digests for rule in counting))
+        if not decision.allowed:
+            return replace(decision, by_digest=any(rule.digests for rule in counting))
+        if reference.tag and reference.digest and any(rule.tags and not rule.digests for rule in counting):
+            # Engines pull the digest, and never look at the tag: it is only what whoever wrote the name says. What
+            # exempts this tag exempts no digest that anybody may write behind it.
+            untagged = ImageReference(gun=reference.gun, tag=None, digest=known, given=reference.given)
+            return decision if (by_digest := self.decide(untagged)).allowed else by_digest
+        return decision
 
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags of a name that may run, by the same rules."""
@@ -184,7 +191,7 @@ class PolicyDecider:
     def _decided(self, case: _Case, judgement: Judgement, reading: Reading) -> Decision:
         """Return the decision on a verdict: by the rules for the digest that was found, and the second collection."""
         refusal = _refusal_of(judgement, case.question.digest)
-        rule = case.rule
+        rule, readings = case.rule, [reading]
         if refusal is None and rule is not None:
             try:
                 of_digest = self._rule_for_digest(case, judgement)
@@ -193,14 +200,12 @@ class PolicyDecider:
             if of_digest is not None and case.question.digest is None:
                 return self.decide(case.reference, judgement.digest)
             if of_digest is not None:
-                refusal = self._refusal_of_index(case, of_digest)
-        stale, refreshed = reading.stale, reading.refreshed
+                refusal, more = self._by_rule_of_index(case, of_digest)
+                readings += more
         if refusal is None and rule is not None:
-            for second in rule.seconds:
-                agreed = self._second(second, case.question.tag, judgement)
-                refusal = refusal or _refusal_of(agreed.judgements[0], judgement.digest)
-                stale = stale or agreed.stale
-                refreshed = min(refreshed, agreed.refreshed) if refreshed and agreed.refreshed else None
+            refusal, more = self._by_seconds(case, rule, judgement)
+            readings += more
+        stale, refreshed = any(each.stale for each in readings), _oldest(readings)
         evidence = judgement.evidence if refusal is None else None
         if refusal is not None or evidence is None:
             decision = Decision.refused(case.reference.given, case.trust_name, refusal or NotTrusted())
@@ -242,21 +247,43 @@ class PolicyDecider:
             return None
         return self._rule(case.trust_name, tag, signed_as)
 
-    def _refusal_of_index(self, case: _Case, rule: Rule) -> TrustError | None:
-        """Return why the rule for an index does not allow the platform of it that was asked about; None if it does."""
+    def _by_rule_of_index(self, case: _Case, rule: Rule) -> tuple[TrustError | None, list[Reading]]:
+        """Return why the rule for an index does not allow the platform of it that was asked about; None if it does.
+
+        Beside it what was read for that.
+        """
         if rule.mode != "enforce":
-            return None
+            return None, []
         question = question_about(
             case.reference, rule=rule, gun=case.trust_name, signers=self._signers, digest=case.digest
         )
-        (judgement,) = self._reader.judge(case.trust_name, rule, [question]).judgements
-        return _refusal_of(judgement, question.digest)
+        reading = self._reader.judge(case.trust_name, rule, [question])
+        (judgement,) = reading.judgements
+        refusal = _refusal_of(judgement, question.digest)
+        if refusal is not None:
+            return refusal, [reading]
+        refusal, more = self._by_seconds(case, rule, judgement)
+        return refusal, [reading, *more]
 
-    def _second(self, second: Rule, tag: str | None, judgement: Judgement) -> Reading:
-        """Judge the same digest in the second collection, under the same tag if one was named."""
-        gun = GUN(second.match)
-        question = Question(gun=gun, tag=tag, digest=judgement.digest, policy=second.requirements)
-        return self._reader.judge(gun, second, [question])
+    def _by_seconds(self, case: _Case, rule: Rule, judgement: Judgement) -> tuple[TrustError | None, list[Reading]]:
+        """Judge the same digest in each second collection of a rule, under the same tag if one was named.
+
+        Return the first refusal, None if all allow it, and what was read.
+        """
+        readings = []
+        for second in rule.seconds:
+            question = Question(
+                gun=GUN(second.match), tag=case.question.tag, digest=judgement.digest, policy=second.requirements
+            )
+            readings.append(self._reader.judge(question.gun, second, [question]))
+        refusals = (_refusal_of(each.judgements[0], judgement.digest) for each in readings)
+        return next((refusal for refusal in refusals if refusal is not None), None), readings
+
+
+def _oldest(readings: Sequence[Reading]) -> datetime | None:
+    """Return when servers last confirmed all of it; None if one never has."""
+    times = [each.refreshed for each in readings if each.refreshed is not None]
+    return min(times) if len(times) == len(readings) else None
 
 
 def _refusal_of(judgement: Judgement, digest: str | None) -> TrustError | None:

@@ -43,12 +43,14 @@ _log = logging.getLogger(__name__)
 class Obtained:
     """A distributed policy that counts now. `kept.fresh_until`: until when, whoever is away.
 
-    `hindrance`: why it is an older copy, or one that nobody could confirm now; None if it is the newest.
+    `hindrance`: why it is an older copy, or one that nobody could confirm now; None if it is the newest. `since`: since
+    when nobody could confirm that it is the newest; None if that is so now.
     """
 
     policy: Policy
     kept: KeptPolicy
     hindrance: TrustError | None = None
+    since: datetime | None = None
 
     def __str__(self) -> str:
         until = to_rfc3339(self.kept.fresh_until)
@@ -108,7 +110,7 @@ class DistributedPolicy:
         if good.kept.digest == digest and good.kept.fresh_until != evidence.fresh_until:
             good = self._keep(replace(good.kept, verified=verified, fresh_until=evidence.fresh_until), good.policy)
         self._told = ""
-        return good
+        return replace(good, since=verified) if reading.stale else good
 
     def _fetched(self, digest: str, verified: datetime, until: datetime, *, meanwhile: Obtained | None) -> Obtained:
         """Fetch and read a policy. `meanwhile`: the copy before it, for those who ask while another thread does.
@@ -129,7 +131,7 @@ class DistributedPolicy:
                 raw = self._fetch(digest)
                 policy = parse_distributed(raw, source=f"{self._of}@{digest}")
             except TrustError as failure:
-                self._failed = digest, self._ticks(), failure
+                self._failed = digest, self._ticks(), copy.copy(failure)
                 raise
             _log.info("the distributed policy %s is %s now", self._of, digest)
             kept = KeptPolicy(digest=digest, text=raw.decode(), verified=verified, fresh_until=until)
@@ -168,7 +170,7 @@ class DistributedPolicy:
             raise PolicyNotObtained(name=str(self._of), reason=f"{hindrance}; {older}") from hindrance
         until = to_rfc3339(good.kept.fresh_until)
         self._tell(f"the distributed policy {self._of} is {good.kept.digest} until {until} at most: {hindrance}")
-        return replace(good, hindrance=hindrance)
+        return replace(good, hindrance=hindrance, since=good.kept.verified)
 
     def _tell(self, text: str) -> None:
         if text != self._told:

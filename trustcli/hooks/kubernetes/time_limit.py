@@ -8,6 +8,7 @@ is not asked again; and who does not get an answer in time is told so, while the
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision
     from trustcli.hooks.deciding.ports import Decider
 
+_log = logging.getLogger(__name__)
 THREADS: Final = 64
 """Decisions at one time."""
 OF_ONE_NAMESPACE: Final = 16
@@ -118,14 +120,24 @@ class LimitedTime:
                     return None
             if running is not None:
                 return running
+            if self._begun <= self._namespaces.total() and not self._begin_thread() and not self._begun:
+                return None
             self._count(shares, 1)
             future: Future[Decision] = Future()
             self._running[question] = future
             self._work.put((question, shares, future))
-            if self._begun < self._namespaces.total():
-                self._begun += 1
-                threading.Thread(target=self._decide, name=f"deciding-{self._begun}", daemon=True).start()
         return future
+
+    def _begin_thread(self) -> bool:
+        """Begin one more thread, and return whether the system lets us: if it does not now, it may later."""
+        thread = threading.Thread(target=self._decide, name=f"deciding-{self._begun + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            _log.warning("the system has no room for another thread; %d decide", self._begun)
+            return False
+        self._begun += 1
+        return True
 
     def _is_full(self, namespace: str, registry: str) -> bool:
         return (

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from trustcli.console.internal_error import internal_error
@@ -24,6 +24,8 @@ from trustcli.hooks.serving.messages import Request, Response, plain
 from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
 
 if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.kubernetes.judging import Asked
     from trustcli.hooks.kubernetes.measures import Measures
     from trustcli.hooks.serving.operator_pages import OperatorPages
 
@@ -34,6 +36,12 @@ _JSON: Final = (b"content-type", b"application/json")
 _LARGE: Final = 256 * 1024
 """Bytes from which on a review needs one of a few places, so that many large ones take no more memory than these."""
 _LARGE_AT_ONCE: Final = 4
+_PARSED_AT_ONCE: Final = 8
+"""Of all reviews, small ones too: a parsed one takes ten times its bytes, until its images are known."""
+
+
+class _Busy(Exception):
+    """There is no place for another review. Its text says what has them all."""
 
 
 class AdmissionWebhook:
@@ -61,6 +69,7 @@ class AdmissionWebhook:
             "/mutate": Manner(mutate=True, templates=templates),
         }
         self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+        self._parsed = threading.BoundedSemaphore(_PARSED_AT_ONCE)
 
     def __call__(self, request: Request) -> Response:
         page = self._pages.answer(request)
@@ -78,26 +87,33 @@ class AdmissionWebhook:
     def _reviewed(self, request: Request, deadline: float) -> tuple[Response, str]:
         """Return the answer to a review, and how it is counted. `deadline`: by the clock."""
         length = request.body.length
-        if length is not None and length <= _LARGE:
-            return self._read_and_judged(request, deadline)
-        if not self._large.acquire(timeout=max(0.0, deadline - self._clock())):
-            return plain(
-                503, f"{_LARGE_AT_ONCE} large reviews are being read; send this one again", close=True
-            ), "failed"
         try:
-            return self._read_and_judged(request, deadline)
-        finally:
-            self._large.release()
+            with ExitStack() as places:
+                if length is None or length > _LARGE:
+                    self._take(self._large, f"{_LARGE_AT_ONCE} large reviews", deadline, places)
+                return self._read_and_judged(request, deadline, places)
+        except _Busy as busy:
+            return plain(503, f"{busy} are being read; send this one again", close=True), "failed"
 
-    def _read_and_judged(self, request: Request, deadline: float) -> tuple[Response, str]:
+    def _take(self, pool: threading.Semaphore, what: str, deadline: float, places: ExitStack) -> None:
+        """Take a place, which `places` gives back. Raises: _Busy if there is none in time."""
+        if not pool.acquire(timeout=max(0.0, deadline - self._clock())):
+            raise _Busy(what)
+        places.callback(pool.release)
+
+    def _read_and_judged(self, request: Request, deadline: float, places: ExitStack) -> tuple[Response, str]:
+        """Return as `_reviewed`. `places`: given back once the objects of the review were looked through."""
         try:
-            sent = read_sent(request.body.read(MAX_REVIEW))
+            raw = request.body.read(MAX_REVIEW)
+            self._take(self._parsed, f"{_PARSED_AT_ONCE} reviews", deadline, places)
+            sent = read_sent(raw)
+            del raw
         except TooLarge as error:
             return plain(413, str(error), close=True), "malformed"
         except ReviewMalformed as error:
             return plain(BAD_REQUEST, str(error)), "malformed"
         try:
-            return self._judged(sent, request.path, deadline)
+            return self._judged(sent, request.path, deadline, places)
         except ReviewMalformed as error:
             return _answer(refusal_of(sent.uid, error, code=BAD_REQUEST)), "malformed"
         except TrustError as error:
@@ -107,10 +123,17 @@ class AdmissionWebhook:
             refusal = PolicyRefused(name="this object", rule="the webhook", reason=internal_error(error))
             return _answer(refusal_of(sent.uid, refusal)), "failed"
 
-    def _judged(self, sent: SentRequest, path: str, deadline: float) -> tuple[Response, str]:
+    def _judged(self, sent: SentRequest, path: str, deadline: float, places: ExitStack) -> tuple[Response, str]:
         review = read_review(sent)
-        left = max(0.0, deadline - self._clock())
-        decide = partial(self._deciding.decide, namespace=review.namespace, seconds=left)
+
+        def decide(questions: Sequence[Asked]) -> Mapping[Asked, Decision | TrustError]:
+            # Who waits for a trust server does so without the objects: they take ten times the bytes that were sent.
+            for members in (sent.members, review.object, review.old_object):
+                members.clear()
+            places.close()
+            left = max(0.0, deadline - self._clock())
+            return self._deciding.decide(questions, namespace=review.namespace, seconds=left)
+
         verdict = judge(review, self._manners[path], decide=decide, namespaces=self._deciding.namespaces)
         self._measures.count_images(verdict)
         _tell(review, verdict)

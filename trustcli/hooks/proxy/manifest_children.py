@@ -6,6 +6,7 @@ before: what stands in them was signed with the digest.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
@@ -24,6 +25,11 @@ _RUNNABLE: Final = frozenset(
     }
 )
 """Types of a config that an engine takes for that of an image or a plugin; the first two are of old registries."""
+_SAYS_NOTHING: Final = frozenset(f"sha256:{hashlib.sha256(content).hexdigest()}" for content in (b"{}", b""))
+"""The digests of configs by which nothing can be run: those of artifacts (OCI's `application/vnd.oci.empty.v1+json`).
+
+Not every runtime looks at the type of a config before it runs what the config describes.
+"""
 MAX_NAMED: Final = 4096
 """The most digests that one manifest may name."""
 
@@ -33,7 +39,7 @@ class Named:
     """What a manifest names: manifests (of an index), blobs (config and layers); and the subject that it is about.
 
     `sha256:HEX`, each once, in order. `indexes`: those of the manifests that name manifests again, as it says; one of
-    which it says nothing is among them. `subject`: empty for none.
+    which it says nothing is among them. `subject`: empty for none. `is_artifact`: whether no engine can run it.
     """
 
     manifests: tuple[str, ...] = ()
@@ -70,14 +76,19 @@ def named_in(raw: bytes) -> Named:
 
 
 def _is_artifact(content: Mapping[str, object]) -> bool:
-    """Return whether a config of another type than an image's says so, or the retired type that has only blobs."""
+    """Return whether nothing can be run by its config: its type is not an image's, and its content says nothing.
+
+    So it is for the retired types that have only blobs and no config.
+    """
     if "manifests" in content:
         return False
     config = content.get("config")
     if not isinstance(config, dict):
         return config is None and content.get("mediaType") in tuple(ARTIFACTS)
     kind = config.get("mediaType")
-    return isinstance(kind, str) and kind.partition(";")[0].strip().lower() not in _RUNNABLE
+    if not isinstance(kind, str) or kind.partition(";")[0].strip().lower() in _RUNNABLE:
+        return False
+    return config.get("digest") in tuple(_SAYS_NOTHING)
 
 
 def _digests(entries: object, *, kinds: Collection[str | None] = ()) -> Iterator[str]:

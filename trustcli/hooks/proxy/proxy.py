@@ -30,6 +30,7 @@ from trustcli.hooks.proxy.upstream import (
     ImageNotServed,
     Upstream,
     UpstreamSays,
+    check_no_page,
     said,
 )
 from trustcli.hooks.proxy.upstream_answers import chosen, own_path, passed_on
@@ -109,6 +110,7 @@ class VerifyingProxy:
         answer = self._upstream.ask("GET", "/v2/", caller)
         if answer.status != 200:
             raise said(answer)
+        check_no_page(answer)
         answer.read(MAX_ANSWER)
         return Response(status=200, headers=[(b"content-type", b"application/json"), API_VERSION], body=b"{}")
 

@@ -43,6 +43,9 @@ def push(request: Request, upstream: Upstream, caller: Caller) -> Response:
         redirected=False,
     )
     returned = chosen(answer.headers, _RETURNED)
+    if request.method in {"GET", "HEAD"} and answer.status < 400:  # how far an upload is, which is said in the head
+        answer.finish()
+        return Response(status=204, headers=[field for field in returned if field[0] != b"content-type"])
     for location in answer.every("location")[:1]:
         returned.append((b"location", own_path(location, upstream.origin, upstream.prefix).encode("latin-1")))
     return Response(status=answer.status, headers=returned, body=_body(answer), length=answer.length)

@@ -29,7 +29,8 @@ _MOST_PAGES: Final = 65_536
 """Of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
 _MOST_PAGES_IN_MEMORY: Final = 16_384
 """Where no file can be written: 64 MiB."""
-_VERSION: Final = 1
+_VERSION: Final = 2
+"""Version 1 knows referrers that engines might run."""
 _BLOB, _MANIFEST, _INDEX, _REFERRER = range(4)
 """What a manifest names; a referrer is named by nothing in it: its own bytes say what it is about."""
 _TABLES: Final = """
@@ -40,7 +41,7 @@ CREATE INDEX names_of ON names (parent);
 CREATE TABLE seen (repository TEXT NOT NULL, manifest INTEGER NOT NULL, tag TEXT NOT NULL,
                    PRIMARY KEY (repository, manifest, tag)) WITHOUT ROWID;
 CREATE INDEX seen_of ON seen (manifest);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 """
 _SEEN: Final = "FROM seen JOIN manifest ON number = manifest WHERE repository = ? AND digest = ?"
 _ABOVE: Final = """

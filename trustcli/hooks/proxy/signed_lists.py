@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from trustcli.hooks.deciding.decision import SignedTags
+from trustcli.hooks.proxy.turns import Turns
 
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.ports import Decider
@@ -27,7 +28,6 @@ _MOST_TAGS: Final = 100_000
 """In all lists that are kept."""
 _MOST: Final = 1000
 """Lists that are kept."""
-_STRIPES: Final = 64
 
 
 class SignedLists:
@@ -46,13 +46,13 @@ class SignedLists:
         self._decider = decider
         self._clock = clock
         self._cost = cost
-        self._turns = [threading.Lock() for _ in range(_STRIPES)]
+        self._turns = Turns()
         self._lock = threading.Lock()
         self._kept: OrderedDict[GUN, tuple[float, SignedTags]] = OrderedDict()
 
     def of(self, gun: GUN) -> SignedTags:
         """Return the signed tags of a name, as they were a moment ago at most. A refusal is never kept."""
-        with self._turns[hash(gun) % _STRIPES]:
+        with self._turns.of(gun):
             with self._lock:
                 until, known = self._kept.get(gun, (0.0, None))
             if known is not None and self._clock() < until:

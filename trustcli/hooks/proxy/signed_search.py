@@ -7,7 +7,6 @@ first, with the credentials of the caller who asked, until one names it.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Final
 from trustcli.hooks.proxy.manifest_children import Named, named_in
 from trustcli.hooks.proxy.reachability import ReachabilityIndex
 from trustcli.hooks.proxy.tag_order import newest_first
+from trustcli.hooks.proxy.turns import Turns
 from trustcli.hooks.proxy.upstream import Caller, ImageNotServed, Upstream, UpstreamSays
 from trustdata.errors import ContentMismatch, TooLarge
 
@@ -26,7 +26,6 @@ SECONDS: Final = 30.0
 """How long one request searches, and how long another waits for it."""
 _ABSENT_SECONDS: Final = 60.0
 _MOST_ABSENT: Final = 10_000
-_STRIPES: Final = 64
 
 
 class SearchUnfinished(Exception):
@@ -51,20 +50,17 @@ class SignedSearch:
         self._fetches = fetches
         self._seconds = seconds
         self._clock = clock
-        self._turns = [threading.Lock() for _ in range(_STRIPES)]
+        self._turns = Turns()
         self._absent: dict[tuple[str, str], float] = {}
         """Manifests that upstream does not have, or of which it has other bytes, until when that is believed."""
 
     @contextmanager
     def turn(self, repository: str) -> Iterator[None]:
         """Let one request at a time search a repository. Raises: SearchUnfinished after a while."""
-        lock = self._turns[hash(repository) % _STRIPES]
-        if not lock.acquire(timeout=self._seconds):
-            raise SearchUnfinished
-        try:
+        with self._turns.of(repository, seconds=self._seconds) as has_come:
+            if not has_come:
+                raise SearchUnfinished
             yield
-        finally:
-            lock.release()
 
     def finds(self, repository: str, digest: str, tags: dict[str, str], caller: Caller, *, is_blob: bool) -> str | None:
         """Read signed images that are not known yet until one names the digest; return what is signed, or None.

@@ -23,6 +23,7 @@ MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer that is no success, or of the endpoint `/v2/`."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FIRST_REFUSAL: Final = 400
+_PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
 
 
 @record
@@ -113,6 +114,7 @@ class Upstream:
         answer = self.ask(method, target, caller, headers=[("Accept", ACCEPT)])
         if answer.status != 200:
             raise said(answer)
+        check_no_page(answer)
         answer.finish()
 
     def manifest(
@@ -138,6 +140,17 @@ class Upstream:
         except ImageNotSupported as unsupported:
             raise ImageNotServed(name, unsupported.reason) from unsupported
         return FetchedManifest(digest=found, raw=raw, media_type=media_type)
+
+
+def check_no_page(answer: StreamedAnswer) -> None:
+    """Refuse a success that is a page for people, and no yes: a sign-in page to which strangers are sent, mostly.
+
+    Raises: RemoteMisbehaved; the answer is finished then.
+    """
+    if answer.first("content-type").partition(";")[0].strip().lower() in _PAGES:
+        answer.finish()
+        reason = "it answers with a page for people, such as one to sign in, in place of what a registry has"
+        raise RemoteMisbehaved(remote=str(answer.origin), reason=reason)
 
 
 class ImageNotServed(Exception):

@@ -157,7 +157,15 @@ class SessionCollections:
         self._memory = MemoryFolder(session.settings.memory_folder / "seen")
 
     def collection(self, gun: GUN, rule: Rule | None) -> Collection:
-        """Return the collection as the rule wants it read. Raises: TrustError."""
+        """Return the collection as the rule wants it read. Raises: TrustError.
+
+        A host is not asked only because somebody has named it in an image: whoever may create a Pod would send us
+        where they cannot go themselves. What nothing pins could not be trusted anyway.
+        """
+        settings = self._session.settings
+        if not ((rule and rule.server) or settings.names_server_for(gun) or self.knows(gun, rule)):
+            host = gun.partition("/")[0]
+            raise NoTrustServer(gun=gun, registry=host, settings=str(settings.file), unpinned=True)
         return self._session.collection(
             gun,
             policy_pins=rule.sourced_pins() if rule else (),

@@ -18,17 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from keys.durable_file import make_private_folder
-from keys.record import record
+from keys.record import record, replace
+from keys.rfc3339 import to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision, SignedTags
-from trustcli.hooks.deciding.distributed import DistributedPolicy, distributed_policy
+from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
 from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
 from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
 from trustcli.hooks.resident.limits import ResidentLimits
 from trustcli.hooks.resident.metrics import ResidentMetrics
+from trustcli.hooks.resident.open_files import allow_open_files
 from trustcli.hooks.resident.reader import ResidentReader
 from trustcli.session import wall_clock
 from trustdata.errors import TrustError
@@ -127,16 +129,20 @@ class ResidentDecider:
         return decision
 
     def remembered(self, gun: GUN) -> dict[GUN, Memory]:
-        """Return the rollback memory of a collection, and of those that must agree with it; what cannot be read is not
-        there.
+        """Return the rollback memory of a collection, of those that must agree with it, and of the policy's own.
+
+        What cannot be read is not there.
         """
         found: dict[GUN, Memory] = {}
         with contextlib.suppress(TrustError):
             configuration = self._current().configuration
             policy, source = configuration.policy, SessionCollections(configuration.session)
-            rules = () if policy is None or isinstance(policy, TrustError) else policy.about(gun)
-            seconds = (GUN(second.match) for rule in rules for second in rule.for_name(gun).seconds)
-            for name in (gun, *seconds):
+            names = [gun]
+            if policy is not None and not isinstance(policy, TrustError):
+                rules = policy.about(gun)
+                names += [GUN(second.match) for rule in rules for second in rule.for_name(gun).seconds]
+                names += [policy.distributed.name] if policy.distributed is not None else []
+            for name in dict.fromkeys(names):
                 with contextlib.suppress(TrustError):
                     if (kept := source.remembered(name)) is not None:
                         found[kept[0]] = kept[1]
@@ -173,7 +179,7 @@ class ResidentDecider:
             try:
                 self._take(self._load())
             except TrustError as failure:
-                self._failure = failure
+                self._failure = copy.copy(failure)
                 self.metrics.configured(failure)
                 _log.warning("everything is refused: %s", failure)
                 raise copy.copy(failure) from failure
@@ -236,18 +242,33 @@ class TightenedDecider:
 
     def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
         """Decide about a name, as `Decider.decide` promises."""
-        return self._now().decide(reference, digest)
+        listed = allowed_by_list(self._allow, reference, digest)
+        if listed is not None:
+            return listed
+        try:
+            found = self._further.current()
+        except TrustError as refusal:
+            return Decision.refused(reference.given, reference.gun, refusal)
+        decision = self._decider(found).decide(reference, digest)
+        return decision if found.since is None else _by_older(decision, found.since)
 
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags that may run, as `Decider.signed_tags` promises."""
-        return self._now().signed_tags(gun)
-
-    def _now(self) -> Decider:
         try:
-            further = self._further.current().policy
+            found = self._further.current()
         except TrustError as refusal:
-            return _Refusing(refusal, self._allow)
-        return PolicyDecider(self._policy.tightened(further), self._allow, self._reader, at=self._at)
+            return _Refusing(refusal, self._allow).signed_tags(gun)
+        return self._decider(found).signed_tags(gun)
+
+    def _decider(self, found: Obtained) -> PolicyDecider:
+        return PolicyDecider(self._policy.tightened(found.policy), self._allow, self._reader, at=self._at)
+
+
+def _by_older(decision: Decision, since: datetime) -> Decision:
+    """Return a decision by a distributed policy of which nobody knows whether it is the newest: it says so."""
+    warning = f"the distributed policy is that of {to_rfc3339(since)}, and could not be confirmed since"
+    refreshed = since if decision.refreshed is None else min(decision.refreshed, since)
+    return replace(decision, stale=True, refreshed=refreshed, warnings=(*decision.warnings, warning))
 
 
 class _Refusing:
@@ -275,6 +296,7 @@ def resident_decider(source: Source, *, limits: ResidentLimits) -> Iterator[Resi
 
     Raises: SettingsUnusable (also if another hook uses the state folder), FileNewer, FileExposed.
     """
+    allow_open_files()
     with _alone_in(source.state):
         decider = ResidentDecider(
             lambda: load_configuration(source),

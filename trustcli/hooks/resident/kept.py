@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Hashable, Iterable
 from concurrent.futures import Future
@@ -13,6 +14,7 @@ from trustcli.client.verified_roles import VerifiedRoles
 from trustcli.hooks.deciding.once import is_away
 from trustcli.hooks.resident.clocks import Clocks, Elapsed, Moment, elapsed
 from trustdata.errors import TrustError
+from trustdata.judgement import refused
 from trustdata.roles import RELEASES
 
 if TYPE_CHECKING:
@@ -112,13 +114,23 @@ class KeptCollection:
             known = self._verdicts.get(question) if verified.roles is self._current_roles() else None
         if known is not None and at < _first_expiry(verified.roles):
             return known
-        answer = verified.roles.judge(question, at)
+        answer = apart(verified.roles.judge(question, at))
         with self._lock:
             if verified.roles is self._current_roles():
                 if len(self._verdicts) >= self._most_verdicts:
                     del self._verdicts[next(iter(self._verdicts))]
                 self._verdicts[question] = answer
         return answer
+
+    @property
+    def verdicts(self) -> int:
+        """How many verdicts are remembered."""
+        return len(self._verdicts)
+
+    def forget_verdicts(self) -> None:
+        """Judge everything anew that is asked from now on."""
+        with self._lock:
+            self._verdicts = {}
 
     def _current_roles(self) -> VerifiedRoles | None:
         return self._verified.roles if self._verified is not None else None
@@ -146,7 +158,7 @@ class KeptCollection:
             self._take(self._read(began))
         except TrustError as error:
             failure = error
-            self._fail(Failed(error=error, at=began))
+            self._fail(Failed(error=copy.copy(error), at=began))
         except BaseException as error:
             unexpected = error
             raise
@@ -214,6 +226,14 @@ class KeptCollection:
             if not failed.server_is_away:
                 self._verified, self._voided = None, True
                 self._verdicts = {}
+
+
+def apart(answer: Judgement) -> Judgement:
+    """Return a verdict with an error of its own, which nobody has raised.
+
+    A raised error holds the calls that it came through, and all that they had.
+    """
+    return answer if answer.refusal is None else refused(answer.question, copy.copy(answer.refusal))
 
 
 def _first_expiry(roles: VerifiedRoles) -> datetime:

@@ -16,11 +16,12 @@ class ResidentLimits:
     data may be used. `failure`: how long a failed refresh is remembered. `unknown`: between two refreshes of one
     collection that unknown tags or digests have earned; `unknown_rate`: of all collections together, per second.
     `collections`, `file_bytes`: how much is kept; what was not used for longest is forgotten first. `strangers`: how
-    many names are remembered that nothing was verified of. `verdicts`: how many are remembered of each collection.
-    `workers`: threads that ask servers for those who wait, `per_server`: of these for one server, so that one that does
-    not answer delays no others; `stranger_workers`: the same for names that nothing is known of, so that hostile names
-    delay only each other; `background_workers`: those that nobody waits for, two for a server. `waiting`: how many
-    refreshes may wait for a thread.
+    many names are remembered that nothing was verified of. `verdicts`: how many are remembered of each collection;
+    where there are more than `verdicts_in_all`, all of them are forgotten. `workers`: threads that ask servers for
+    those who wait, `per_server`: of these for one server, so that one that does not answer delays no others;
+    `stranger_workers`: the same for names that nothing is known of, so that hostile names delay only each other;
+    `background_workers`: those that nobody waits for, two for a server. `waiting`: how many refreshes may wait for a
+    thread.
     """
 
     refresh: float = 60.0
@@ -34,6 +35,7 @@ class ResidentLimits:
     file_bytes: int = 128 * 1024 * 1024
     strangers: int = 1000
     verdicts: int = 1000
+    verdicts_in_all: int = 20_000
     workers: int = 24
     per_server: int = 4
     stranger_workers: int = 4

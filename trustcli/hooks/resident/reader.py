@@ -19,12 +19,12 @@ from keys.record import record
 from trustcli.errors import VerdictTooLate, VerifierBusy
 from trustcli.hooks.deciding.ports import Reading, ReleasedTags
 from trustcli.hooks.resident.clocks import Clocks, Moment
-from trustcli.hooks.resident.kept import CollectionSource, Failed, Flight, KeptCollection, Verified
+from trustcli.hooks.resident.kept import CollectionSource, Failed, Flight, KeptCollection, Verified, apart
 from trustcli.hooks.resident.limits import ResidentLimits
 from trustcli.hooks.resident.rate import Rate
 from trustcli.hooks.resident.workers import Workers
 from trustdata.errors import NotSigned, PolicyRefused, TagMismatch, TrustError
-from trustdata.judgement import Judgement, Question, candidates, refused
+from trustdata.judgement import Question, candidates, refused
 from trustdata.roles import RoleName
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ class ResidentReader:
             failure = state.failure or self._too_late(kept)
             return Reading(judgements=tuple(refused(question, failure) for question in questions))
         now = self._clocks.moment()
-        answers = tuple(_apart(kept.judge(state.verified, question, now)) for question in questions)
+        answers = tuple(apart(kept.judge(state.verified, question, now)) for question in questions)
         return Reading(judgements=answers, refreshed=_refreshed(state, now), stale=state.stale)
 
     def _state(self, kept: KeptCollection, rule: Rule | None, needed: Needed) -> _State:
@@ -390,6 +390,9 @@ class ResidentReader:
                 del self._strangers[kept.key]
                 self._kept[kept.key] = kept
             file_bytes = sum(other.file_bytes for other in self._kept.values())
+            if sum(other.verdicts for other in self._kept.values()) > self._limits.verdicts_in_all:
+                for other in self._kept.values():
+                    other.forget_verdicts()
             while len(self._kept) > 1 and (
                 len(self._kept) > self._limits.collections or file_bytes > self._limits.file_bytes
             ):
@@ -400,11 +403,6 @@ class ResidentReader:
 def _lacking(verified: Verified | None, needed: Needed) -> frozenset[RoleName]:
     """Return the delegations that are needed and that were not read yet."""
     return frozenset() if verified is None else frozenset(needed(verified.roles)) - verified.roles.wanted
-
-
-def _apart(answer: Judgement) -> Judgement:
-    """Return a verdict with an error of its own: one that many callers raise would keep each of their ways."""
-    return answer if answer.refusal is None else refused(answer.question, copy.copy(answer.refusal))
 
 
 def _way(gun: GUN, rule: Rule | None) -> Hashable:

@@ -42,20 +42,32 @@ class Workers:
         return sum(map(len, list(self._jobs.values())))
 
     def submit(self, job: Job, *, share: Hashable = None) -> None:
-        """Let a thread do a job soon. Raises: VerifierBusy if too much waits, or if the threads were stopped."""
+        """Let a thread do a job soon.
+
+        Raises: VerifierBusy if too much waits, if the threads were stopped, or if the system gives us none.
+        """
         with self._changed:
             if self._stopped:
                 raise VerifierBusy(waiting=0)
             in_all, of_share = self.waiting, len(self._jobs.get(share, ()))
             if in_all >= self._most_waiting or of_share >= max(self._most_waiting // 2, 1):
                 raise VerifierBusy(waiting=of_share if in_all < self._most_waiting else in_all)
-            self._jobs.setdefault(share, deque()).append(job)
             if self._idle:
                 self._changed.notify()
-            elif self._begun < self._threads:
-                self._begun += 1
-                name = f"{self._name}-{self._begun}"
-                threading.Thread(target=self._work, name=name, daemon=True).start()
+            elif self._begun < self._threads and not self._begin_thread() and not self._begun:
+                raise VerifierBusy(waiting=of_share + 1)
+            self._jobs.setdefault(share, deque()).append(job)
+
+    def _begin_thread(self) -> bool:
+        """Begin one more thread, and return whether the system lets us: if it does not now, it may later."""
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{self._begun + 1}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            _log.warning("the system has no room for another thread; %d do what %d could", self._begun, self._threads)
+            return False
+        self._begun += 1
+        return True
 
     def stop(self) -> None:
         """Begin no further job; those that were begun go on."""

@@ -25,6 +25,8 @@ from trustdata.errors import TooLarge
 
 _log = logging.getLogger(__name__)
 _OWN_FIELDS: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
+_JOINED: Final = 64 * 1024
+"""Bytes of a body up to which it is sent together with its head."""
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -260,8 +262,11 @@ class _Exchange:
         if head_only:
             self._peer.send(head)
         elif isinstance(body, bytes):
-            pieces = [head, self._http.send(h11.Data(data=body)), self._http.send(h11.EndOfMessage())]
-            self._peer.send(b"".join(filter(None, pieces)))
+            content = self._http.send(h11.Data(data=body)) or b""
+            end = self._http.send(h11.EndOfMessage()) or b""
+            # Of a large one no copy is made, which would be there for as long as the client takes.
+            for piece in (head, content, end) if len(body) > _JOINED else (head + content + end,):
+                self._peer.send(piece)
         elif isinstance(body, Iterator):
             self._peer.send(head)
             for piece in body:
