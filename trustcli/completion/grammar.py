@@ -223,6 +223,7 @@ TRUST: Final = Words(
                         "--tls-key": FILE,
                         "--self-signed": FLAG,
                         "--dns-name": FREE,
+                        "--tls-client-ca": FILE,
                         "--namespace-policy": FREE,
                         "--mutate-templates": FLAG,
                         "--require-digests": FLAG,

@@ -190,8 +190,12 @@ def distributed_policy(
     at: Callable[[], datetime],
     ticks: Callable[[], float] = time.monotonic,
     offline: bool = False,
+    only_look: bool = False,
 ) -> DistributedPolicy:
-    """Return the distributed part of a policy, from the registry of its name. `offline`: ask no registry."""
+    """Return the distributed part of a policy, from the registry of its name.
+
+    `offline`: ask no registry. `only_look`: keep nothing, and warn of nothing that the result has anyway.
+    """
 
     def fetch(digest: str) -> bytes:
         from trustcli.registry.policy_artifact import fetch_policy  # most policies are local: start-up time
@@ -201,8 +205,9 @@ def distributed_policy(
             raise PolicyNotObtained(name=named, reason="it must be fetched, which --offline forbids")
         return fetch_policy(session.registry(), ImageReference(gun=of.name, tag=None, digest=digest, given=named))
 
-    place = _place(session.settings.memory_folder, of)
-    return DistributedPolicy(of, reader, fetch, KeptPolicyFile(place), at=at, warn=session.output.warn, ticks=ticks)
+    file = KeptPolicyFile(_place(session.settings.memory_folder, of), read_only=only_look)
+    warn = _log.info if only_look else session.output.warn
+    return DistributedPolicy(of, reader, fetch, file, at=at, warn=warn, ticks=ticks)
 
 
 def policy_in_use(
