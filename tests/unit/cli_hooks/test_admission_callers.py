@@ -160,21 +160,26 @@ def test_one_that_runs_out_does_not_live_as_long_as_its_connection(site: Site) -
         assert ask(connection)[0] == 503
 
 
-def test_a_session_is_not_resumed(site: Site) -> None:
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_that_is_resumed_counts_for_as_long_as_its_issuer(site: Site, version: ssl.TLSVersion) -> None:
     with serving(site.webhook, tls=site.tls) as server:
-        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-            context = site.context(site.authority)
-            context.minimum_version = context.maximum_version = version
-            host, port = server.address
-            session = None
-            for _ in range(2):
-                with contextlib.closing(http.client.HTTPSConnection(host, port, timeout=SECONDS)) as connection:
-                    plain = http.client.HTTPConnection(host, port, timeout=SECONDS)
-                    plain.connect()
-                    connection.sock = context.wrap_socket(plain.sock, server_hostname=host, session=session)
-                    assert ask(connection)[0] == 200
-                    assert not connection.sock.session_reused
-                    session = connection.sock.session if version is ssl.TLSVersion.TLSv1_3 else None
+        context = site.context(site.authority)
+        context.minimum_version = context.maximum_version = version
+        host, port = server.address
+
+        def asked_in(session: ssl.SSLSession | None) -> tuple[int, ssl.SSLSession | None]:
+            with contextlib.closing(http.client.HTTPConnection(host, port, timeout=SECONDS)) as connection:
+                connection.connect()
+                wrapped = context.wrap_socket(connection.sock, server_hostname=host, session=session)
+                connection.sock = wrapped
+                connection.request("POST", "/validate", body=REVIEW)
+                return connection.getresponse().status, wrapped.session
+
+        status, session = asked_in(None)
+        assert (status, asked_in(session)[0]) == (200, 200)
+        site.believe(site.other)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            asked_in(session)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision, SignedTags
-from trustcli.hooks.deciding.distributed import DistributedPolicy, distributed_policy
+from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
 from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
 from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
 from trustcli.hooks.resident.limits import ResidentLimits
@@ -89,6 +89,7 @@ class ResidentDecider:
         )
         self._generation = self._made(configuration)
         metrics.holdings = self._reader.holdings
+        metrics.distributed = self._distributed
 
     def start(self) -> None:
         """Begin to refresh in the background."""
@@ -158,6 +159,17 @@ class ResidentDecider:
             return self._current().own.decide(reference, digest)
         except TrustError as refusal:
             return Decision.refused(reference.given, reference.gun, refusal)
+
+    def _distributed(self) -> Obtained | TrustError | None:
+        """Return the distributed part of the policy, or why it cannot be had; None if all of it is local."""
+        try:
+            further = self._current().further
+        except TrustError:
+            return None  # that the configuration cannot be used is another metric
+        try:
+            return None if further is None else further.current()
+        except TrustError as failure:
+            return failure
 
     # --- the configuration
 

@@ -99,9 +99,7 @@ def _ask_clients(context: ServingContext, file: Path) -> None:
     except (ssl.SSLError, ValueError) as error:
         raise SettingsUnusable(place=str(file), reason="holds no certificates in PEM") from error
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # those who issue need be no roots
-    context.verify_mode = ssl.CERT_OPTIONAL
-    context.num_tickets = 0  # a session that is resumed would not be verified anew
-    context.options |= ssl.OP_NO_TICKET
+    context.verify_mode = ssl.CERT_OPTIONAL  # a session can only be resumed in the context that has verified it
     context.authorities = hashlib.sha256(raw).digest()
 
 
