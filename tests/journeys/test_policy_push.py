@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.support.containerd_configs import DEFAULT_3
 from tests.support.programs import PASSWORD, USER, RunningProgram
+from tests.support.pulling_node import Node
+from tests.support.server_process import ServerProcess
 from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
 
@@ -102,3 +106,34 @@ def test_a_file_that_is_to_be_distributed_is_looked_over(owner: TrustUser, gun: 
     owner.run("policy", "check", "--distributed", "nodes.toml", f"{gun}:1.0", expect=2)
     write(owner, "nodes.toml", rule(gun, 'mode = "allow"'))
     assert "rule[0].mode" in owner.run("policy", "check", "--distributed", "nodes.toml", expect=5).stderr
+
+
+def test_the_doctor_of_a_node_looks_at_it(
+    owner: TrustUser, gun: str, tmp_path: Path, trust_server: ServerProcess
+) -> None:
+    policies = f"{gun}/policies"
+    owner.run("init", policies, "--no-recovery-key")
+    write(owner, "nodes.toml", rule(gun, 'tags = ["1.0"]', 'mode = "deny"'))
+    pushed = owner.run("policy", "push", "nodes.toml", f"{policies}:now").stdout.strip()
+    owner.run("sign", pushed)
+    node = Node(tmp_path / "node", {gun.partition("/")[0]: trust_server.url}, verifier='policy = "policy.toml"')
+    pin = owner.pin_of(policies)
+    distributed = f'[distributed]\nname = "{policies}"\ntag = "now"\npins = ["{pin}"]\n'
+    (node.etc / "policy.toml").write_text(rule(gun, f'pins = ["{pin}"]') + distributed)
+    config = tmp_path / "config.toml"
+    config.write_text(DEFAULT_3.replace("/opt/containerd/image-verifier/bin", str(node.containerd.bin_dir)))
+
+    def told() -> list[tuple[str, str]]:
+        _, findings = node.doctor(config)
+        return [(found["severity"], found["text"]) for found in findings if found["check"] == "policy"]
+
+    (fine, note) = told()
+    assert fine[0] == "ok"
+    assert pushed.partition("@")[2] in fine[1]
+    assert note[0] == "note"
+    assert "judged without it" in note[1]
+    assert not (node.state / "policies").exists()
+    owner.run("revoke", "--yes", f"{policies}:now")
+    ((severity, text),) = told()
+    assert severity == "wrong"
+    assert "is not signed" in text

@@ -7,6 +7,7 @@ file, which the first pull would make as well. What is distributed of the policy
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -67,11 +68,12 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
     except TrustError as error:
         yield _fails("settings", error, str(wrapper.config or entry.path), "every image is refused")
         return
-    yield from _check_timeout(session, verifiers)
-    yield from _check_files(session, wrapper)
-    yield from _check_names(session, policy, files)
-    if policy is not None:
-        yield from check_policy(session, policy)
+    with contextlib.closing(session):
+        yield from _check_timeout(session, verifiers)
+        yield from _check_files(session, wrapper)
+        yield from _check_names(session, policy, files)
+        if policy is not None:
+            yield from check_policy(session, policy)
 
 
 def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.registry import Collector
 
     from trustcli.hooks.deciding.decision import Decision
     from trustcli.hooks.deciding.distributed import Obtained
@@ -27,7 +28,7 @@ class ResidentMetrics:
         self.holdings: Callable[[], Holdings] | None = None
         self.distributed: Callable[[], Obtained | TrustError | None] | None = None
         self.registry = CollectorRegistry()
-        self.registry.register(_DistributedPolicyMetrics(self))
+        self.registry.register(cast("Collector", _DistributedPolicyMetrics(self)))
         self._decisions = Counter(
             "trust_decisions",
             "Decisions about images, by verdict, mode of the rule, and whether older data was used.",
