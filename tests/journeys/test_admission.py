@@ -266,7 +266,7 @@ def _api_server(admission: Admission, by: Authority | None, folder: Path) -> htt
     context = ssl.create_default_context(cafile=str(admission.ca))
     if by is not None:
         folder.mkdir(exist_ok=True)
-        context.load_cert_chain(*by.client_certificate(folder, by.file.stem))
+        context.load_cert_chain(*by.client_certificate(folder, f"of {by.file.stem}"))
     return http.client.HTTPSConnection(urlsplit(admission.url).netloc, timeout=END_SECONDS, context=context)
 
 

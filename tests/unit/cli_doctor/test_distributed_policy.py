@@ -88,10 +88,11 @@ def test_an_older_copy_says_for_how_long_it_counts(site: Site) -> None:
     site.home.contents = None
     site.owner.sign("now", "ab" * 32)
     ((_, text),) = site.wrong()
-    assert f"is an older copy, {first}, which was verified on {to_rfc3339(site.home.at)}" in text
+    assert f"the newest of the distributed policy {RULES}:now cannot be had (" in text
+    assert f"): {first}, verified on {to_rfc3339(site.home.at)}, counts until " in text
     assert " hours more; then every image is refused" in text
     site.rules.down = True
-    assert "is an older copy" in site.wrong()[0][1]
+    assert f"): {first}, verified on " in site.wrong()[0][1]
     assert site.left() == before
     assert site.home.stderr.getvalue() == "", "the finding says it"
 

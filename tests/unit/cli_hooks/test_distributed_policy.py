@@ -120,10 +120,16 @@ def test_without_it_nothing_is_allowed(site: Site) -> None:
 
 
 def test_the_last_good_one_counts_while_its_trust_server_is_away(site: Site) -> None:
-    site.publish(DENIES)
+    digest = site.publish(DENIES)
     assert site.run() == POLICY
+    assert WARNING not in site.home.err
     site.rules.down = True
     until = site.until
+    assert site.run() == POLICY
+    assert f"{WARNING} {digest} until {to_rfc3339(until)} at most: " in site.home.err
+    assert site.home.run("policy", "check", str(site.file), APP_IMAGE, json=True) == POLICY
+    shown = json.loads(site.home.out)["distributed"]
+    assert (shown["digest"], shown["error"]["code"]) == (digest, "remote-unreachable")
     site.be(until - timedelta(seconds=1))
     assert site.run() == POLICY
     site.be(until)

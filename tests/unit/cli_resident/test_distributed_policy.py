@@ -141,6 +141,17 @@ def test_metrics_say_until_when_it_counts(site: Site) -> None:
     assert "trust_distributed_policy" not in site.decider.metrics.text().decode()
 
 
+def test_a_trust_server_that_is_away_is_told(site: Site) -> None:
+    site.publish(DENIES)
+    assert isinstance(site.refusal, PolicyRefused)
+    site.rules.down = True
+    site.time.pass_(seconds=61)
+    for _ in range(3):
+        assert isinstance(site.refusal, PolicyRefused)
+    assert site.journal.getvalue().count(" at most: ") == 1
+    assert "trust_distributed_policy_newest 0.0" in site.decider.metrics.text().decode()
+
+
 def test_tags_that_alone_may_run_are_listed(site: Site) -> None:
     site.publish(f'[[rule]]\nmatch = "{APP}"\nmode = "deny"\n[[rule]]\nmatch = "{APP}"\ntags = ["1.*"]\n')
     assert set(site.decider.signed_tags(APP).tags) == {"1.0"}

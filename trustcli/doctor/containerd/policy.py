@@ -51,11 +51,9 @@ def _of_obtained(session: Session, policy: Policy, of: Distributed, found: Obtai
     until, left = found.kept.fresh_until, found.kept.fresh_until - session.at
     hours = counted(int(left / timedelta(hours=1)), "hour")
     if found.hindrance is not None:
-        text = (
-            f"the distributed policy {of} is an older copy, {found.kept.digest}, which was verified on "
-            f"{to_rfc3339(found.kept.verified)}: {found.hindrance}. It counts until {to_rfc3339(until)}, for {hours} "
-            f"more; then {_THEN}"
-        )
+        when = f"verified on {to_rfc3339(found.kept.verified)}, counts until {to_rfc3339(until)}, for {hours} more"
+        text = f"the newest of the distributed policy {of} cannot be had ({found.hindrance}): {found.kept.digest}, "
+        text += f"{when}; then {_THEN}"
         return _finding(policy, "wrong", text)
     if left < _SOON:
         text = f"the distributed policy {of} is about to expire: {found}, which is in {hours}; then {_THEN}"

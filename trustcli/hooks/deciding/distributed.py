@@ -108,6 +108,8 @@ class DistributedPolicy:
                 return self._last_good(failure)
         if good.kept.digest == digest and good.kept.fresh_until != evidence.fresh_until:
             good = self._keep(replace(good.kept, verified=verified, fresh_until=evidence.fresh_until), good.policy)
+        if reading.away is not None:
+            return self._unconfirmed(good, reading.away)
         self._told = ""
         return good
 
@@ -167,6 +169,10 @@ class DistributedPolicy:
                 older = f"the copy that was verified on {to_rfc3339(good.kept.verified)} counted until "
                 older += to_rfc3339(good.kept.fresh_until)
             raise PolicyNotObtained(name=str(self._of), reason=f"{hindrance}; {older}") from hindrance
+        return self._unconfirmed(good, hindrance)
+
+    def _unconfirmed(self, good: Obtained, hindrance: TrustError) -> Obtained:
+        """Return a copy that counts although nobody says now that it is the newest, and warn."""
         until = to_rfc3339(good.kept.fresh_until)
         self._tell(f"the distributed policy {self._of} is {good.kept.digest} until {until} at most: {hindrance}")
         return replace(good, hindrance=hindrance)

@@ -122,7 +122,8 @@ class OnceReader:
 
     def _while_away(self, gun: GUN, rule: Rule | None, answers: Sequence[Judgement]) -> Reading | None:
         """Return verdicts by older data where the server was away and the rule has a bound; None if nothing changes."""
-        if rule is None or rule.max_staleness is None or not any(is_away(answer.refusal) for answer in answers):
+        away = next((answer.refusal for answer in answers if is_away(answer.refusal)), None)
+        if rule is None or rule.max_staleness is None or away is None:
             return None
         try:
             collection = self._collection(gun, rule, offline=True)
@@ -133,7 +134,8 @@ class OnceReader:
         if all(isinstance(answer.refusal, OfflineTooOld) for answer in older):
             return None  # that the server is away says more
         told = tuple(new if is_away(now.refusal) else now for now, new in zip(answers, older, strict=True))
-        return Reading(judgements=told, refreshed=self._refreshed(collection, rule.max_staleness), stale=True)
+        refreshed = self._refreshed(collection, rule.max_staleness)
+        return Reading(judgements=told, refreshed=refreshed, stale=True, away=away)
 
     def _refreshed(self, collection: Collection, max_age: timedelta | None) -> datetime | None:
         """Return when the server last confirmed what was read."""
