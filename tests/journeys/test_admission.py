@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
 import shutil
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.journeys.hostile import Serve
-from tests.support.admission import holding, images_of, patched, pod, pod_spec, review, sent
-from tests.support.admission_program import PATIENT, Admission
+from tests.support.admission import answered, holding, images_of, patched, pod, pod_spec, review, sent
+from tests.support.admission_program import END_SECONDS, PATIENT, Admission
 from tests.support.certificates import Authority, make_authority
 from tests.support.hostile_server import Request, Wire
 from tests.support.images import BuiltImage
@@ -259,6 +261,51 @@ def test_its_own_certificate_is_for_the_name_of_the_service_and_stays(webhook: W
     assert _serial(admission, admission.ca) == serial
 
 
+def _api_server(admission: Admission, by: Authority | None, folder: Path) -> http.client.HTTPSConnection:
+    """A connection that shows a certificate of an authority, or none."""
+    context = ssl.create_default_context(cafile=str(admission.ca))
+    if by is not None:
+        folder.mkdir(exist_ok=True)
+        context.load_cert_chain(*by.client_certificate(folder, f"of {by.file.stem}"))
+    return http.client.HTTPSConnection(urlsplit(admission.url).netloc, timeout=END_SECONDS, context=context)
+
+
+def test_only_api_servers_that_show_a_certificate_may_post(
+    webhook: Webhook, owner: TrustUser, gun: str, signed: BuiltImage, tmp_path: Path
+) -> None:
+    ours, theirs = make_authority(tmp_path, "API servers"), make_authority(tmp_path, "Others")
+    file = tmp_path / "client-ca.crt"
+    file.write_bytes(ours.file.read_bytes())
+    admission = webhook()
+    admission.admin.knows(gun, owner.pin_of(gun))
+    admission.start("--tls-client-ca", str(file))
+    thing = review(pod(f"{gun}:1.0"))
+
+    def posted(by: Authority | None) -> tuple[int, bytes]:
+        with contextlib.closing(_api_server(admission, by, tmp_path / "clients")) as connection:
+            return admission.post(sent(thing), connection=connection)
+
+    assert answered(posted(ours)[1])["allowed"] is True
+    status, said = posted(None)
+    assert (status, b"allowed" in said) == (403, False)
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        posted(theirs)
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert admission.get(path)[0] == 200
+    assert "trust_admission_strangers_total 1.0" in admission.get("/metrics")[1]
+
+    new = tmp_path / "new.crt"
+    new.write_bytes(theirs.file.read_bytes())
+    with contextlib.closing(_api_server(admission, ours, tmp_path / "clients")) as connection:
+        assert admission.review(thing, connection=connection)["allowed"] is True
+        new.replace(file)
+        assert admission.post(sent(thing), connection=connection)[0] == 503
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        posted(ours)
+    assert answered(posted(theirs)[1])["allowed"] is True
+    assert admission.stop() == 0
+
+
 # --- command lines
 
 
@@ -277,6 +324,7 @@ def test_a_start_that_cannot_be_meant_is_refused(webhook: Webhook, tmp_path: Pat
     assert "wants NAMESPACE=FILE" in refused("--self-signed", "--namespace-policy", "Team_A=x.toml")
     assert "names a twice" in refused("--self-signed", "--namespace-policy", "a=x", "--namespace-policy", "a=y")
     assert "wants HOST:PORT" in refused("--self-signed", listen="8443")
+    assert "none.crt cannot be used" in refused("--self-signed", "--tls-client-ca", str(tmp_path / "none.crt"))
     assert "cannot be used" in refused("--tls-cert", str(tmp_path / "none"), "--tls-key", "none", status=2)
     admission.allow("match = 7")
     assert "cannot be used at" in refused("--self-signed", status=5)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,16 @@ import yaml
 from tests.support.programs import program
 from tests.support.proxies import DEPLOY
 from tests.support.server_site import Site
+from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.deciding.distributed import Obtained
 from trustcli.hooks.kubernetes.measures import Measures
+from trustcli.hooks.proxy.metrics import ProxyMetrics
+from trustcli.hooks.resident.metrics import ResidentMetrics
+from trustcli.hooks.serving.messages import Response
+from trustcli.state.kept_policy import KeptPolicy
+from trustdata.errors import NotSigned
+from trustdata.gun import parse_gun
+from trustdata.policy import read_distributed
 
 ALERTS = DEPLOY / "alerts.yml"
 DAY = 86_400
@@ -47,6 +57,23 @@ HEALTHY = {
     'trust_admission_images_total{instance="b",outcome="verdict-too-late"}': "1x120",
     'trust_admission_stale_images_total{instance="b"}': "4x120",
     'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{30 * DAY}x120",
+    'trust_admission_strangers_total{instance="b"}': "7x120",
+    'up{job="trust-proxy",instance="p"}': "1x120",
+    'up{job="trust-proxy",instance="q"}': "0x120",
+    'trust_proxy_answers_total{instance="p",endpoint="manifests",status="200"}': "0+600x120",
+    'trust_proxy_answers_total{instance="p",endpoint="manifests",status="502"}': "0+1x120",
+    'trust_proxy_refusals_total{instance="p",code="not-signed"}': "0+2x120",
+    'trust_proxy_turned_away{instance="p"}': "3x120",
+    'up{job="trust-agent",instance="n"}': "1x120",
+    'trust_configuration_usable{instance="n"}': "1x120",
+    'trust_oldest_seconds{instance="n"}': "3600x120",
+    'trust_decisions_total{job="trust-agent",instance="n",verdict="allowed",mode="enforce",stale="0"}': "0+9x120",
+    'trust_decisions_total{job="trust-agent",instance="n",verdict="allowed",mode="enforce",stale="1"}': "4x120",
+    'trust_decisions_total{job="trust-agent",instance="n",verdict="refused",mode="enforce",stale="1"}': "0+1x120",
+    'trust_refusals_total{instance="n",code="not-signed"}': "0+5x120",
+    'trust_refusals_total{instance="n",code="version-rollback"}': "2x120",
+    'trust_distributed_policy_newest{instance="n"}': "1x120",
+    'trust_distributed_policy_expiry_timestamp_seconds{instance="n"}': f"{2 * DAY}x120",
 }
 """Series of programs that are well, with a value each minute for two hours."""
 FAULTS: Mapping[str, Mapping[str, str]] = {
@@ -71,6 +98,24 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustAdmissionCertificateRunsOut": {
         'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{13 * DAY}x120"
     },
+    "TrustAdmissionStrangers": {'trust_admission_strangers_total{instance="b"}': "7+1x120"},
+    "TrustProxyDown": {'up{job="trust-proxy",instance="p"}': "1x80 0x40"},
+    "TrustProxyFails": {'trust_proxy_answers_total{instance="p",endpoint="manifests",status="502"}': "0+3x120"},
+    "TrustProxyFull": {'trust_proxy_turned_away{instance="p"}': "3+1x120"},
+    "TrustProxyRefuses": {'trust_proxy_refusals_total{instance="p",code="not-signed"}': "0+6x120"},
+    "TrustAgentDown": {'up{job="trust-agent",instance="n"}': "1x80 0x40"},
+    "TrustVerifierUnusable": {'trust_configuration_usable{instance="n"}': "1x80 0x40"},
+    "TrustVerifierOldData": {'trust_oldest_seconds{instance="n"}': "3600+60x120"},
+    "TrustVerifierStale": {
+        'trust_decisions_total{job="trust-agent",instance="n",verdict="allowed",mode="enforce",stale="1"}': "4+1x120"
+    },
+    "TrustVerifierDeceived": {'trust_refusals_total{instance="n",code="version-rollback"}': "2x80 3x40"},
+    "TrustPolicyRunsOut": {'trust_distributed_policy_expiry_timestamp_seconds{instance="n"}': f"{DAY + 3600}x120"},
+    "TrustPolicyOlder": {'trust_distributed_policy_newest{instance="n"}': "1x80 0x40"},
+    "TrustPolicyMissing": {
+        'trust_distributed_policy_expiry_timestamp_seconds{instance="n"}': f"{2 * DAY}x80 0x40",
+        'trust_distributed_policy_newest{instance="n"}': "1x80 0x40",
+    },
 }
 
 
@@ -83,12 +128,25 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def of_the_verifiers() -> str:
+    """The metrics of webhook, proxy and agent after something of each kind has happened."""
+    resident, proxy = ResidentMetrics(), ProxyMetrics()
+    resident.decided(Decision.refused("app", parse_gun("r.example/app"), NotSigned(gun="r.example/app", tag="1")))
+    resident.configured(None)
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+    kept = KeptPolicy(digest="sha256:" + "a" * 64, text="", verified=at, fresh_until=at)
+    resident.distributed = lambda: Obtained(policy=read_distributed({}, source="d"), kept=kept)
+    proxy.answered("manifests", Response(status=502))
+    proxy.refused("not-signed")
+    return (Measures().text() + proxy.text() + resident.text()).decode()
+
+
 def test_each_alert_asks_for_metrics_and_labels_that_there_are() -> None:
     site = Site()
     site.begin()
-    page = site.get("/metrics").text + Measures().text().decode()
+    page = site.get("/metrics").text + of_the_verifiers()
     for rule in rules():
-        for name, label in re.findall(r"\b(trust_(?:server|admission)_\w+)(?:\{(\w+))?", rule["expr"]):
+        for name, label in re.findall(r"\b(trust_\w+)(?:\{(\w+))?", rule["expr"]):
             base = re.sub("_(bucket|total)$", "", name)
             assert re.search(rf"^# TYPE {base}(_total)? ", page, re.MULTILINE), rule["alert"]
             assert not label or re.search(rf"^{name}{{.*\b{label}=", page, re.MULTILINE) or label == "outcome"

@@ -125,6 +125,9 @@ class Life:
         ours.write_text(f'[[rule]]\nmatch = "{self.gun}"\nsigners = ["alice"]\n')
         run("policy", "convert", "--from", "containers", str(theirs))
         run("policy", "check", str(ours), f"{self.gun}:1.0", "elsewhere.example.com/x:1", expect=5)
+        run("policy", "check", "--distributed", str(ours))
+        run("policy", "push", str(ours), f"{self.gun}:policy", "--plan")
+        run("policy", "push", str(ours), f"{self.gun}:policy")
         run("hook", "containerd", "--bin-dir", str(folder / "bin"))
         config = folder / "config.toml"
         config.write_text(DEFAULT_3)

@@ -21,7 +21,7 @@ from trustcli.config.settings import Settings
 from trustcli.console.output import Output, failure_document
 from trustcli.errors import ImageNotFound, RemoteUnreachable
 from trustcli.http.record import Observer
-from trustcli.registry.client import Registry
+from trustcli.registry.client import PULL, Registry
 from trustcli.registry.manifest import Manifest
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
@@ -54,7 +54,8 @@ class SimulatedRegistry(Registry):
             raise RemoteUnreachable(remote="https://registry.example.com", reason="no answer in time")
         return Manifest(digest=self._digest, size=1, media_type="application/x", children=())
 
-    def manifest_bytes(self, reference: ImageReference) -> bytes:
+    def manifest_bytes(self, reference: ImageReference, *, actions: str = PULL) -> bytes:
+        del actions
         return self._content(str(reference.gun), str(reference.digest))
 
     def blob(self, reference: ImageReference, digest: str, *, limit: int) -> bytes:

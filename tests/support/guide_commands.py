@@ -11,7 +11,7 @@ from typing import Final
 TOP: Final = Path(__file__).resolve().parents[2]
 _FENCE: Final = re.compile(r"( *)```(\w*)$")
 _HEADING: Final = re.compile(r"#+ (.+)$")
-_HERE_DOCUMENT: Final = re.compile(r"<<'(\w+)'")
+_HERE_DOCUMENT: Final = re.compile(r"<<'?(\w+)'?")
 
 
 @dataclass(frozen=True, kw_only=True)

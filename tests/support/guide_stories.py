@@ -233,7 +233,8 @@ FINGERPRINT=$(trust pins | awk '$1 == "{_APP}" {{print $2}}')
 
 
 _DISTRIBUTED: Final = f"""\
-skopeo copy --quiet --dest-tls-verify=false oci:layout-1 docker://{_APP}:1.1
+python3 make-image.py layout-2 second
+skopeo copy --quiet --dest-tls-verify=false oci:layout-2 docker://{_APP}:1.1
 trust init {_APP} --no-recovery-key
 trust sign {_APP}:1.0 {_APP}:1.1
 """
@@ -338,7 +339,6 @@ STORIES: Final = {
             "registry.example.com/team/*": "127.0.0.1:5000/demo/*",
             "registry.example.com/team/app": _APP,
             "registry.example.com/policies": "127.0.0.1:5000/policies",
-            "--quiet dir:artifact": "--quiet --dest-tls-verify=false dir:artifact",
         },
         environ=SECRETS,
     ),

@@ -27,6 +27,26 @@ def load_policy(file: Path) -> Policy:
         raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
 
 
+def read_to_distribute(file: Path) -> tuple[bytes, Policy]:
+    """Return a file that is to be distributed, and the policy in it, read as nodes read it.
+
+    Others may change the file: on this machine it decides nothing, and what is pushed is signed by its digest.
+    Raises: PolicyMalformed, FileNewer.
+    """
+    from trustcli.registry.policy_artifact import MAX_POLICY  # only for whoever distributes one: start-up time
+
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_POLICY + 1)
+    except OSError as error:
+        raise PolicyMalformed(source=str(file), path="", reason=error.strerror or type(error).__name__) from error
+    if len(raw) > MAX_POLICY:
+        raise PolicyMalformed(
+            source=str(file), path="", reason=f"is larger than {MAX_POLICY} bytes, which no node reads"
+        )
+    return raw, parse_distributed(raw, source=str(file))
+
+
 def parse_distributed(raw: bytes, *, source: str) -> Policy:
     """Read a policy that was distributed (TOML). Raises: PolicyMalformed, FileNewer."""
     return read_distributed(_parsed(raw, source), source=source)

@@ -23,6 +23,7 @@ from trustcli.client.measured_remote import MeasuredRemote
 from trustcli.client.no_remote import NoRemote
 from trustcli.client.ports import MetadataRemote
 from trustcli.errors import OfflineTooOld
+from trustdata.duration import typed_duration
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     ContentMismatch,
@@ -124,7 +125,8 @@ class Updater:
             reason = f"the clock has gone back behind the last refresh ({refreshed:%Y-%m-%d %H:%M} UTC)"
             raise OfflineTooOld(gun=self._gun, reason=reason)
         if self._at - refreshed > max_age:
-            reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, longer ago than --max-age ({max_age})"
+            bound = typed_duration(max_age)
+            reason = f"the last refresh was on {refreshed:%Y-%m-%d %H:%M} UTC, longer ago than --max-age ({bound})"
             raise OfflineTooOld(gun=self._gun, reason=reason)
         self._remote = NoRemote(self._gun)
         roots = self._cache.roots()

@@ -54,7 +54,9 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "whoami": CommandEntry("trustcli.commands.whoami", "Show who you are at a trust server, and your rights there."),
     "migrate": CommandEntry("trustcli.commands.migrate.command", "Take collections over from another Notary server."),
     "plugin": CommandEntry("trustcli.commands.plugin", "Put `docker trust` back into Docker's CLI."),
-    "policy": CommandEntry("trustcli.commands.policy", "Look a policy over, and read the policies of others."),
+    "policy": CommandEntry(
+        "trustcli.commands.policy", "Look a policy over, distribute one, and read the policies of others."
+    ),
     "hook": CommandEntry("trustcli.commands.hook.command", "Put a pull-time hook in place, or be one."),
     "agent": CommandEntry("trustcli.commands.agent", "Answer hooks and `trust verify` of a node from memory."),
     "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),

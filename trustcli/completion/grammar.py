@@ -207,7 +207,8 @@ TRUST: Final = Words(
         "plugin": Words(below={"install": _PLUGIN, "uninstall": _PLUGIN}),
         "policy": Words(
             below={
-                "check": Words(options=_IMAGES, arguments=(FILE, IMAGE)),
+                "check": Words(options={**_IMAGES, "--distributed": FLAG}, arguments=(FILE, IMAGE)),
+                "push": Words(options={**_YES, **_PLAN}, arguments=(FILE, IMAGE)),
                 "convert": Words(options={"--from": POLICIES}, arguments=(FILE,)),
             }
         ),
@@ -222,6 +223,7 @@ TRUST: Final = Words(
                         "--tls-key": FILE,
                         "--self-signed": FLAG,
                         "--dns-name": FREE,
+                        "--tls-client-ca": FILE,
                         "--namespace-policy": FREE,
                         "--mutate-templates": FLAG,
                         "--require-digests": FLAG,

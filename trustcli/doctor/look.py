@@ -11,6 +11,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, TrustError
 from trustdata.gun import GUN, Tag, parse_tag
 from trustdata.lifetimes import Lifetimes
+from trustdata.policy import Rule
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import delegations_of
 
@@ -43,10 +44,20 @@ class Look:
         return None
 
 
-def look_at(session: Session, gun: GUN) -> Look:
-    """Refresh the collection and load all its delegations. No TrustError is raised: errors are part of the result."""
+def look_at(session: Session, gun: GUN, rule: Rule | None = None) -> Look:
+    """Refresh the collection and load all its delegations. No TrustError is raised: errors are part of the result.
+
+    `rule`: of a policy that names where the collection is, and what it is believed by.
+    """
     try:
-        collection = session.collection(gun, keep=False)
+        collection = session.collection(
+            gun,
+            policy_pins=rule.sourced_pins() if rule else (),
+            policy_max_life=rule.max_life if rule else None,
+            policy_server=rule.server if rule else "",
+            by_policy=rule is not None,
+            keep=False,
+        )
         updater = collection.refresh(for_owner=True)
         roles, published, named = updater.roles(), updater.listed(), updater.is_named
     except TrustError as refusal:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import ssl
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -58,7 +58,7 @@ class Registry:
         self._network = network
         self._credentials = credentials
         self._insecure = frozenset(host.lower() for host in insecure)
-        # Nothing is uploaded here; the form that a token server gets is no upload.
+        # What is uploaded is small (`pushing`), as is the form that a token server gets.
         brief = record.replace(network.timeouts, upload=network.timeouts.overall)
         self._pool = ConnectionPool(replace(network, timeouts=brief))
         self._clients: dict[str, AuthenticatedClient] = {}
@@ -112,16 +112,16 @@ class Registry:
                     waiting.append(self._read(replace(reference, tag=None, digest=digest)))
         return tuple(found)
 
-    def manifest_bytes(self, reference: ImageReference) -> bytes:
-        """Return the bytes of the manifest that a reference means. Raises: as `resolve`."""
-        return self._answer(reference).body
+    def manifest_bytes(self, reference: ImageReference, *, actions: str = PULL) -> bytes:
+        """Return the bytes of the manifest that a reference means. `actions`: see `ask`. Raises: as `resolve`."""
+        return self._answer(reference, actions).body
 
     def blob(self, reference: ImageReference, digest: str, *, limit: int) -> bytes:
         """Return a blob of the reference's repository. `digest`: `sha256:HEX`. `limit`: bytes. Raises: as `resolve`."""
         of_blob = replace(reference, tag=None, digest=digest)
         response = self.get(of_blob, f"/v2/{reference.repository}/blobs/{digest}", limit=limit)
         if not response.ok:
-            raise self._failure(response, of_blob)
+            raise self.failure(response, of_blob)
         _check_content(of_blob, f"sha256:{hashlib.sha256(response.body).hexdigest()}")
         return response.body
 
@@ -130,17 +130,18 @@ class Registry:
         response = self._answer(reference)
         return read_manifest(response.body, content_type=response.first("content-type"), image=str(reference))
 
-    def _answer(self, reference: ImageReference) -> Response:
+    def _answer(self, reference: ImageReference, actions: str = PULL) -> Response:
         """Return the registry's answer with the manifest, whose digest is that of the reference, if it has one."""
         wanted = reference.digest or reference.tag
         if wanted is None:
             raise InvalidName(kind="image to sign", name=reference.given, reason="name a tag or a digest")
         try:
-            response = self.get(reference, f"/v2/{reference.repository}/manifests/{wanted}", limit=MAX_MANIFEST)
+            target = f"/v2/{reference.repository}/manifests/{wanted}"
+            response = self.get(reference, target, limit=MAX_MANIFEST, actions=actions)
         except TooLarge as error:
             raise TooLarge(what=f"the manifest of {reference}", limit=error.limit) from error
         if not response.ok:
-            raise self._failure(response, reference)
+            raise self.failure(response, reference, actions=actions)
         remote = str(self._clients[reference.registry_host].last)
         if reason := no_document(response, what="a manifest", remote=remote):
             raise RemoteMisbehaved(remote=remote, reason=reason)
@@ -148,21 +149,43 @@ class Registry:
         return response
 
     def get(self, reference: ImageReference, target: str, *, limit: int, actions: str = PULL) -> Response:
-        """Ask the registry of a reference, over https if it speaks that, else over plain http where that is allowed.
+        """Ask the registry of a reference for something. Raises: as `AuthenticatedClient.ask`."""
+        return self.ask("GET", reference, target, limit=limit, actions=actions, headers={"Accept": ACCEPT})
+
+    def ask(
+        self,
+        method: str,
+        reference: ImageReference,
+        target: str,
+        *,
+        limit: int,
+        actions: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+    ) -> Response:
+        """Send a request to the registry of a reference, over https, else over plain http where that is allowed.
 
         `actions`: what the token is asked for, if one is wanted. Raises: as `AuthenticatedClient.ask`.
         """
-        response = self._get(reference, target, limit, actions)
-        client = self._clients[reference.registry_host]
         scope = _scope(reference, actions)
+
+        def sent(client: AuthenticatedClient) -> Response:
+            return client.ask(method, target, scope=scope, limit=limit, headers=headers, body=body)
+
+        response = self._sent(reference, sent)
+        client = self._clients[reference.registry_host]
         # Some registries do not challenge whoever asks for what only others may see: they say that it is not there.
         hidden = response.absent or response.forbids
         if not hidden or client.last != client.origin or client.is_authorized(scope):
             return response
         wanted = response.challenges or self._may_log_in(client, reference)
         if wanted and client.log_in(_PING, scope=scope, limit=_PING_LIMIT):
-            return self._get(reference, target, limit, actions)
+            return self._sent(reference, sent)
         return response
+
+    def origin(self, reference: ImageReference) -> Origin:
+        """Return where the registry of a reference was asked. It has answered before."""
+        return self._clients[reference.registry_host].origin
 
     def _may_log_in(self, client: AuthenticatedClient, reference: ImageReference) -> bool:
         return (
@@ -170,19 +193,19 @@ class Registry:
             and self._credentials.credential_for(reference.host, repository=reference.repository) is not None
         )
 
-    def _get(self, reference: ImageReference, target: str, limit: int, actions: str) -> Response:
+    def _sent(self, reference: ImageReference, sent: Callable[[AuthenticatedClient], Response]) -> Response:
         host = reference.registry_host
         if known := self._clients.get(host):
-            return _get(known, reference, target, limit, actions)
+            return sent(known)
         client = self._client(f"https://{host}", reference)
         try:
-            return _get(client, reference, target, limit, actions)
+            return sent(client)
         except RemoteUnreachable as error:
             # Who has once answered over https is not asked in the clear, whatever fails then.
             if client.answered or not (self.may_be_plain(client.origin, host) and no_https(error)):
                 raise
             client = self._client(f"http://{host}", reference)
-            return _get(client, reference, target, limit, actions)
+            return sent(client)
         finally:
             if client.answered:
                 self._clients[host] = client
@@ -196,8 +219,11 @@ class Registry:
         rules = ServerRules(is_registry=True, stored_under=reference.host)
         return AuthenticatedClient(origin, self._pool, self._credentials, rules, observer=self._network.observer)
 
-    def _failure(self, response: Response, reference: ImageReference) -> TrustError:
-        """Return the error for an answer that is no manifest. It names who gave it: a redirect may have led there."""
+    def failure(self, response: Response, reference: ImageReference, *, actions: str = PULL) -> TrustError:
+        """Return the error for an answer that is no success. It names who gave it: a redirect may have led there.
+
+        `actions`: what the token was asked for.
+        """
         client = self._clients[reference.registry_host]
         remote = str(client.last)
         code, said = _registry_error(response)
@@ -208,7 +234,7 @@ class Registry:
             }.get(code)
             if reason is None:
                 reason = "no such repository, tag or digest"
-                if not client.is_authorized(_scope(reference, PULL)):
+                if not client.is_authorized(_scope(reference, actions)):
                     reason = f"{reason}, or none that is shown to whoever asks without credentials"
                 if told := said or first_line(response):
                     reason = f"{reason}; it says: {told}"
@@ -219,14 +245,11 @@ class Registry:
         if response.refuses:
             told = words(response, said or None)
             if response.forbids:
-                told = f"{reference} may not be read {client.tried}, or does not exist: {told}"
+                done = "read" if actions == PULL else "written"
+                told = f"{reference} may not be {done} {client.tried}, or does not exist: {told}"
             page = is_page(response)
             return RemoteRefused(remote=remote, status=response.status, reason=told, server_code=code, page=page)
         return RemoteMisbehaved(remote=remote, reason=f"status {response.status} has no meaning here")
-
-
-def _get(client: AuthenticatedClient, reference: ImageReference, target: str, limit: int, actions: str) -> Response:
-    return client.ask("GET", target, scope=_scope(reference, actions), limit=limit, headers={"Accept": ACCEPT})
 
 
 def _scope(reference: ImageReference, actions: str) -> str:

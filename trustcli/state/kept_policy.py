@@ -38,10 +38,11 @@ class KeptPolicy:
 
 
 class KeptPolicyFile:
-    """The file of one distributed policy, of this user alone."""
+    """The file of one distributed policy, of this user alone. `read_only`: what is to be kept is dropped."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._file = GuardedFile(path)
+        self._read_only = read_only
 
     def load(self) -> KeptPolicy | None:
         """Return what is kept, or None. Raises: FileNewer, FileExposed, SettingsUnusable (damaged, or unreadable)."""
@@ -69,6 +70,8 @@ class KeptPolicyFile:
 
         Raises: FileNewer (a newer program has written it), MemoryUnwritable, FileExposed.
         """
+        if self._read_only:
+            return
         document = {
             KIND.member: KIND.stated,
             "digest": policy.digest,

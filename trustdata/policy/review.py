@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
@@ -10,12 +10,15 @@ from keys.record import record
 from trustdata.collection_patterns import pattern_matches
 from trustdata.gun import GUN
 from trustdata.policy.aliases import Alias
+from trustdata.policy.requirement import Requirement
 from trustdata.policy.rule import MODES, Rule
 from trustdata.policy.selection import Policy
 
 Kind: TypeAlias = Literal["never-counts", "run-out", "not-begun", "runs-out", "audit", "break-glass", "by-digest"]
 SOON: Final = timedelta(days=30)
 """How long before its end an exemption is told."""
+_UNMATCHED_IS_REFUSED: Final = ""
+"""Nothing need be said of images that no rule of the file matches."""
 
 
 @record
@@ -28,11 +31,18 @@ class Note:
 
 
 def review(policy: Policy, at: datetime) -> tuple[Note, ...]:
-    """Return what is to be said about a policy, in the order of its rules."""
-    return tuple(note for rule in policy.rules for note in _notes(policy, rule, at))
+    """Return what is to be said about a policy, in the order of its rules; then about what is distributed of it."""
+    own = tuple(note for rule in policy.rules for note in _notes(policy, rule, at, _UNMATCHED_IS_REFUSED))
+    return own if policy.further is None else (*own, *review_distributed(policy.further, at))
 
 
-def _notes(policy: Policy, rule: Rule, at: datetime) -> Iterator[Note]:
+def review_distributed(policy: Policy, at: datetime) -> tuple[Note, ...]:
+    """Return what is to be said about a policy that is distributed (`read_distributed`), in the order of its rules."""
+    return tuple(note for rule in policy.rules for note in _notes(policy, rule, at, "judged without it"))
+
+
+def _notes(policy: Policy, rule: Rule, at: datetime, unmatched: str) -> Iterator[Note]:
+    """Yield what is to be said about one rule. `unmatched`: what becomes of an image that no rule of these matches."""
     alias = next((alias for alias in policy.aliases if _hides(alias, rule)), None)
     if alias is not None:
         reason = f"{alias.name} is an alias of {alias.trust}, whose rules count"
@@ -43,7 +53,7 @@ def _notes(policy: Policy, rule: Rule, at: datetime) -> Iterator[Note]:
         yield Note(kind="never-counts", rule=rule.source, text=f"never counts: {reason}")
     yield from _of_exemption(rule, at)
     if rule.tags and not rule.digests:
-        yield from _by_digest(policy, rule, at)
+        yield from _by_digest(policy, rule, at, unmatched)
 
 
 def _hides(alias: Alias, rule: Rule) -> bool:
@@ -86,16 +96,39 @@ def _of_exemption(rule: Rule, at: datetime) -> Iterator[Note]:
         yield Note(kind="runs-out", rule=rule.source, text=f"{rule.mode} runs out within {SOON.days} days: {exemption}")
 
 
-def _by_digest(policy: Policy, rule: Rule, at: datetime) -> Iterator[Note]:
+def _by_digest(policy: Policy, rule: Rule, at: datetime, unmatched: str) -> Iterator[Note]:
     """Say if a rule about tags asks for more than what decides where the digest alone is named."""
     name = GUN(f"{rule.match[:-1]}x/x" if rule.match.endswith("*") else rule.match)
     plain = policy.counting(name, at=at)
-    if not plain:
+    if plain and _asks_less(plain, rule, at):
+        judged = f"judged by {' and '.join(other.source for other in plain)}, which asks for less"
+    elif not plain and unmatched:
+        judged = unmatched
+    else:
         return
-    lenient = max(MODES.index(other.mode_at(at)) for other in plain) < MODES.index(rule.mode_at(at))
-    signers = {name for each in rule.requirements for name in each.signers}
-    asked = {name for other in plain for each in other.requirements for name in each.signers}
-    if lenient or not signers <= asked:
-        by = " and ".join(other.source for other in plain)
-        text = f"is about tags alone: an image that is named by its digest is judged by {by}, which asks for less"
-        yield Note(kind="by-digest", rule=rule.source, text=text)
+    text = f"is about tags alone: an image that is named by its digest is {judged}"
+    yield Note(kind="by-digest", rule=rule.source, text=text)
+
+
+def _asks_less(plain: Sequence[Rule], rule: Rule, at: datetime) -> bool:
+    """Return whether some rules together let an image run that another rule would not."""
+    mode, theirs = rule.mode_at(at), max((other.mode_at(at) for other in plain), key=MODES.index)
+    if mode != theirs or mode in {"allow", "deny"}:
+        return MODES.index(theirs) < MODES.index(mode)
+    asked = [each for other in plain for each in other.requirements]
+    seconds = {other.second.match for other in plain if other.second is not None}
+    return not (
+        all(any(_includes(other, each) for other in asked) for each in rule.requirements)
+        and {*rule.pins} <= {pin for other in plain for pin in other.pins}
+        and (rule.second is None or rule.second.match in seconds)
+    )
+
+
+def _includes(more: Requirement, asked: Requirement) -> bool:
+    """Return whether whatever meets a requirement meets another one, too."""
+    others = len({*more.signers} - {*asked.signers})
+    return (
+        max(more.threshold - others, 0) >= asked.threshold
+        and more.released >= asked.released
+        and more.releases_only >= asked.releases_only
+    )

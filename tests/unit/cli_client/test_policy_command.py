@@ -63,7 +63,7 @@ trust = "{APP}"
 def test_a_policy_without_images(home: Home) -> None:
     file = written(home, RULES)
     assert home.run("policy", "check", file) == DONE
-    assert home.out == f"{file}: 3 rules, 1 aliases\n"
+    assert home.out == f"{file}: 3 rules, 1 alias\n"
     assert "only watches" in home.err
 
 
@@ -75,11 +75,11 @@ def test_which_rule_counts_and_why(home: Home) -> None:
         "1 of alice, bob, released",
         "key:bbb",
         "https://trust.example.com",
-        "90 days",
+        "max_life     90d",
         "vendor.example.com/app: signed by 1 of carol, released",
         f"alias of     {APP}",
         "being replaced",
-        "data of at most 1 day",
+        "data of at most 1d",
         "refused",
     ):
         assert part in home.out, part

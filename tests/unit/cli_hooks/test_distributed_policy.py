@@ -120,10 +120,16 @@ def test_without_it_nothing_is_allowed(site: Site) -> None:
 
 
 def test_the_last_good_one_counts_while_its_trust_server_is_away(site: Site) -> None:
-    site.publish(DENIES)
+    digest = site.publish(DENIES)
     assert site.run() == POLICY
+    assert WARNING not in site.home.err
     site.rules.down = True
     until = site.until
+    assert site.run() == POLICY
+    assert f"{WARNING} {digest} until {to_rfc3339(until)} at most: " in site.home.err
+    assert site.home.run("policy", "check", str(site.file), APP_IMAGE, json=True) == POLICY
+    shown = json.loads(site.home.out)["distributed"]
+    assert (shown["digest"], shown["error"]["code"]) == (digest, "remote-unreachable")
     site.be(until - timedelta(seconds=1))
     assert site.run() == POLICY
     site.be(until)
@@ -232,7 +238,7 @@ def test_a_hook_refuses_without_it_all_but_its_allow_list(site: Site) -> None:
 def test_check_shows_it(site: Site) -> None:
     digest = site.publish(DENIES)
     assert site.home.run("policy", "check", str(site.file), APP_IMAGE) == POLICY
-    assert f"distributed {RULES}:now: {digest}, 1 rules" in site.home.out
+    assert f"distributed {RULES}:now: {digest}, 1 rule, until " in site.home.out
     assert site.home.run("policy", "check", str(site.file), json=True) == DONE
     found = json.loads(site.home.out)["distributed"]
     assert (found["name"], found["digest"], found["rules"], found.get("error")) == (f"{RULES}:now", digest, 1, None)

@@ -116,6 +116,42 @@ def test_without_it_only_the_allow_list_runs(site: Site) -> None:
     assert set(site.decider.signed_tags(APP).tags) == {"1.0", "2.0"}
 
 
+def test_metrics_say_until_when_it_counts(site: Site) -> None:
+    def told() -> tuple[float, float]:
+        page = site.decider.metrics.text().decode()
+        found = [line.split() for line in page.splitlines() if line.startswith("trust_distributed_policy_")]
+        values = {name: float(value) for name, value in found}
+        return (
+            values["trust_distributed_policy_expiry_timestamp_seconds"],
+            values["trust_distributed_policy_newest"],
+        )
+
+    assert told() == (0.0, 0.0)
+    site.publish(HARMLESS)
+    site.time.pass_(seconds=61)
+    until = (site.rules.at + site.rules.wire.lifetimes.timestamp).timestamp()
+    assert told() == (until, 1.0)
+    site.home.contents = None
+    site.publish(DENIES)
+    site.time.pass_(seconds=61)
+    assert told() == (until, 0.0)
+    (site.home.folder / "policy.toml").write_text("[[rule]]\nmatch = 7\n")
+    assert "trust_distributed_policy" not in site.decider.metrics.text().decode()
+    (site.home.folder / "trust.toml").write_text("nonsense")
+    assert "trust_distributed_policy" not in site.decider.metrics.text().decode()
+
+
+def test_a_trust_server_that_is_away_is_told(site: Site) -> None:
+    site.publish(DENIES)
+    assert isinstance(site.refusal, PolicyRefused)
+    site.rules.down = True
+    site.time.pass_(seconds=61)
+    for _ in range(3):
+        assert isinstance(site.refusal, PolicyRefused)
+    assert site.journal.getvalue().count(" at most: ") == 1
+    assert "trust_distributed_policy_newest 0.0" in site.decider.metrics.text().decode()
+
+
 def test_tags_that_alone_may_run_are_listed(site: Site) -> None:
     site.publish(f'[[rule]]\nmatch = "{APP}"\nmode = "deny"\n[[rule]]\nmatch = "{APP}"\ntags = ["1.*"]\n')
     assert set(site.decider.signed_tags(APP).tags) == {"1.0"}

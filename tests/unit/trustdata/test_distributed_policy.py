@@ -28,7 +28,15 @@ def local(text: str) -> Policy:
 
 
 def distributed(text: str) -> Policy:
-    return read_distributed(tomllib.loads(text), source="d")
+    read = read_distributed(tomllib.loads(text), source="d")
+    assert schema_faults(text) == []
+    return read
+
+
+def schema_faults(text: str) -> list[str]:
+    """What is wrong with what is distributed by its schema, in which dates are text."""
+    document = json.loads(json.dumps(tomllib.loads(text), default=lambda moment: moment.isoformat()))
+    return faults(document, "distributed-policy")
 
 
 def rule_for(mine: str, theirs: str, tag: str | None = "1.0", digest: str | None = None) -> Rule:
@@ -98,11 +106,28 @@ def test_it_exempts_nothing_and_names_nobody_to_ask_or_believe(text: str, path: 
     with pytest.raises(PolicyMalformed) as refusal:
         distributed(text)
     assert (refusal.value.source, refusal.value.path) == ("d", path)
+    assert schema_faults(text) != []
 
 
 def test_a_newer_form_is_refused() -> None:
     with pytest.raises(FileNewer):
         distributed("version = 2")
+
+
+def test_all_that_it_may_say() -> None:
+    members = f"""tags = ["1.*"]
+digests = ["{D}"]
+signers = ["alice", "bob"]
+threshold = 2
+released = false
+max_staleness = "1d"
+"""
+    for first in ('mode = "enforce"', 'mode = "deny"', 'action = "verify"', 'action = "deny"', ""):
+        (rule,) = distributed(f'version = 1\n[[rule]]\nmatch = "*"\n{members}{first}').rules
+        assert (rule.tags, rule.digests, rule.requirements[0].threshold) == (("1.*",), (D,), 2)
+    with pytest.raises(PolicyMalformed, match="older form"):
+        distributed('[[rule]]\nmatch = "*"\nmode = "deny"\naction = "deny"')
+    assert schema_faults('[[rule]]\nmatch = "*"\nmode = "deny"\naction = "deny"') != []
 
 
 # --- both together

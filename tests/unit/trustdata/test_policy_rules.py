@@ -11,9 +11,9 @@ import pytest
 from tests.support.json_schema import faults
 from trustdata.errors import PolicyMalformed, PolicyRefused
 from trustdata.gun import GUN, parse_gun
-from trustdata.policy import Exemption, Policy, Rule, read_policy
+from trustdata.policy import Exemption, Policy, Rule, read_distributed, read_policy
 from trustdata.policy.exemption import joined
-from trustdata.policy.review import review
+from trustdata.policy.review import review, review_distributed
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 APP = parse_gun("registry.example.com/team/app")
@@ -372,8 +372,49 @@ def test_where_a_digest_alone_asks_for_less(match: str) -> None:
     assert [kind for kind, _ in notes(f"{tagged}{rule}")] == ["by-digest"]
     assert notes(tagged) == []
     assert notes(f'{tagged}{rule}signers = ["alice", "bob"]') == []
+    assert [kind for kind, _ in notes(f'{tagged}{rule}signers = ["alice", "bob"]\nthreshold = 1')] == ["by-digest"]
     lenient = notes(f'{rule}tags = ["prod-*"]\n{rule}{exempt("audit")}')
     assert [kind for kind, _ in lenient] == ["by-digest", "audit"]
+
+
+@pytest.mark.parametrize(
+    ("tagged", "plain", "told"),
+    [
+        ('mode = "deny"', "", True),
+        ('mode = "deny"', 'signers = ["alice"]', True),
+        ('mode = "deny"', exempt("allow"), True),
+        ('mode = "deny"', 'mode = "deny"', False),
+        ('signers = ["alice"]', 'mode = "deny"', False),
+        (exempt("audit", more='signers = ["alice"]\n'), "", False),
+        (exempt("allow"), exempt("allow"), False),
+        (f'pins = ["{PIN}"]', "", True),
+        (f'pins = ["{PIN}"]', f'pins = ["{PIN}", "{OTHER}"]', False),
+        ('second = {name = "vendor.example.com/app"}', "", True),
+        ('second = {name = "vendor.example.com/app"}', 'second = {name = "vendor.example.com/app"}', False),
+        ('released = "releases"', "", True),
+        ("", 'released = "releases"', False),
+        ("", 'signers = ["alice"]\nreleased = false', True),
+        ('signers = ["alice"]\nreleased = false', 'signers = ["alice", "bob"]', False),
+        ('signers = ["alice"]', 'signers = ["bob"]', True),
+        ('max_life = "9d"', "", False),
+    ],
+)
+def test_whether_a_digest_alone_asks_for_less(tagged: str, plain: str, *, told: bool) -> None:
+    found = rules(f'tags = ["1.0"]\n{tagged}', plain)
+    assert ("by-digest" in {note.kind for note in review(found, NOW)}) == told
+
+
+def test_in_what_is_distributed_a_digest_alone_is_judged_without_a_rule_for_tags() -> None:
+    denies = f'[[rule]]\nmatch = "{APP}"\ntags = ["1.0"]\nmode = "deny"\n'
+    further = read_distributed(tomllib.loads(denies), source="d")
+    (note,) = review_distributed(further, NOW)
+    assert (note.kind, note.rule) == ("by-digest", f"d, rule {APP} (tags 1.0)")
+    assert note.text.endswith("is judged without it")
+    own = policy(f'[[rule]]\nmatch = "{APP}"\n')
+    assert review(own.tightened(further), NOW) == (note,)
+    both = read_distributed(tomllib.loads(denies + f'[[rule]]\nmatch = "{APP}"\n'), source="d")
+    assert "asks for less" in review_distributed(both, NOW)[0].text
+    assert review_distributed(read_distributed(tomllib.loads(f'[[rule]]\nmatch = "{APP}"\n'), source="d"), NOW) == ()
 
 
 def test_rules_about_a_name() -> None:

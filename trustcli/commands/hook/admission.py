@@ -17,6 +17,7 @@ from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from trustcli.hooks.kubernetes.callers import Callers
     from trustcli.hooks.kubernetes.certificates import ServedCertificate
     from trustcli.hooks.resident.configuration import Source
     from trustcli.hooks.resident.decider import ResidentDecider
@@ -45,6 +46,12 @@ def admission(
         list[str] | None,
         typer.Option("--dns-name", metavar="NAME", help="a name in it, such as SERVICE.NAMESPACE.svc; repeat it"),
     ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--tls-client-ca", metavar="FILE", help="who issues certificates of API servers; only they may post"
+        ),
+    ] = None,
     namespace_policy: Annotated[
         list[str] | None,
         typer.Option("--namespace-policy", metavar="NAMESPACE=FILE", help="what a namespace requires besides"),
@@ -72,6 +79,7 @@ def admission(
 
     GET /healthz, /readyz and /metrics are for the operator.
     """
+    from trustcli.hooks.kubernetes.callers import Callers
     from trustcli.hooks.kubernetes.certificates import OwnCertificate, ServedCertificate, ca_bundle
     from trustcli.hooks.resident.limits import ResidentLimits
     from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
@@ -88,11 +96,17 @@ def admission(
     source = resident_source(session, config=config, state=state, default="admission", policy=policy)
     tls: ServedCertificate
     if tls_cert is not None and tls_key is not None:
-        tls = ServedCertificate(tls_cert, tls_key)
+        tls = ServedCertificate(tls_cert, tls_key, client_ca=tls_client_ca)
     else:
-        tls = OwnCertificate(source.state / "tls", dns_names=tuple(dns_name or ()), at=wall_clock)
+        folder, names = source.state / "tls", tuple(dns_name or ())
+        tls = OwnCertificate(folder, dns_names=names, at=wall_clock, client_ca=tls_client_ca)
+    callers = None
+    if tls_client_ca is not None:
+        callers = Callers(tls.authorities, now=lambda: wall_clock().timestamp())
     with _deciders(source, policies, limits) as deciders:
-        server = _server(place, tls, deciders, templates=mutate_templates, require_digests=require_digests)
+        server = _server(
+            place, tls, deciders, templates=mutate_templates, require_digests=require_digests, callers=callers
+        )
         host, port = server.address
         url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
         ca = tls.ca if isinstance(tls, OwnCertificate) else None
@@ -115,6 +129,7 @@ def _server(
     *,
     templates: bool,
     require_digests: bool,
+    callers: Callers | None,
 ) -> Server:
     """Put the webhook together. Raises: SettingsUnusable (the address cannot be used).
 
@@ -133,7 +148,12 @@ def _server(
         metrics=lambda: measures.text() + deciders[""].metrics.text(),
     )
     webhook = AdmissionWebhook(
-        LimitedTime(deciders), pages=pages, measures=measures, templates=templates, require_digests=require_digests
+        LimitedTime(deciders),
+        pages=pages,
+        measures=measures,
+        templates=templates,
+        require_digests=require_digests,
+        callers=callers,
     )
     server = Server(listen=listen, handler=webhook, tls=tls, limits=LIMITS)
     return server

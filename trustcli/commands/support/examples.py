@@ -59,7 +59,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "plugin install": ("trust plugin install", "trust plugin install --dir ~/.docker/cli-plugins"),
     "plugin uninstall": ("trust plugin uninstall", "trust plugin uninstall --dir ~/.docker/cli-plugins"),
-    "policy check": ("trust policy check policy.toml", f"trust policy check policy.toml {_APP}:1.0"),
+    "policy check": (f"trust policy check policy.toml {_APP}:1.0", "trust policy check --distributed nodes.toml"),
+    "policy push": (
+        "trust policy push nodes.toml registry.example.com/policies/nodes:now",
+        "trust policy push nodes.toml registry.example.com/policies/nodes:now --plan",
+    ),
     "policy convert": (
         "trust policy convert --from connaisseur connaisseur.json",
         "trust policy convert --from containers /etc/containers/policy.json",

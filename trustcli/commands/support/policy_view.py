@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from trustcli.client.policy_file import tag_meant
 from trustcli.registry.reference import parse_reference
+from trustdata.duration import typed_duration
 from trustdata.errors import PolicyRefused, TrustError
 from trustdata.gun import GUN
 from trustdata.policy import Policy, Requirement, Rule
@@ -91,8 +92,8 @@ def lines(found: RuleForImage) -> Iterator[str]:
     if rule.server:
         yield f"  server       {rule.server}"
     if rule.max_life is not None:
-        yield f"  max_life     {rule.max_life.timestamp}"
-    stale = f"data of at most {rule.max_staleness}" if rule.max_staleness else "refused"
+        yield f"  max_life     {typed_duration(rule.max_life.timestamp)}"
+    stale = f"data of at most {typed_duration(rule.max_staleness)}" if rule.max_staleness else "refused"
     yield f"  server away  {stale}"
     for second in rule.seconds:
         yield f"  second       {second.match}: {'; '.join(map(_requirement, second.requirements))}"

@@ -2,13 +2,13 @@
 
 It is run once with a request that it must refuse; but not if others may have changed it, since a check must not run
 foreign code with the rights of its user. It gets no passphrase. Nothing is written but the state folder and its lock
-file, which the first pull would make as well.
+file, which the first pull would make as well. What is distributed of the policy is asked for as at a pull (`policy`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -18,6 +18,7 @@ from typing import Final
 from keys.passphrase import without_passphrases
 from trustcli.client.policy_file import load_policy, tag_meant
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
+from trustcli.doctor.containerd.policy import check_policy
 from trustcli.doctor.findings import Finding
 from trustcli.errors import HookRequestMalformed
 from trustcli.hooks.bin_dir import HookFile, open_to_others
@@ -29,7 +30,6 @@ from trustdata.counting import counted
 from trustdata.errors import InvalidName, PolicyRefused, TrustError
 from trustdata.gun import parse_gun
 from trustdata.policy import Policy
-from trustdata.policy.review import review
 
 _MARGIN: Final = 1.0
 """Seconds for starting and ending the process, in addition to the verifier's own time limit."""
@@ -68,10 +68,12 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
     except TrustError as error:
         yield _fails("settings", error, str(wrapper.config or entry.path), "every image is refused")
         return
-    yield from _check_timeout(session, verifiers)
-    yield from _check_files(session, wrapper)
-    yield from _check_names(session, policy, files)
-    yield from _check_policy(policy, session.at)
+    with contextlib.closing(session):
+        yield from _check_timeout(session, verifiers)
+        yield from _check_files(session, wrapper)
+        yield from _check_names(session, policy, files)
+        if policy is not None:
+            yield from check_policy(session, policy)
 
 
 def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:
@@ -190,18 +192,6 @@ def _is_exempted(policy: Policy | None, reference: ImageReference, at: datetime)
     except PolicyRefused:
         return False
     return rule.mode in {"allow", "audit"}
-
-
-def _check_policy(policy: Policy | None, at: datetime) -> Iterator[Finding]:
-    if policy is None:
-        return
-    remedy = f"trust policy check {shlex.quote(policy.source)}"
-    if policy.distributed is not None:
-        text = f"a part is distributed as {policy.distributed}: if it cannot be had, every image is refused"
-        yield Finding(check="policy", severity="note", text=text, remedy=remedy, place=policy.source)
-    for note in review(policy, at):
-        text = f"{note.rule}: {note.text}"
-        yield Finding(check="policy", severity="note", text=text, remedy=remedy, place=policy.source)
 
 
 def _fails(check: str, error: TrustError, place: str, effect: str) -> Finding:

@@ -23,6 +23,7 @@ from trustcli.errors import PolicyNotObtained, VerdictTooLate, VerifierBusy
 from trustcli.hooks.deciding.once import OnceReader, is_away
 from trustcli.registry.reference import ImageReference
 from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile
+from trustdata.counting import counted
 from trustdata.errors import NotTrusted, TrustError
 from trustdata.judgement import Question
 
@@ -54,7 +55,7 @@ class Obtained:
 
     def __str__(self) -> str:
         until = to_rfc3339(self.kept.fresh_until)
-        return f"{self.kept.digest}, {len(self.policy.rules)} rules, which count until {until} at most"
+        return f"{self.kept.digest}, {counted(len(self.policy.rules), 'rule')}, until {until} at most"
 
 
 class DistributedPolicy:
@@ -109,6 +110,8 @@ class DistributedPolicy:
                 return self._last_good(failure)
         if good.kept.digest == digest and good.kept.fresh_until != evidence.fresh_until:
             good = self._keep(replace(good.kept, verified=verified, fresh_until=evidence.fresh_until), good.policy)
+        if reading.away is not None:
+            return self._unconfirmed(good, reading.away)
         self._told = ""
         return replace(good, since=verified) if reading.stale else good
 
@@ -168,6 +171,10 @@ class DistributedPolicy:
                 older = f"the copy that was verified on {to_rfc3339(good.kept.verified)} counted until "
                 older += to_rfc3339(good.kept.fresh_until)
             raise PolicyNotObtained(name=str(self._of), reason=f"{hindrance}; {older}") from hindrance
+        return self._unconfirmed(good, hindrance)
+
+    def _unconfirmed(self, good: Obtained, hindrance: TrustError) -> Obtained:
+        """Return a copy that counts although nobody says now that it is the newest, and warn."""
         until = to_rfc3339(good.kept.fresh_until)
         self._tell(f"the distributed policy {self._of} is {good.kept.digest} until {until} at most: {hindrance}")
         return replace(good, hindrance=hindrance, since=good.kept.verified)
@@ -191,8 +198,12 @@ def distributed_policy(
     at: Callable[[], datetime],
     ticks: Callable[[], float] = time.monotonic,
     offline: bool = False,
+    only_look: bool = False,
 ) -> DistributedPolicy:
-    """Return the distributed part of a policy, from the registry of its name. `offline`: ask no registry."""
+    """Return the distributed part of a policy, from the registry of its name.
+
+    `offline`: ask no registry. `only_look`: keep nothing, and warn of nothing that the result has anyway.
+    """
 
     def fetch(digest: str) -> bytes:
         from trustcli.registry.policy_artifact import fetch_policy  # most policies are local: start-up time
@@ -202,8 +213,9 @@ def distributed_policy(
             raise PolicyNotObtained(name=named, reason="it must be fetched, which --offline forbids")
         return fetch_policy(session.registry(), ImageReference(gun=of.name, tag=None, digest=digest, given=named))
 
-    place = _place(session.settings.memory_folder, of)
-    return DistributedPolicy(of, reader, fetch, KeptPolicyFile(place), at=at, warn=session.output.warn, ticks=ticks)
+    file = KeptPolicyFile(_place(session.settings.memory_folder, of), read_only=only_look)
+    warn = _log.info if only_look else session.output.warn
+    return DistributedPolicy(of, reader, fetch, file, at=at, warn=warn, ticks=ticks)
 
 
 def policy_in_use(

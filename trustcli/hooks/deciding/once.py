@@ -35,8 +35,8 @@ class OnceReader:
     """Reads collections through a session, which asks the server each time.
 
     `memory_required`: refuse where rollback memory cannot be written. `max_age`: ask no server, and use data of at most
-    this age. `every_signer`: name all signers of each digest. `watch`: is called with each collection before it is
-    judged. `finish`: may return a verdict that says more for people.
+    this age. `every_signer`: name all signers of each digest. `keep=False`: write nothing on this machine. `watch`: is
+    called with each collection before it is judged. `finish`: may return a verdict that says more for people.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class OnceReader:
         memory_required: bool = False,
         max_age: timedelta | None = None,
         every_signer: bool = False,
+        keep: bool = True,
         watch: Callable[[Collection], None] | None = None,
         finish: Callable[[Collection, Judgement], Judgement] | None = None,
     ) -> None:
@@ -53,6 +54,7 @@ class OnceReader:
         self._memory_required = memory_required
         self._max_age = max_age
         self._every_signer = every_signer
+        self._keep = keep
         self._watch = watch
         self._finish = finish
 
@@ -112,6 +114,7 @@ class OnceReader:
             by_policy=rule is not None,
             memory_required=self._memory_required,
             offline=offline,
+            keep=self._keep,
         )
         if self._watch is not None:
             self._watch(collection)
@@ -119,7 +122,8 @@ class OnceReader:
 
     def _while_away(self, gun: GUN, rule: Rule | None, answers: Sequence[Judgement]) -> Reading | None:
         """Return verdicts by older data where the server was away and the rule has a bound; None if nothing changes."""
-        if rule is None or rule.max_staleness is None or not any(is_away(answer.refusal) for answer in answers):
+        away = next((answer.refusal for answer in answers if is_away(answer.refusal)), None)
+        if rule is None or rule.max_staleness is None or away is None:
             return None
         try:
             collection = self._collection(gun, rule, offline=True)
@@ -130,7 +134,8 @@ class OnceReader:
         if all(isinstance(answer.refusal, OfflineTooOld) for answer in older):
             return None  # that the server is away says more
         told = tuple(new if is_away(now.refusal) else now for now, new in zip(answers, older, strict=True))
-        return Reading(judgements=told, refreshed=self._refreshed(collection, rule.max_staleness), stale=True)
+        refreshed = self._refreshed(collection, rule.max_staleness)
+        return Reading(judgements=told, refreshed=refreshed, stale=True, away=away)
 
     def _refreshed(self, collection: Collection, max_age: timedelta | None) -> datetime | None:
         """Return when the server last confirmed what was read."""

@@ -33,12 +33,13 @@ class Reading:
     """Verified trust data of one collection, read for some questions.
 
     `judgements`: one for each question, in their order. `refreshed`: when the server last confirmed the data (UTC);
-    None if it never did. `stale`: the server is away; the data is older, within the rule's bound.
+    None if it never did. `stale`: the server is away; the data is older, within the rule's bound. `away`: what says so.
     """
 
     judgements: tuple[Judgement, ...]
     refreshed: datetime | None = None
     stale: bool = False
+    away: TrustError | None = None
 
 
 @record

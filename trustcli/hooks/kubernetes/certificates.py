@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from typing import Final
 
 from keys import self_signed
 from trustcli.errors import SettingsUnusable
-from trustcli.hooks.serving.certificate import ReloadedCertificate
+from trustcli.hooks.serving.certificate import ReloadedCertificate, ServingContext
 
 _log = logging.getLogger(__name__)
 _SUBJECT: Final = "content-trust admission"
@@ -23,15 +22,22 @@ _LOOK_AGAIN: Final = 3600.0
 
 
 class ServedCertificate:
-    """The certificate in two files. Call it for the TLS settings of the next connection. Safe for threads."""
+    """The certificate in two files. Call it for the TLS settings of the next connection. Safe for threads.
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    `client_ca`: the file of those who issue certificates of API servers, if these are to show one.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, client_ca: Path | None = None) -> None:
         """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
         self._certificate = certificate
-        self._files = ReloadedCertificate(certificate, key)
+        self._files = ReloadedCertificate(certificate, key, client_ca=client_ca)
 
-    def __call__(self) -> ssl.SSLContext:
+    def __call__(self) -> ServingContext:
         return self._files()
+
+    def authorities(self) -> bytes:
+        """Return what certificates of clients are verified by now, as `ShownCertificate` has it."""
+        return self._files().authorities
 
     def expiry(self) -> float:
         """Return when the certificate in the file expires, in seconds since 1970; 0 if there is none."""
@@ -56,6 +62,7 @@ class OwnCertificate(ServedCertificate):
         *,
         dns_names: Sequence[str],
         at: Callable[[], datetime],
+        client_ca: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make what is missing. Raises: SettingsUnusable (the folder cannot be used, or holds a damaged CA)."""
@@ -67,9 +74,9 @@ class OwnCertificate(ServedCertificate):
         self._next_look = clock() + _LOOK_AGAIN
         files = self._make()
         self.ca = files.ca
-        super().__init__(files.certificate, files.key)
+        super().__init__(files.certificate, files.key, client_ca=client_ca)
 
-    def __call__(self) -> ssl.SSLContext:
+    def __call__(self) -> ServingContext:
         with self._lock:
             due = self._clock() >= self._next_look
             if due:

@@ -35,6 +35,11 @@ class Measures:
             "Images that were allowed by older data, since the trust server was away",
             registry=self._registry,
         )
+        self._strangers = Counter(
+            "trust_admission_strangers",
+            "Reviews that were not read: who sent them showed no certificate that counts",
+            registry=self._registry,
+        )
         self._seconds = Histogram(
             "trust_admission_review_seconds", "Time of a review", buckets=_SECONDS, registry=self._registry
         )
@@ -48,6 +53,10 @@ class Measures:
         """Count a review. `path`: `/validate` or `/mutate`."""
         self._reviews.labels(path, outcome).inc()
         self._seconds.observe(seconds)
+
+    def count_stranger(self) -> None:
+        """Count a review of somebody who may send none."""
+        self._strangers.inc()
 
     def count_images(self, verdict: Verdict) -> None:
         """Count the images of a verdict."""

@@ -26,6 +26,7 @@ from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision
     from trustcli.hooks.kubernetes.judging import Asked
+    from trustcli.hooks.kubernetes.callers import Callers
     from trustcli.hooks.kubernetes.measures import Measures
     from trustcli.hooks.serving.operator_pages import OperatorPages
 
@@ -47,7 +48,7 @@ class _Busy(Exception):
 class AdmissionWebhook:
     """The handler of the webhook's server. Thread-safe.
 
-    `templates`, `require_digests`: see `Manner`.
+    `templates`, `require_digests`: see `Manner`. `callers`: who may post; None: whoever reaches it.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class AdmissionWebhook:
         measures: Measures,
         templates: bool = False,
         require_digests: bool = False,
+        callers: Callers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deciding = deciding
         self._pages = pages
         self._measures = measures
+        self._callers = callers
         self._clock = clock
         self._manners = {
             "/validate": Manner(mutate=False, require_digests=require_digests),
@@ -79,6 +82,10 @@ class AdmissionWebhook:
             return plain(404, f"nothing is here: {' and '.join(self._manners)} take reviews")
         if request.method != "POST":
             return plain(405, "a review is sent by POST", (b"allow", b"POST"))
+        turned_away = self._callers.refusal(request) if self._callers is not None else None
+        if turned_away is not None:
+            self._measures.count_stranger()
+            return turned_away
         began = self._clock()
         response, outcome = self._reviewed(request, began + seconds_for(request.query))
         self._measures.count(request.path, outcome, self._clock() - began)

@@ -91,6 +91,7 @@ class ResidentDecider:
         )
         self._generation = self._made(configuration)
         metrics.holdings = self._reader.holdings
+        metrics.distributed = self._distributed
 
     def start(self) -> None:
         """Begin to refresh in the background."""
@@ -164,6 +165,17 @@ class ResidentDecider:
             return self._current().own.decide(reference, digest)
         except TrustError as refusal:
             return Decision.refused(reference.given, reference.gun, refusal)
+
+    def _distributed(self) -> Obtained | TrustError | None:
+        """Return the distributed part of the policy, or why it cannot be had; None if all of it is local."""
+        try:
+            further = self._current().further
+        except TrustError:
+            return None  # that the configuration cannot be used is another metric
+        try:
+            return None if further is None else further.current()
+        except TrustError as failure:
+            return failure
 
     # --- the configuration
 

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from prometheus_client.core import GaugeMetricFamily
+    from prometheus_client.registry import Collector
+
     from trustcli.hooks.deciding.decision import Decision
+    from trustcli.hooks.deciding.distributed import Obtained
     from trustcli.hooks.resident.reader import Holdings
     from trustdata.errors import TrustError
 
 
 class ResidentMetrics:
-    """Counts of one process. Safe for threads. `holdings`: set once there is a reader to ask."""
+    """Counts of one process. Safe for threads. `holdings`: set once there is a reader to ask.
+
+    `distributed`: returns the distributed part of the policy, or why it cannot be had; None if all of it is local. Set
+    once there is somebody to ask.
+    """
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
         self.holdings: Callable[[], Holdings] | None = None
+        self.distributed: Callable[[], Obtained | TrustError | None] | None = None
         self.registry = CollectorRegistry()
+        self.registry.register(cast("Collector", _DistributedPolicyMetrics(self)))
         self._decisions = Counter(
             "trust_decisions",
             "Decisions about images, by verdict, mode of the rule, and whether older data was used.",
@@ -78,3 +88,29 @@ class ResidentMetrics:
         from prometheus_client import generate_latest
 
         return generate_latest(self.registry)
+
+
+class _DistributedPolicyMetrics:
+    """What is to be said of a distributed policy each time that somebody looks; nothing if there is none."""
+
+    def __init__(self, metrics: ResidentMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the metrics, as Prometheus' library asks for them."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        found = self._metrics.distributed() if self._metrics.distributed is not None else None
+        if found is None:
+            return
+        obtained = None if isinstance(found, Exception) else found
+        yield GaugeMetricFamily(
+            "trust_distributed_policy_expiry_timestamp_seconds",
+            "Until when the distributed part of the policy counts at most, in seconds since 1970; 0: it cannot be had.",
+            value=obtained.kept.fresh_until.timestamp() if obtained is not None else 0.0,
+        )
+        yield GaugeMetricFamily(
+            "trust_distributed_policy_newest",
+            "1 if it is what its collection says now, 0 if an older copy counts, or none.",
+            value=float(obtained is not None and obtained.hindrance is None),
+        )

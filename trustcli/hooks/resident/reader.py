@@ -66,6 +66,7 @@ class _State:
     verified: Verified | None = None
     failure: TrustError | None = None
     stale: bool = False
+    away: TrustError | None = None
 
 
 class ResidentReader:
@@ -241,7 +242,7 @@ class ResidentReader:
             return Reading(judgements=tuple(refused(question, failure) for question in questions))
         now = self._clocks.moment()
         answers = tuple(apart(kept.judge(state.verified, question, now)) for question in questions)
-        return Reading(judgements=answers, refreshed=_refreshed(state, now), stale=state.stale)
+        return Reading(judgements=answers, refreshed=_refreshed(state, now), stale=state.stale, away=state.away)
 
     def _state(self, kept: KeptCollection, rule: Rule | None, needed: Needed) -> _State:
         """Return data that is young enough, refreshed if need be; or older data, or the failure."""
@@ -267,7 +268,7 @@ class ResidentReader:
         verified, failed = kept.state()
         away = isinstance(hindrance, VerdictTooLate) or (failed is not None and failed.server_is_away)
         if away and self._has_older(kept, rule, needed):
-            return _State(verified=verified, stale=True)
+            return _State(verified=verified, stale=True, away=failed.error if failed is not None else hindrance)
         if hindrance is None and failed is not None:
             return _State(failure=copy.copy(failed.error))
         return _State(failure=hindrance or self._too_late(kept))

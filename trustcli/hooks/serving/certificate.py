@@ -1,33 +1,48 @@
-"""Serve with a certificate from files, and with the renewed one as soon as it is there."""
+"""Serve with a certificate from files, and with the renewed one as soon as it is there; ask clients for theirs."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import ssl
 import threading
 from pathlib import Path
+from typing import Final
 
 from trustcli.errors import SettingsUnusable
+from trustcli.hooks.serving.messages import ShownCertificate
 
 _log = logging.getLogger(__name__)
+_MAX_AUTHORITIES: Final = 1024 * 1024
+"""Bytes of the file of those who issue certificates of clients."""
 _Stamp = tuple[tuple[int, int, int], ...]
+
+
+class ServingContext(ssl.SSLContext):
+    """Settings of TLS. `authorities`: the SHA-256 of the file by which clients' certificates are verified; or empty."""
+
+    authorities: bytes = b""
 
 
 class ReloadedCertificate:
     """A certificate and its key in PEM files: call it for the TLS settings of the next connection. Safe for threads.
 
+    `client_ca`: those who issue certificates of clients. Clients are asked for one, and need none; one that none of
+    these has issued ends the handshake. Others may change the file: it decides who may ask, not what is trusted.
+
     Files that were replaced are read again. If the new ones cannot be used (they are being written, or do not belong
     together) the old ones serve on, and the log says so once for each change.
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, *, client_ca: Path | None = None) -> None:
         """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
         self._files = (certificate, key)
+        self._client_ca = client_ca
         self._lock = threading.Lock()
         self._stamp = self._stamped()
         self._context = self._read()
 
-    def __call__(self) -> ssl.SSLContext:
+    def __call__(self) -> ServingContext:
         with self._lock:
             stamp = self._stamped()
             if stamp != self._stamp:
@@ -41,7 +56,7 @@ class ReloadedCertificate:
 
     def _stamped(self) -> _Stamp:
         found = []
-        for file in self._files:
+        for file in filter(None, (*self._files, self._client_ca)):
             try:
                 status = file.stat()
             except OSError:
@@ -50,9 +65,9 @@ class ReloadedCertificate:
                 found.append((status.st_mtime_ns, status.st_size, status.st_ino))
         return tuple(found)
 
-    def _read(self) -> ssl.SSLContext:
+    def _read(self) -> ServingContext:
         certificate, key = self._files
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = ServingContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail.
             context.load_cert_chain(certificate, key, password=lambda: "")
@@ -65,4 +80,34 @@ class ReloadedCertificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
+        if self._client_ca is not None:
+            _ask_clients(context, self._client_ca)
         return context
+
+
+def _ask_clients(context: ServingContext, file: Path) -> None:
+    """Ask clients for a certificate of these authorities. Raises: SettingsUnusable."""
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(_MAX_AUTHORITIES + 1)
+    except OSError as error:
+        raise SettingsUnusable(place=str(file), reason=f"cannot be read: {error.strerror}") from error
+    if len(raw) > _MAX_AUTHORITIES:
+        raise SettingsUnusable(place=str(file), reason=f"is larger than {_MAX_AUTHORITIES} bytes")
+    try:
+        context.load_verify_locations(cadata=raw.decode("ascii", "ignore"))  # remarks between certificates are no PEM
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingsUnusable(place=str(file), reason="holds no certificates in PEM") from error
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN  # those who issue need be no roots
+    context.verify_mode = ssl.CERT_OPTIONAL  # a session can only be resumed in the context that has verified it
+    context.authorities = hashlib.sha256(raw).digest()
+
+
+def shown_certificate(sock: ssl.SSLSocket) -> ShownCertificate | None:
+    """Return what the client has shown in the handshake; None if it has shown nothing, or was not asked."""
+    context, found = sock.context, sock.getpeercert()
+    if not found or not isinstance(context, ServingContext):
+        return None
+    return ShownCertificate(
+        authorities=context.authorities, expires=float(ssl.cert_time_to_seconds(str(found["notAfter"])))
+    )

@@ -18,7 +18,16 @@ from typing import Final
 import h11
 
 from trustcli.hooks.serving.limits import Limits
-from trustcli.hooks.serving.messages import Body, ClientGone, Handler, Headers, Request, Response, plain
+from trustcli.hooks.serving.messages import (
+    Body,
+    ClientGone,
+    Handler,
+    Headers,
+    Request,
+    Response,
+    ShownCertificate,
+    plain,
+)
 from trustcli.hooks.serving.peer import ConnectedPeer
 from trustcli.hooks.serving.request_head import END, RequestRefused, check_head
 from trustdata.errors import TooLarge
@@ -34,7 +43,17 @@ _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus
 class ClientConnection:
     """A connection and its state, served by one thread; `finish` and `abort` may be called from others."""
 
-    def __init__(self, peer: ConnectedPeer, handler: Handler, limits: Limits, *, client: str, secured: bool) -> None:
+    def __init__(
+        self,
+        peer: ConnectedPeer,
+        handler: Handler,
+        limits: Limits,
+        *,
+        client: str,
+        secured: bool,
+        certificate: ShownCertificate | None = None,
+    ) -> None:
+        self._certificate = certificate
         self._peer = peer
         self._handler = handler
         self._limits = limits
@@ -126,7 +145,7 @@ class ClientConnection:
         check_head(head, fields=self._limits.fields)
         exchange = _Exchange(self._peer, self._limits, head, self._received)
         self._received = b""
-        request = exchange.request(client=self._client, secured=self._secured)
+        request = exchange.request(client=self._client, secured=self._secured, certificate=self._certificate)
         self._in_body = True
         self._peer.begin_answer()  # `100 Continue` is sent while the handler reads
         try:
@@ -183,7 +202,7 @@ class _Exchange:
             raise RequestRefused(400, "no request")
         self._event = event
 
-    def request(self, *, client: str, secured: bool) -> Request:
+    def request(self, *, client: str, secured: bool, certificate: ShownCertificate | None) -> Request:
         """Return the request, its body unread."""
         headers = list(self._event.headers)
         declared = next((value for name, value in headers if name == b"content-length"), None)
@@ -199,6 +218,7 @@ class _Exchange:
             body=Body(self._pieces, length=length),
             client=client,
             secured=secured,
+            certificate=certificate,
         )
 
     def _pieces(self, *, bounded: bool) -> Iterator[bytes]:

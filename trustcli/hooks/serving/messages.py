@@ -52,11 +52,22 @@ class BodySource(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownCertificate:
+    """A client's certificate, which was verified when the connection began.
+
+    `authorities`: by what: the SHA-256 of the file of those who issue them. `expires`: seconds since 1970.
+    """
+
+    authorities: bytes
+    expires: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request, checked to be HTTP/1.1 without ambiguity.
 
     `target`: path and query as they were sent, beginning with `/`. `client`: the address of the other end. `secured`:
-    whether it came over TLS.
+    whether it came over TLS. `certificate`: what the client has shown, if it was asked for one.
     """
 
     method: str
@@ -65,6 +76,7 @@ class Request:
     body: Body = field(repr=False)
     client: str = ""
     secured: bool = False
+    certificate: ShownCertificate | None = None
 
     @property
     def path(self) -> str:

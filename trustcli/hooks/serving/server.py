@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from trustcli.errors import SettingsUnusable
+from trustcli.hooks.serving.certificate import shown_certificate
 from trustcli.hooks.serving.connection import ClientConnection
 from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.listening import Listen
@@ -186,16 +187,22 @@ class Server:
     # --- one connection
 
     def _serve(self, sock: socket.socket, client: str) -> None:
-        accepted = sock
+        accepted, shown = sock, None
         try:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 sock = self._tls().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 self._handshake(accepted, sock)
+                shown = shown_certificate(sock)
             peer = ConnectedPeer(sock, self.limits)
             connection = ClientConnection(
-                peer, self._handler, self.limits, client=client, secured=self._tls is not None
+                peer,
+                self._handler,
+                self.limits,
+                client=client,
+                secured=self._tls is not None,
+                certificate=shown,
             )
             with self._lock:
                 held, last = self._open.get(accepted), self._stopping
@@ -205,6 +212,8 @@ class Server:
                 connection.finish()
             if held is not None:
                 connection.serve()
+        except ssl.SSLCertVerificationError as error:
+            _log.info("%s: its certificate does not count: %s", client, error.verify_message)
         except (OSError, ValueError) as error:
             _log.debug("%s: no handshake: %r", client, error)
         except Exception:  # noqa: BLE001 - the server goes on

@@ -1,0 +1,73 @@
+"""Look at the policy of a node: what its owner should know, and whether its distributed part can be had, until when."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from keys.rfc3339 import to_rfc3339
+from trustcli.doctor.expiry import check_expiry
+from trustcli.doctor.findings import Finding, Severity
+from trustcli.doctor.look import look_at
+from trustcli.hooks.deciding.distributed import Obtained, distributed_policy
+from trustcli.hooks.deciding.once import OnceReader
+from trustcli.session import Session
+from trustdata.counting import counted
+from trustdata.errors import TrustError
+from trustdata.policy import Distributed, Policy
+from trustdata.policy.review import review
+
+_SOON: Final = timedelta(days=1)
+"""A server signs its roles anew long before so little of their life is left (`trustdata.lifetimes`)."""
+_THEN: Final = "every image is refused but those under [verifier] allow"
+
+
+def check_policy(session: Session, policy: Policy) -> Iterator[Finding]:
+    """Return the findings about a policy. `session`: of the hook that decides by it; nothing is kept here."""
+    further: Policy | None = None
+    if policy.distributed is not None:
+        try:
+            found = _obtained(session, policy.distributed)
+        except TrustError as error:
+            yield _finding(policy, "wrong", f"{error}: {_THEN}")
+        else:
+            further = found.policy
+            yield _of_obtained(session, policy, policy.distributed, found)
+        yield from _of_collection(session, policy.distributed)
+    for note in review(policy.tightened(further), session.at):
+        yield _finding(policy, "note", f"{note.rule}: {note.text}")
+
+
+def _obtained(session: Session, of: Distributed) -> Obtained:
+    """Return what is distributed, as the hook would get it at its next pull. Raises: PolicyNotObtained."""
+    reader = OnceReader(session, keep=False)
+    return distributed_policy(of, session, reader, at=lambda: session.at, only_look=True).current()
+
+
+def _of_obtained(session: Session, policy: Policy, of: Distributed, found: Obtained) -> Finding:
+    until, left = found.kept.fresh_until, found.kept.fresh_until - session.at
+    hours = counted(int(left / timedelta(hours=1)), "hour")
+    if found.hindrance is not None:
+        when = f"verified on {to_rfc3339(found.kept.verified)}, counts until {to_rfc3339(until)}, for {hours} more"
+        text = f"the newest of the distributed policy {of} cannot be had ({found.hindrance}): {found.kept.digest}, "
+        text += f"{when}; then {_THEN}"
+        return _finding(policy, "wrong", text)
+    if left < _SOON:
+        text = f"the distributed policy {of} is about to expire: {found}, which is in {hours}; then {_THEN}"
+        return _finding(policy, "wrong", text)
+    return _finding(policy, "ok", f"the distributed policy {of} is {found}")
+
+
+def _of_collection(session: Session, of: Distributed) -> Iterator[Finding]:
+    """Yield what runs out of the trust data of what is distributed: nobody pulls it, and so nobody else looks."""
+    for finding in check_expiry(look_at(session, of.name, of.terms), session.at):
+        if finding.severity != "ok":
+            yield dataclasses.replace(finding, place=of.name)
+
+
+def _finding(policy: Policy, severity: Severity, text: str) -> Finding:
+    remedy = f"trust policy check {shlex.quote(policy.source)}"
+    return Finding(check="policy", severity=severity, text=text, remedy=remedy, place=policy.source)
