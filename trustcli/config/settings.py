@@ -38,7 +38,7 @@ from trustcli.errors import (
 )
 from trustcli.guarded_files import read_guarded
 from trustdata import bounded_toml
-from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, meant_pattern, pattern_matches, specificity
 from trustdata.document_version import refuse_newer
 from trustdata.errors import (
     InvalidName,
@@ -312,7 +312,7 @@ class _SettingsFile:
         for pattern, span in table.items():
             key = f"max_life.{shown(pattern)}"
             if not is_pattern(pattern):
-                raise self._unusable(key, PATTERN_RULE)
+                raise self._unusable(key, f"{PATTERN_RULE}{meant_pattern(pattern)}")
             try:
                 found[pattern] = MaxLife.parse(span)
             except ValueError as error:
@@ -331,7 +331,7 @@ class _SettingsFile:
 
     def _read(self) -> dict[str, object]:
         try:
-            return bounded_toml.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
+            return bounded_toml.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE))
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
                 return {}

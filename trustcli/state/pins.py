@@ -145,7 +145,7 @@ class PinsFile:
         if raw is None:
             return _Content(names={}, patterns={})
         try:
-            document = bounded_toml.loads(raw.decode())
+            document = bounded_toml.loads(raw)
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"is no TOML: {error}") from error
         refuse_newer(KIND, document, path=str(self._file.path))

@@ -216,6 +216,7 @@ def test_how_long_online_roles_may_live(tmp_path: Path) -> None:
         ('[max_life]\n"mirror.example.com/*" = "long"', r"max_life\.mirror\.example\.com/\* 'long' is no span of time"),
         ('[max_life]\n"mirror.example.com/*" = 400', 'must be a time such as "400d"'),
         ('[max_life]\n"Mirror" = "400d"', "max_life.Mirror must be a name"),
+        ('[max_life]\n"mirror.example.com" = "400d"', r"did you mean mirror\.example\.com/\*\?"),
     ],
 )
 def test_a_max_life_that_cannot_be_used_is_named(tmp_path: Path, file: str, said: str) -> None:
