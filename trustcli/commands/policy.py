@@ -19,6 +19,7 @@ from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.policy.review import review
 from trustdata.suggestion import one_of
 
@@ -46,7 +47,9 @@ def check(
     notes = review(policy, session.at)
     names = image_names(images or (), images_file) if images or images_file else []
     found = [rule_for_image(policy, name, session.at) for name in names]
-    session.output.result(f"{file}: {len(policy.rules)} rules, {len(policy.aliases)} aliases")
+    session.output.result(
+        f"{file}: {counted(len(policy.rules), 'rule')}, {counted(len(policy.aliases), 'alias', plural='aliases')}"
+    )
     statuses = [look.report(session)]
     rows: list[dict[str, object]] = []
     for each in found:

@@ -155,6 +155,17 @@ def wants_https(error: Failure) -> bool:
     return refused and ("HTTPS port" in said or "HTTPS server" in said)  # the words of nginx, and of Go and Apache
 
 
+BY_RULES_ALONE: Final = "only a change of the policy lets it run"
+"""What is to be done where the rules refuse by themselves."""
+
+
+def _advice_policy_refused(error: Failure) -> str:
+    """Return where is seen what is missing: in what is signed, or in the policy."""
+    if isinstance(error, errors.PolicyRefused) and error.by_rules_alone:
+        return f"{BY_RULES_ALONE}; trust policy check FILE IMAGE says which rules count"
+    return _template("trust explain {name} says who has signed what")(error)
+
+
 def _advice_certificate(error: Failure) -> str:
     return advice_certificate(str(error.details().get("remote", "")), str(error))
 
@@ -381,7 +392,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=OTHER, advice=_template("use the version of trust that wrote {path}, or a newer one; it was not changed")
     ),
     # 5: trusted, but a policy wants more
-    errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
+    errors.PolicyRefused: Row(status=POLICY, advice=_advice_policy_refused),
     errors.PolicyMalformed: Row(status=POLICY),
     cli_errors.PolicyNotObtained: Row(
         status=POLICY, advice=_template("trust policy check FILE, with the local policy, says when it is there again")

@@ -14,6 +14,7 @@ from trustcli.console.access_advice import advice_no_access, lacks_a_right
 from trustcli.console.address_advice import host_and_port
 from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import (
+    BY_RULES_ALONE,
     Failure,
     advice_client_certificate,
     advice_pinned_by_key,
@@ -100,6 +101,11 @@ def _unsigned(_: Failure, request: HookRequest) -> str:
     return f"{request.explain}; an infrastructure image may be named under [verifier] allow in {where}"
 
 
+def _policy_refused(error: Failure, request: HookRequest) -> str:
+    by_rules = isinstance(error, errors.PolicyRefused) and error.by_rules_alone
+    return f"{BY_RULES_ALONE}; {_unsigned(error, request)}" if by_rules else _unsigned(error, request)
+
+
 def _writable(error: Failure, _: HookRequest) -> str:
     return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
 
@@ -150,7 +156,7 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.RootNotNamed: _fingerprint,
     errors.NoTrustData: _unsigned,
     errors.NotSigned: _unsigned,
-    errors.PolicyRefused: _unsigned,
+    errors.PolicyRefused: _policy_refused,
     cli_errors.NoTrustServer: _unsigned,
     cli_errors.MemoryUnwritable: _writable,
     cli_errors.RemoteUnreachable: _unreachable,

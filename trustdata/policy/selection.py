@@ -8,7 +8,7 @@ from itertools import groupby
 
 from keys.record import record, replace
 from trustdata.collection_patterns import matching_patterns
-from trustdata.errors import PolicyRefused
+from trustdata.errors import DENIED, NO_RULE, PolicyRefused
 from trustdata.gun import GUN
 from trustdata.policy.aliases import Alias, alias_for
 from trustdata.policy.distributed import Distributed
@@ -96,8 +96,8 @@ class Policy:
         """
         counting = self.counting(gun, tag=tag, digest=digest, at=at)
         if not counting:
-            raise PolicyRefused(name=gun, rule=self.source, reason="no rule matches this name")
+            raise PolicyRefused(name=gun, rule=self.source, reason=NO_RULE)
         rule = added_up(counting, gun, at)
         if rule.mode == "deny":
-            raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
+            raise PolicyRefused(name=gun, rule=rule.source, reason=DENIED)
         return rule

@@ -23,6 +23,7 @@ from trustcli.errors import PolicyNotObtained, VerdictTooLate, VerifierBusy
 from trustcli.hooks.deciding.once import OnceReader, is_away
 from trustcli.registry.reference import ImageReference
 from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile
+from trustdata.counting import counted
 from trustdata.errors import NotTrusted, TrustError
 from trustdata.judgement import Question
 
@@ -52,7 +53,7 @@ class Obtained:
 
     def __str__(self) -> str:
         until = to_rfc3339(self.kept.fresh_until)
-        return f"{self.kept.digest}, {len(self.policy.rules)} rules, which count until {until} at most"
+        return f"{self.kept.digest}, {counted(len(self.policy.rules), 'rule')}, in force until {until} at most"
 
 
 class DistributedPolicy:
