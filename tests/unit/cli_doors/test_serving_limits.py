@@ -309,5 +309,12 @@ def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path)
     key.write_text("no key")
     with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is no certificate in PEM"):
         ReloadedCertificate(certificate, key)
-    with pytest.raises(SettingsUnusable, match="cannot be read"):
+    with pytest.raises(SettingsUnusable, match=r"missing cannot be used: cannot be read: No such file"):
         ReloadedCertificate(tmp_path / "missing", key)
+    with pytest.raises(SettingsUnusable, match=r"gone cannot be used: cannot be read: No such file"):
+        ReloadedCertificate(certificate, tmp_path / "gone")
+    other = tmp_path / "other"
+    other.mkdir()
+    files(authority, other, "one.example")
+    with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is a certificate of another key than that in"):
+        ReloadedCertificate(certificate, other / key.name)
