@@ -62,6 +62,13 @@ _SETTINGS: Final = (
     "verifier",
     "version",
 )
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("allow", "policy", "timeout"), "; it stands under [verifier]"),
+    **dict.fromkeys(
+        ("rule", "alias", "distributed"), "; a policy is another file, which policy under [verifier] names"
+    ),
+}
+"""What is written here by mistake, and where it belongs."""
 KIND: Final = DocumentKind(what="a file of settings")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024  # bytes
 _TRUE: Final = {"1", "true", "yes", "on"}
@@ -268,7 +275,7 @@ class _SettingsFile:
         self._must_exist = must_exist
         self._values = self._read()
         refuse_newer(KIND, self._values, path=str(path))
-        check_keys(self._values, _SETTINGS, file=path)
+        check_keys(self._values, _SETTINGS, file=path, elsewhere=_ELSEWHERE)
         if not KIND.is_known(self._values):
             raise self._unusable(KIND.member, "must be a whole number from 1 on")
 
@@ -299,7 +306,10 @@ class _SettingsFile:
             try:
                 parse_gun(f"{name}/x")
             except InvalidName as error:
-                raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
+                plain = name.rpartition("://")[2].rstrip("/").lower()
+                meant = f"; write it so: {shown(plain)}" if plain and plain != name else ""
+                reason = f"is no registry, nor the beginning of a name, in lower case{meant}"
+                raise self._unusable(key, reason) from error
             if not isinstance(url, str) or not url.startswith(("https://", "http://")):
                 example = url.rpartition("://")[2] if isinstance(url, str) and url else "HOST"
                 raise self._unusable(key, f"must be an https:// or http:// URL, such as https://{shown(example)}")

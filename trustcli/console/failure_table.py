@@ -33,6 +33,7 @@ from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.certificate_advice import advice_certificate
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustcli.console.policy_advice import advice_policy_refused
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
@@ -153,17 +154,6 @@ def wants_https(error: Failure) -> bool:
     refused = isinstance(error, cli_errors.RemoteRefused) and error.page and error.status == HTTPStatus.BAD_REQUEST
     said = str(error)
     return refused and ("HTTPS port" in said or "HTTPS server" in said)  # the words of nginx, and of Go and Apache
-
-
-BY_RULES_ALONE: Final = "only a change of the policy lets it run"
-"""What is to be done where the rules refuse by themselves."""
-
-
-def _advice_policy_refused(error: Failure) -> str:
-    """Return where is seen what is missing: in what is signed, or in the policy."""
-    if isinstance(error, errors.PolicyRefused) and error.by_rules_alone:
-        return f"{BY_RULES_ALONE}; trust policy check FILE IMAGE says which rules count"
-    return _template("trust explain {name} says who has signed what")(error)
 
 
 def _advice_certificate(error: Failure) -> str:
@@ -392,7 +382,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=OTHER, advice=_template("use the version of trust that wrote {path}, or a newer one; it was not changed")
     ),
     # 5: trusted, but a policy wants more
-    errors.PolicyRefused: Row(status=POLICY, advice=_advice_policy_refused),
+    errors.PolicyRefused: Row(status=POLICY, advice=advice_policy_refused),
     errors.PolicyMalformed: Row(status=POLICY),
     cli_errors.PolicyNotObtained: Row(
         status=POLICY, advice=_template("trust policy check FILE, with the local policy, says when it is there again")

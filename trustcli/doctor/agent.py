@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from trustcli.doctor.findings import Finding
+from trustcli.doctor.findings import Finding, Severity
 from trustcli.hooks.agent.place import VARIABLE, socket_to_ask
 from trustcli.hooks.agent.standing import standing_of
 from trustcli.hooks.deciding.context import context_hash
@@ -31,5 +31,5 @@ def check_agent(session: Session, *, policy: Path | None, with_allow_list: bool,
         return  # another check says which file cannot be read
     standing = standing_of(path, context, seconds=_SECONDS)
     text = f"the agent {standing.why}" + ("" if standing.is_used else f": {who} verifies by itself, each time")
-    severity = "ok" if standing.is_used else "note"
+    severity: Severity = "ok" if standing.is_used else "note"
     yield Finding(check="agent", severity=severity, text=text, remedy=standing.remedy or None, place=path)

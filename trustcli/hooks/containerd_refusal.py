@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,7 +16,6 @@ from trustcli.console.access_advice import advice_no_access, lacks_a_right
 from trustcli.console.address_advice import host_and_port
 from trustcli.console.exit_codes import OTHER
 from trustcli.console.failure_table import (
-    BY_RULES_ALONE,
     Failure,
     advice_client_certificate,
     advice_pinned_by_key,
@@ -22,6 +23,7 @@ from trustcli.console.failure_table import (
     wants_client_certificate,
 )
 from trustcli.console.internal_error import internal_error
+from trustcli.console.policy_advice import BY_RULES_ALONE
 from trustdata import errors
 from trustdata.errors import shown
 
@@ -80,6 +82,8 @@ def _advice(error: Failure, request: HookRequest) -> str:
 
 def _usual(error: Failure, request: HookRequest) -> str:
     general = row_for(error).advice(error)
+    if "trust explain " in general:  # with the hook's own files
+        return general.replace("trust explain ", f"{request.trust} explain ")
     return f"{general} ({request.explain})" if general else request.explain
 
 
@@ -107,6 +111,8 @@ def _policy_refused(error: Failure, request: HookRequest) -> str:
 
 
 def _writable(error: Failure, _: HookRequest) -> str:
+    if error.details()["reason"] == os.strerror(errno.ENOSPC):
+        return f"make room on the disk of {error.details()['path']}, or give the hook another --state"
     return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
 
 

@@ -164,6 +164,8 @@ def test_an_agent_takes_nobodys_place(path: Path) -> None:
     with pytest.raises(SettingsUnusable, match="no socket"):
         AgentServer(path, Answers(Deciding(), now=lambda: NOW))
     assert path.read_text() == "precious"
+    with pytest.raises(SettingsUnusable, match=f"{path} cannot be used: is no folder"):
+        AgentServer(path / "s", Answers(Deciding(), now=lambda: NOW))
 
 
 def test_an_agent_listens_nowhere_that_nobody_can_connect_to(path: Path) -> None:
@@ -471,6 +473,10 @@ def test_why_a_strange_agent_is_not_used(path: Path, behave: Callable[..., None]
 
 def test_an_agent_that_hangs_is_told(path: Path) -> None:
     done = threading.Event()
-    with pretending(path, lambda _connection, _question: done.wait(PLENTY) and None):
+
+    def hang(_connection: socket.socket, _question: dict[str, object]) -> None:
+        done.wait(PLENTY)
+
+    with pretending(path, hang):
         assert standing(path, seconds=0.1).why == "has not answered within 0.1 s"
         done.set()

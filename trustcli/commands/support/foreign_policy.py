@@ -214,11 +214,8 @@ def _connaisseur(read: _Reader, document: object) -> _Found:
         pattern = read.text(entry.get("pattern"), f"{path}.pattern")
         name = entry.get("validator", "default")
         if name not in validators:
-            known = [name for name in validators if isinstance(name, str)]
-            raise read.refusal(
-                f"{path}.validator",
-                f"'{shown(str(name))}' is no validator of this file{one_of(str(name), known) if known else ''}",
-            )
+            meant = one_of(str(name), validators) if validators else ""
+            raise read.refusal(f"{path}.validator", f"'{shown(str(name))}' is no validator of this file{meant}")
         terms = read.mapping(entry.get("with") or {}, f"{path}.with")
         _pattern(read, found, pattern, validators[name], terms, path)
     found.losses.append("a digest without a tag is refused; after a rotation of root keys the new ones count")
