@@ -6,7 +6,8 @@ import re
 from datetime import timedelta
 from typing import Final
 
-_SPAN: Final = re.compile(r"([0-9]{1,6})([smhd])")
+_SPAN: Final = re.compile(r"([0-9]+)([smhd])")
+_MAX_DIGITS: Final = 6
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -15,6 +16,8 @@ def parse_duration(text: str) -> timedelta:
     match = _SPAN.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no span of time; write 90m, 24h or 7d")
+    if len(match[1]) > _MAX_DIGITS:
+        raise ValueError(f"{text!r} is too long: a number may have {_MAX_DIGITS} digits")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

@@ -501,8 +501,13 @@ class NotSigned(TrustError):
         return f"{self.gun}{sign}{shown(self.tag)} is not signed{also}{known}"
 
 
+NO_RULE: Final = "no rule matches this name"
+DENIED: Final = "the rule denies it"
+DIFFERENT_SERVERS: Final = "they name different servers"
+
+
 class PolicyRefused(TrustError):
-    """The image is signed, but the policy requires more. `rule`: the rule or option that refused."""
+    """The policy requires more than what is signed, or lets nothing of this name run. `rule`: who refused."""
 
     code: ClassVar[str] = "policy-refused"
     name: str
@@ -511,6 +516,11 @@ class PolicyRefused(TrustError):
 
     def __str__(self) -> str:
         return f"{self.name} is refused by {self.rule}: {self.reason}"
+
+    @property
+    def by_rules_alone(self) -> bool:
+        """Whether the rules refuse by themselves: whatever is signed changes nothing."""
+        return self.reason.startswith((NO_RULE, DENIED, DIFFERENT_SERVERS))
 
 
 class PolicyMalformed(TrustError):

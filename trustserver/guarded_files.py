@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from keys.file_access import unguarded
+from trustdata import bounded_toml
 from trustserver.errors import StartRefused
 
 
@@ -53,6 +53,6 @@ def read_guarded_toml(path: Path, *, limit: int) -> dict[str, Any]:
     """Return the document in a TOML file that nobody else may change. Raises: StartRefused, which names the file."""
     text = read_guarded(path, limit=limit)
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return bounded_toml.loads(text)
+    except (ValueError, RecursionError) as error:
         raise StartRefused(what=str(path), reason=f"is not TOML: {error}") from error

@@ -46,6 +46,10 @@ class _DecidesAll:
         self._node = node
         self._decider = PolicyDecider(None, (), node.reader, at=lambda: node.time.at)
 
+    def decides_as(self, context: str) -> bool:
+        del context
+        return True
+
     def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
         del context
         return self._decider.decide(reference, digest)

@@ -277,6 +277,17 @@ def test_relative_links(document: Path) -> None:
     assert broken == []
 
 
+def test_every_guide_and_every_page_of_the_reference_is_linked_from_the_readme_itself() -> None:
+    linked = set(_LINK.findall((_TOP / "README.md").read_text(encoding="utf-8")))
+    files = {target.partition("#")[0] for target in linked}
+    pages = [
+        path.relative_to(_TOP).as_posix()
+        for folder in ("guides", "reference")
+        for path in (_TOP / "docs" / folder).glob("*.md")
+    ]
+    assert sorted(set(pages) - files) == []
+
+
 def test_every_document_is_reached_from_the_readme() -> None:
     reached, queue = set(), [_TOP / "README.md"]
     while queue:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from trustcli.config.global_options import extract
 from trustcli.console.help_text import WIDTH
 from trustserver import __main__ as server
 
+TOP = Path(__file__).parents[2]
 FAST = {"verify": verify.parser, "inspect": inspect.parser}
 PYTHON = re.compile(r"<[a-z]|\b(PATH|TEXT|INTEGER|None|list\[|str\b)")
 
@@ -122,3 +124,9 @@ def test_the_server_s_examples_are_read_by_their_parsers() -> None:
             while hasattr(command, "commands"):
                 command = command.commands[words.pop(0)]
             assert command.make_context(name, words) is not None
+
+
+def test_the_tutorial_shows_the_overview_as_it_is() -> None:
+    """Cheaper than typing it, which only the long tests do."""
+    shown = (TOP / "docs" / "tutorial.md").read_text(encoding="utf-8").partition("$ trust --help\n")[2]
+    assert shown.partition("```")[0].rstrip() == overview().rstrip()

@@ -395,6 +395,7 @@ STORIES: Final = {
             "registry.example.com/team/app": _APP,
             '"registry.example.com"': '"127.0.0.1:5000"',
             "127.0.0.1:9469": "127.0.0.1:4444",
+            "/opt/content-trust/bin/": "",
             "/etc/content-trust": f"{ROOT}/etc/content-trust",
             "/run/content-trust": f"{ROOT}/r",  # a socket's path has room for 107 bytes
             "/var/lib/content-trust": f"{ROOT}/var/lib/content-trust",

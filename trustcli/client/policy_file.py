@@ -54,7 +54,7 @@ def parse_distributed(raw: bytes, *, source: str) -> Policy:
 
 def _parsed(raw: bytes, source: str) -> dict[str, Any]:
     try:
-        return bounded_toml.loads(raw.decode())
+        return bounded_toml.loads(raw)
     except (ValueError, RecursionError) as error:
         raise PolicyMalformed(source=source, path="", reason=f"is no TOML: {error}") from error
 

@@ -72,7 +72,7 @@ def command(
 ) -> int:
     """List the roles that run out; without NAME those of every pinned collection."""
     session: Session = ctx.obj
-    span = duration_option(within_)
+    span = duration_option("--within", within_)
     named = bool(names) or names_file is not None
     guns = named_collections(session, names, names_file) if named else known_names(session)
     found: list[ExpiringRole] = []

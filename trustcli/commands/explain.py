@@ -56,7 +56,7 @@ def command(
     terms = _Terms(
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
-        max_age=duration_option(max_age or DEFAULT_MAX_AGE) if offline else None,
+        max_age=duration_option("--max-age", max_age or DEFAULT_MAX_AGE) if offline else None,
     )
     names = image_names(images or (), images_file)
     statuses: list[int] = []

@@ -18,7 +18,7 @@ from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustcli.state.pins import PatternPin, PinEntry
-from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern
+from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, meant_pattern
 from trustdata.errors import PinsDisagree, TrustError
 from trustdata.gun import GUN
 from trustdata.verification.trust_pinning import Pin, parse_pin
@@ -91,7 +91,7 @@ def _pin_pattern(
     MemoryUnwritable.
     """
     if not is_pattern(pattern) or pattern == "*":
-        raise UsageError(f"{pattern} is no pattern of names: a pattern {NARROW_PATTERN_RULE}")
+        raise UsageError(f"{pattern} is no pattern of names: a pattern {NARROW_PATTERN_RULE}{meant_pattern(pattern)}")
     if pin.kind != "key":
         raise UsageError(f"{pattern} can be pinned to a key only, key:HEX: a root file is that of one collection")
     if others != (None, None):

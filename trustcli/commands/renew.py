@@ -110,7 +110,7 @@ def _due(session: Session, span: str | None, *, everything: bool) -> DueBy:
             raise UsageError("--all and --within contradict each other")
         return lambda _: lambda _: True
     if span is not None:
-        expiring = within(duration_option(span), at=session.at)
+        expiring = within(duration_option("--within", span), at=session.at)
         return lambda _: expiring
     return lambda lifetimes: in_its_last_third(lifetimes, at=session.at)
 

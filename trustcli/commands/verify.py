@@ -54,7 +54,9 @@ def main(session: Session, arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     if options.max_age is not None and not options.offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    max_age: timedelta | None = duration_option(options.max_age or DEFAULT_MAX_AGE) if options.offline else None
+    max_age: timedelta | None = (
+        duration_option("--max-age", options.max_age or DEFAULT_MAX_AGE) if options.offline else None
+    )
     policy = load_policy(options.policy) if options.policy else None
     images = image_names(options.images, options.file)
     # What an agent does not tell: signers that nobody asked for, and those of an option.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trustcli.errors import SettingsUnusable
 from trustdata.errors import shown
+from trustdata.suggestion import did_you_mean
 
 
 def unusable(file: Path, key: str, reason: str) -> SettingsUnusable:
@@ -21,12 +22,23 @@ def table_of(value: object, *, file: Path, key: str) -> dict[str, object]:
     return value
 
 
-def check_keys(table: dict[str, object], known: Sequence[str], *, file: Path, key: str = "") -> None:
-    """Check that a table has no key but these. `key`: that of the table itself. Raises: SettingsUnusable."""
+def check_keys(
+    table: dict[str, object],
+    known: Sequence[str],
+    *,
+    file: Path,
+    key: str = "",
+    elsewhere: Mapping[str, str] | None = None,
+) -> None:
+    """Check that a table has no key but these. Raises: SettingsUnusable.
+
+    `key`: that of the table itself. `elsewhere`: by key, where it stands or what else was meant.
+    """
     unknown = sorted(set(table) - set(known))
     if unknown:
         name = f"{key}.{shown(unknown[0])}" if key else shown(unknown[0])
-        raise unusable(file, name, f"is not a setting; the settings are {', '.join(known)}")
+        meant = (elsewhere or {}).get(unknown[0]) or did_you_mean(unknown[0], known)
+        raise unusable(file, name, f"is not a setting; the settings are {', '.join(known)}{meant}")
 
 
 def path_beside(value: object, *, file: Path, key: str, kind: str = "a file") -> Path:

@@ -38,7 +38,7 @@ from trustcli.errors import (
 )
 from trustcli.guarded_files import read_guarded
 from trustdata import bounded_toml
-from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches, specificity
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, meant_pattern, pattern_matches, specificity
 from trustdata.document_version import refuse_newer
 from trustdata.errors import (
     InvalidName,
@@ -62,6 +62,13 @@ _SETTINGS: Final = (
     "verifier",
     "version",
 )
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("allow", "policy", "timeout"), "; it stands under [verifier]"),
+    **dict.fromkeys(
+        ("rule", "alias", "distributed"), "; a policy is another file, which policy under [verifier] names"
+    ),
+}
+"""What is written here by mistake, and where it belongs."""
 KIND: Final = DocumentKind(what="a file of settings")
 MAX_SETTINGS_FILE: Final = 4 * 1024 * 1024  # bytes
 _TRUE: Final = {"1", "true", "yes", "on"}
@@ -272,7 +279,7 @@ class _SettingsFile:
         self._must_exist = must_exist
         self._values = self._read()
         refuse_newer(KIND, self._values, path=str(path))
-        check_keys(self._values, _SETTINGS, file=path)
+        check_keys(self._values, _SETTINGS, file=path, elsewhere=_ELSEWHERE)
         if not KIND.is_known(self._values):
             raise self._unusable(KIND.member, "must be a whole number from 1 on")
 
@@ -303,7 +310,10 @@ class _SettingsFile:
             try:
                 parse_gun(f"{name}/x")
             except InvalidName as error:
-                raise self._unusable(key, "is no registry, nor the beginning of a name, in lower case") from error
+                plain = name.rpartition("://")[2].rstrip("/").lower()
+                meant = f"; write it so: {shown(plain)}" if plain and plain != name else ""
+                reason = f"is no registry, nor the beginning of a name, in lower case{meant}"
+                raise self._unusable(key, reason) from error
             if not isinstance(url, str) or not url.startswith(("https://", "http://")):
                 example = url.rpartition("://")[2] if isinstance(url, str) and url else "HOST"
                 raise self._unusable(key, f"must be an https:// or http:// URL, such as https://{shown(example)}")
@@ -316,7 +326,7 @@ class _SettingsFile:
         for pattern, span in table.items():
             key = f"max_life.{shown(pattern)}"
             if not is_pattern(pattern):
-                raise self._unusable(key, PATTERN_RULE)
+                raise self._unusable(key, f"{PATTERN_RULE}{meant_pattern(pattern)}")
             try:
                 found[pattern] = MaxLife.parse(span)
             except ValueError as error:
@@ -335,7 +345,7 @@ class _SettingsFile:
 
     def _read(self) -> dict[str, object]:
         try:
-            return bounded_toml.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE).decode())
+            return bounded_toml.loads(read_guarded(self._path, limit=MAX_SETTINGS_FILE))
         except OSError as error:
             if isinstance(error, FileNotFoundError | NotADirectoryError) and not self._must_exist:
                 return {}

@@ -16,9 +16,10 @@ from typing import Final
 
 from keys.record import record
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
-from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, pattern_matches
+from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, meant_pattern, pattern_matches
 from trustdata.digest import is_digest
 from trustdata.duration import parse_duration
+from trustdata.errors import shown
 from trustdata.gun import GUN
 
 DEFAULT_TIMEOUT: Final = 8.0
@@ -79,7 +80,8 @@ def _allowed(entry: object, setting: str, file: Path) -> AllowedImage:
             file, setting, 'is "*": nothing would be verified; to turn verification off, remove the verifier'
         )
     if not is_pattern(pattern):
-        raise unusable(file, setting, f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content")
+        rule = f"{NARROW_PATTERN_RULE}; no tag, since a tag says nothing about content"
+        raise unusable(file, setting, f"is '{shown(entry, 60)}', but {rule}{meant_pattern(pattern)}")
     if at and (pattern.endswith("/*") or not is_digest(digest)):
         raise unusable(file, setting, "may end in @sha256:HEX after one whole name, and in nothing else")
     return AllowedImage(pattern=pattern, digest=digest or None)

@@ -33,6 +33,7 @@ from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.certificate_advice import advice_certificate
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustcli.console.policy_advice import advice_policy_refused
 from trustcli.errors import UsageError
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
@@ -381,7 +382,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=OTHER, advice=_template("use the version of trust that wrote {path}, or a newer one; it was not changed")
     ),
     # 5: trusted, but a policy wants more
-    errors.PolicyRefused: Row(status=POLICY, advice=_template("trust explain {name} says who has signed what")),
+    errors.PolicyRefused: Row(status=POLICY, advice=advice_policy_refused),
     errors.PolicyMalformed: Row(status=POLICY),
     cli_errors.PolicyNotObtained: Row(
         status=POLICY, advice=_template("trust policy check FILE, with the local policy, says when it is there again")

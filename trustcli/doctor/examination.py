@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from keys.record import replace
 from trustcli.config.settings import ServerChoice
+from trustcli.doctor.agent import check_agent
 from trustcli.doctor.collection import check_briefly, check_collection, check_name, check_unanswered
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.failing import failed, guarded
@@ -85,6 +86,9 @@ def _local(session: Session, gun: GUN | None) -> Iterator[Finding]:
     real = _real_name(session, gun) if gun is not None else None
     yield from guarded("memory", lambda: check_memory(session, real))
     yield from guarded("lock", lambda: check_lock_file(session, real))
+    yield from guarded(
+        "agent", lambda: check_agent(session, policy=None, with_allow_list=False, who="trust verify without --policy")
+    )
 
 
 def _shortly(session: Session, gun: GUN, serving: set[str], unanswered: dict[str, list[Look]]) -> Iterator[Finding]:

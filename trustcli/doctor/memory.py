@@ -31,7 +31,8 @@ def check_memory(session: Session, gun: GUN | None) -> Iterator[Finding]:
     elif memory is None:
         yield Finding(check=_CHECK, severity="ok", text=f"nothing of {gun} was verified here before", place=str(file))
     elif memory.refreshed is None:
-        yield Finding(check=_CHECK, severity="ok", text=f"{gun} was verified here, never wholly", place=str(file))
+        text = f"what was verified of {gun}, here or by an agent, is remembered; a whole refresh was not made here yet"
+        yield Finding(check=_CHECK, severity="ok", text=text, place=str(file))
     elif memory.refreshed > session.at:
         yield Finding(
             check=_CHECK,

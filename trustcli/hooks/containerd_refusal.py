@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,6 +23,7 @@ from trustcli.console.failure_table import (
     wants_client_certificate,
 )
 from trustcli.console.internal_error import internal_error
+from trustcli.console.policy_advice import BY_RULES_ALONE
 from trustdata import errors
 from trustdata.errors import shown
 
@@ -79,6 +82,8 @@ def _advice(error: Failure, request: HookRequest) -> str:
 
 def _usual(error: Failure, request: HookRequest) -> str:
     general = row_for(error).advice(error)
+    if "trust explain " in general:  # with the hook's own files
+        return general.replace("trust explain ", f"{request.trust} explain ")
     return f"{general} ({request.explain})" if general else request.explain
 
 
@@ -100,7 +105,14 @@ def _unsigned(_: Failure, request: HookRequest) -> str:
     return f"{request.explain}; an infrastructure image may be named under [verifier] allow in {where}"
 
 
+def _policy_refused(error: Failure, request: HookRequest) -> str:
+    by_rules = isinstance(error, errors.PolicyRefused) and error.by_rules_alone
+    return f"{BY_RULES_ALONE}; {_unsigned(error, request)}" if by_rules else _unsigned(error, request)
+
+
 def _writable(error: Failure, _: HookRequest) -> str:
+    if error.details()["reason"] == os.strerror(errno.ENOSPC):
+        return f"make room on the disk of {error.details()['path']}, or give the hook another --state"
     return f"make {error.details()['path']} writable for the container runtime, or give the hook another --state"
 
 
@@ -150,7 +162,7 @@ _HOOK_ADVICE: Final[dict[type, Callable[[Failure, HookRequest], str]]] = {
     errors.RootNotNamed: _fingerprint,
     errors.NoTrustData: _unsigned,
     errors.NotSigned: _unsigned,
-    errors.PolicyRefused: _unsigned,
+    errors.PolicyRefused: _policy_refused,
     cli_errors.NoTrustServer: _unsigned,
     cli_errors.MemoryUnwritable: _writable,
     cli_errors.RemoteUnreachable: _unreachable,

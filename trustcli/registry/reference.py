@@ -83,17 +83,14 @@ def _collection(name: str, given: str) -> GUN:
         raise InvalidName(kind=_KIND, name=given, reason="leave out the scheme, as docker does")
     if is_sha256_hex(name):
         raise InvalidName(kind=_KIND, name=given, reason="64 hexadecimal digits are an image id, not a name")
-    first, slash, rest = name.partition("/")
+    first, slash, repository = name.partition("/")
     if not slash or not is_host(first):
-        if name != name.lower():
-            raise InvalidName(kind=_KIND, name=given, reason="the repository must be lower-case")
-        first, rest = DOCKER_HUB, name
+        first, repository = DOCKER_HUB, name
     host = normal_host(first)
-    if host == DOCKER_HUB and "/" not in rest:
-        rest = f"library/{rest}"
-    if rest != rest.lower():
-        raise InvalidName(kind=_KIND, name=given, reason=f"the repository {shown(rest)} must be lower-case")
+    library = "library/" if host == DOCKER_HUB and "/" not in repository else ""
     try:
-        return parse_gun(f"{host}/{rest}")
+        return parse_gun(f"{host}/{library}{repository}")
     except InvalidName as error:
-        raise InvalidName(kind=_KIND, name=given, reason=error.reason) from error
+        case = repository != repository.lower() and error.reason == "must be lower-case"
+        reason = f"the repository {shown(repository)} {error.reason}" if case else error.reason
+        raise InvalidName(kind=_KIND, name=given, reason=reason) from error

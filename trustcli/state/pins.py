@@ -52,6 +52,7 @@ _MEMBERS: Final = {"pin", "format", "recorded", "how"}
 _NAMED: Final = "named"
 _PINS: Final = "pins"
 _PATTERNS: Final = "patterns"
+_WRITER: Final = "as trust pin writes it"
 _PATTERN_MEMBERS: Final = {"pin", "recorded"}
 
 
@@ -145,7 +146,7 @@ class PinsFile:
         if raw is None:
             return _Content(names={}, patterns={})
         try:
-            document = bounded_toml.loads(raw.decode())
+            document = bounded_toml.loads(raw)
         except (ValueError, RecursionError) as error:
             raise self._unusable(f"is no TOML: {error}") from error
         refuse_newer(KIND, document, path=str(self._file.path))
@@ -153,8 +154,10 @@ class PinsFile:
         if not KIND.is_known(document):
             raise self._unusable("version must be a whole number from 1 on")
         tables = isinstance(entries, dict) and isinstance(patterns, dict)
-        if set(document) - {KIND.member, _PINS, _PATTERNS} or not tables:
-            raise self._unusable("holds something else than [pins.NAME] and [patterns.PATTERN] tables")
+        unknown = sorted(set(document) - {KIND.member, _PINS, _PATTERNS})
+        if unknown or not tables:
+            what = f"{shown(unknown[0])} is none of its members" if unknown else "it holds something else"
+            raise self._unusable(f"{what}: there are [pins.NAME] and [patterns.PATTERN], {_WRITER}")
         names = dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
         return _Content(
             names=self._checked(names),
@@ -258,7 +261,7 @@ class PinsFile:
         place = f"[pins.{shown(name)}]"
         if not isinstance(members, dict) or set(members) - {_NAMED} != _MEMBERS:
             raise self._unusable(
-                f"{place} must have {', '.join(sorted(_MEMBERS))}, may have {_NAMED}, and nothing else"
+                f"{place} must have {', '.join(sorted(_MEMBERS))}, may have {_NAMED}, and nothing else, {_WRITER}"
             )
         recorded = self._recorded(place, members)
         if members["format"] not in FORMAT_NAMES:
@@ -281,7 +284,9 @@ class PinsFile:
                 f"{place} must be the beginning of names before /*, such as registry.example.com/team/*"
             )
         if not isinstance(members, dict) or set(members) != _PATTERN_MEMBERS:
-            raise self._unusable(f"{place} must have {', '.join(sorted(_PATTERN_MEMBERS))}, and nothing else")
+            raise self._unusable(
+                f"{place} must have {', '.join(sorted(_PATTERN_MEMBERS))}, and nothing else, {_WRITER}"
+            )
         recorded = self._recorded(place, members)
         try:
             pin = parse_pin(str(members["pin"]))

@@ -7,13 +7,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, NoReturn
 
 from keys.document_version import DocumentKind
-from keys.record import replace
+from keys.record import record, replace
 from keys.rfc3339 import from_rfc3339
-from trustdata.collection_patterns import PATTERN_RULE, is_pattern
+from trustdata.collection_patterns import (
+    NARROW_PATTERN_RULE,
+    PATTERN_RULE,
+    WHOLE_NAME_RULE,
+    is_pattern,
+    meant_pattern,
+)
 from trustdata.digest import is_digest
 from trustdata.document_version import refuse_newer
 from trustdata.duration import parse_duration
-from trustdata.errors import InvalidName, PolicyMalformed
+from trustdata.errors import InvalidName, PolicyMalformed, shown
 from trustdata.gun import GUN, parse_tag
 from trustdata.hosts import has_one_spelling
 from trustdata.lifetimes import MaxLife
@@ -25,6 +31,7 @@ from trustdata.policy.rule import MODES, Mode, Rule
 from trustdata.policy.selection import Policy
 from trustdata.policy.tag_patterns import TAG_PATTERN_RULE, is_tag_pattern
 from trustdata.roles import signer_role
+from trustdata.suggestion import did_you_mean
 from trustdata.verification.trust_pinning import Pin, parse_policy_pin
 
 KIND: Final = DocumentKind(what="a policy")
@@ -32,31 +39,63 @@ MAX_ALIASES: Final = 1000
 """Each is compared with every other one when the policy is read."""
 _TERMS: Final = frozenset({"pins", "server", "signers", "threshold", "released", "max_life"})
 _EXEMPTION: Final = frozenset({"reason", "until", "since", "break_glass"})
-_RULE: Final = (
-    frozenset({"match", "tags", "digests", "mode", "action", "max_staleness", "second"}) | _TERMS | _EXEMPTION
+
+
+@record
+class _Form:
+    """What a table may have. `what`: the table in words. `elsewhere`: why some members do not stand in it."""
+
+    what: str
+    members: frozenset[str]
+    elsewhere: Mapping[str, str]
+
+    def fault(self, member: str) -> str:
+        """Return why a member must not stand in the table."""
+        known = sorted(self.members)
+        why = self.elsewhere.get(member) or did_you_mean(member, known) or f"; it may have {', '.join(known)}"
+        return f"is no member of {self.what}{why}"
+
+
+_ABOVE: Final = {KIND.member: "; it stands above the first table"}
+_RULE: Final = _Form(
+    what="a rule",
+    members=frozenset({"match", "tags", "digests", "mode", "action", "max_staleness", "second"}) | _TERMS | _EXEMPTION,
+    elsewhere=_ABOVE,
 )
-_SECOND: Final = frozenset({"name"}) | _TERMS
-_ALIAS: Final = frozenset({"name", "trust"})
-_DISTRIBUTED: Final = frozenset({"name", "tag"}) | _TERMS
-_FURTHER: Final = frozenset(
+_SECOND: Final = _Form(what="second", members=frozenset({"name"}) | _TERMS, elsewhere={})
+_ALIAS: Final = _Form(what="an alias", members=frozenset({"name", "trust"}), elsewhere=_ABOVE)
+_DISTRIBUTED: Final = _Form(what="[distributed]", members=frozenset({"name", "tag"}) | _TERMS, elsewhere=_ABOVE)
+_FURTHER_MEMBERS: Final = frozenset(
     {"match", "tags", "digests", "mode", "action", "signers", "threshold", "released", "max_staleness"}
 )
-"""Of a rule that is distributed: nothing that exempts, and nothing that says whom to ask or whom to believe."""
+_FURTHER: Final = _Form(
+    what="a distributed rule",
+    members=_FURTHER_MEMBERS,
+    elsewhere=_ABOVE
+    | dict.fromkeys(_RULE.members - _FURTHER_MEMBERS, ": it exempts nothing, and names nobody to ask or to believe"),
+)
+_LOCAL_FILE: Final = _Form(
+    what="a policy", members=frozenset({KIND.member, "rule", "alias", "distributed"}), elsewhere={}
+)
+_DISTRIBUTED_FILE: Final = _Form(
+    what="a distributed policy",
+    members=frozenset({KIND.member, "rule"}),
+    elsewhere=dict.fromkeys(("alias", "distributed"), ": it only adds rules"),
+)
 _RELEASES_ONLY: Final = "releases"
 _ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
 
 
 def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
     """Read a policy from a parsed TOML document. Raises: FileNewer; PolicyMalformed, which names the member."""
-    _check_version(document, source)
-    rules, aliases = document.get("rule", []), document.get("alias", [])
-    known = {KIND.member, "rule", "alias", "distributed"}
-    if set(document) - known or not isinstance(rules, list) or not isinstance(aliases, list):
-        reason = "must hold [[rule]] and [[alias]] tables, [distributed], and nothing else"
-        raise PolicyMalformed(source=source, path="", reason=reason)
+    _check_top(document, _LOCAL_FILE, source)
+    rules, aliases = _tables(document, "rule", source), _tables(document, "alias", source)
     read = [_Table(rule, f"rule[{index}]", source, _RULE).rule() for index, rule in enumerate(rules)]
     distributed = None
     if "distributed" in document:
+        if isinstance(document["distributed"], list):
+            reason = "must be one table, in single brackets: [distributed]"
+            raise PolicyMalformed(source=source, path="distributed", reason=reason)
         distributed = _Table(document["distributed"], "distributed", source, _DISTRIBUTED).distributed()
     return Policy.of(
         source=source,
@@ -71,23 +110,32 @@ def read_distributed(document: Mapping[str, object], *, source: str) -> Policy:
 
     Raises: FileNewer; PolicyMalformed, which names the member.
     """
-    _check_version(document, source)
-    rules = document.get("rule", [])
-    if set(document) - {KIND.member, "rule"} or not isinstance(rules, list):
-        reason = "must hold [[rule]] tables and nothing else, as it is distributed"
-        raise PolicyMalformed(source=source, path="", reason=reason)
+    _check_top(document, _DISTRIBUTED_FILE, source)
+    rules = _tables(document, "rule", source)
     read = [_Table(rule, f"rule[{index}]", source, _FURTHER).further() for index, rule in enumerate(rules)]
     return Policy.of(source=source, rules=_distinct_sources(read))
 
 
-def _check_version(document: Mapping[str, object], source: str) -> None:
+def _check_top(document: Mapping[str, object], form: _Form, source: str) -> None:
+    """Check the version of a file, and that it has no other members than it may have."""
     refuse_newer(KIND, document, path=source)
     if not KIND.is_known(document):
         raise PolicyMalformed(source=source, path=KIND.member, reason="must be a whole number from 1 on")
+    for member in document:
+        if member not in form.members:
+            raise PolicyMalformed(source=source, path=member, reason=form.fault(member))
+
+
+def _tables(document: Mapping[str, object], member: str, source: str) -> list[object]:
+    value = document.get(member, [])
+    if not isinstance(value, list):
+        reason = f"must stand in double brackets: [[{member}]]"
+        raise PolicyMalformed(source=source, path=member, reason=reason)
+    return value
 
 
 def _distinct_sources(rules: Sequence[Rule]) -> list[Rule]:
-    """Return the rules; several with the same text as their source get their number, so that messages tell them apart.
+    """Return the rules; several with the same text as their source get their place, so that messages tell them apart.
 
     Requirements are told apart by their source, too.
     """
@@ -95,8 +143,8 @@ def _distinct_sources(rules: Sequence[Rule]) -> list[Rule]:
     for rule in rules:
         count[rule.source] = count.get(rule.source, 0) + 1
     return [
-        rule.renamed(f"{rule.source} (rule {number})") if count[rule.source] > 1 else rule
-        for number, rule in enumerate(rules, 1)
+        rule.renamed(f"{rule.source} (rule[{index}])") if count[rule.source] > 1 else rule
+        for index, rule in enumerate(rules)
     ]
 
 
@@ -114,14 +162,15 @@ def _read_aliases(aliases: list[object], source: str) -> list[Alias]:
 class _Table:
     """One table of the document. `path`: its place in it. Its methods read members; each raises PolicyMalformed."""
 
-    def __init__(self, value: object, path: str, source: str, known: frozenset[str]) -> None:
+    def __init__(self, value: object, path: str, source: str, form: _Form) -> None:
         self._path = path
         self._source = source
-        if not isinstance(value, dict) or set(value) - known:
-            raise PolicyMalformed(
-                source=source, path=path, reason=f"may have {', '.join(sorted(known))} and nothing else"
-            )
+        if not isinstance(value, dict):
+            self._refuse("", "must be a table")
         self._values: dict[str, object] = value
+        for member in self._values:
+            if member not in form.members:
+                self._refuse(member, form.fault(member))
 
     def _refuse(self, member: str, reason: str, cause: Exception | None = None) -> NoReturn:
         path = f"{self._path}.{member}" if member else self._path
@@ -159,13 +208,13 @@ class _Table:
 
     def distributed(self) -> Distributed:
         """Read where further rules come from."""
-        name, tag = self._pattern("name"), self._values.get("tag")
-        if name.endswith("*"):
-            self._refuse("name", "must be a whole name")
+        name, tag = self._pattern("name", WHOLE_NAME_RULE), self._values.get("tag")
+        if not isinstance(tag, str):
+            self._refuse("tag", "is missing" if tag is None else "must be a text")
         try:
-            named = parse_tag(tag if isinstance(tag, str) else "")
+            named = parse_tag(tag)
         except InvalidName as error:
-            self._refuse("tag", "must be a tag", error)
+            self._refuse("tag", str(error), error)
         source = f"{self._source}, distributed {name}:{named}"
         terms = Rule(
             source=source,
@@ -177,14 +226,14 @@ class _Table:
             max_staleness=timedelta.max,
         )
         if not terms.pins:
-            self._refuse("pins", "must say where trust in this collection begins")
+            self._refuse("pins", "is missing; it says where trust in this collection begins")
         return Distributed(name=GUN(name), tag=named, terms=terms)
 
     def _second(self, label: str, match: str) -> Rule:
         """Read the terms of the second collection, as a rule of its own; its name is the rule's `match`."""
         table = _Table(self._values["second"], f"{self._path}.second", self._source, _SECOND)
-        name = table._pattern("name")
-        if match == "*" or name == "*" or name.endswith("/*") != match.endswith("/*"):
+        name = table._pattern("name", NARROW_PATTERN_RULE)
+        if match == "*" or name.endswith("/*") != match.endswith("/*"):
             table._refuse("name", "must be a whole name where match is one, and end in /* where match does")
         source = f"{label}, second {name}"
         return Rule(
@@ -198,17 +247,28 @@ class _Table:
         )
 
     def alias(self) -> Alias:
-        name, trust = self._pattern("name"), self._pattern("trust")
-        if "*" in {name, trust} or name.endswith("/*") != trust.endswith("/*"):
+        name, trust = self._pattern("name", NARROW_PATTERN_RULE), self._pattern("trust", NARROW_PATTERN_RULE)
+        if name.endswith("/*") != trust.endswith("/*"):
             self._refuse("trust", "and name must both be whole names, or both end in /*")
         return Alias(name=name, trust=trust)
 
     # --- members
 
-    def _pattern(self, member: str) -> str:
+    def _pattern(self, member: str, rule: str = PATTERN_RULE) -> str:
+        """Return a name, or a pattern of names. `rule`: what it must be, in words."""
         value = self._values.get(member)
-        if not isinstance(value, str) or not is_pattern(value):
-            self._refuse(member, PATTERN_RULE)
+        if value is None:
+            self._refuse(member, f"is missing; it {rule}")
+        if not isinstance(value, str):
+            self._refuse(member, rule)
+        is_too_wide = value == "*" if rule == NARROW_PATTERN_RULE else value.endswith("*") and rule == WHOLE_NAME_RULE
+        if is_too_wide or not is_pattern(value):
+            meant = meant_pattern(value)
+            if meant.endswith("*?") and rule == WHOLE_NAME_RULE:
+                meant = ""
+            if member == "match" and ("@" in value or ":" in value.partition("/")[2].rpartition("/")[2]):
+                meant = f"; tags and digests have members of their own{meant}"
+            self._refuse(member, f"is '{shown(value, 60)}', but {rule}{meant}")
         if not has_one_spelling(value.partition("/")[0]):
             self._refuse(member, "must have its host in its plainest spelling (127.0.0.1, no port that begins with 0)")
         return value
@@ -220,7 +280,8 @@ class _Table:
             self._refuse("action", "must be verify or deny")
         named = _ACTIONS.get(self._values.get("action"), self._values.get("mode", "enforce"))
         if named not in MODES:
-            self._refuse("mode", f"must be {', '.join(MODES[:-1])} or {MODES[-1]}")
+            meant = did_you_mean(named, MODES) if isinstance(named, str) else ""
+            self._refuse("mode", f"must be {', '.join(MODES[:-1])} or {MODES[-1]}{meant}")
         return MODES[MODES.index(named)]
 
     def _exemption(self, mode: Mode) -> Exemption | None:
@@ -240,22 +301,26 @@ class _Table:
             self._refuse("since", "must be before until")
         if break_glass and mode != "allow":
             self._refuse("break_glass", "belongs to a rule whose mode is allow")
-        if break_glass and (since is None or until - since > MAX_BREAK_GLASS):
+        if break_glass and since is None:
+            self._refuse("since", "must say when the exemption began, as break_glass is true")
+        if break_glass and since is not None and until - since > MAX_BREAK_GLASS:
             self._refuse("until", f"must be at most {MAX_BREAK_GLASS.days} days after since, as break_glass is true")
         return Exemption(reason=reason, until=until, since=since, break_glass=break_glass)
 
     def _requirement(self, source: str) -> Requirement:
         signers = self._texts("signers")
-        for name in signers:
+        for index, name in enumerate(signers):
             try:
                 signer_role(name)
             except InvalidName as error:
-                self._refuse("", str(error), error)
+                self._refuse(f"signers[{index}]", str(error), error)
         releases_only = self._values.get("released") == _RELEASES_ONLY
         released = releases_only or self._flag("released", default=True)
         threshold = self._values.get("threshold", len(signers))
+        if "threshold" in self._values and not signers:
+            self._refuse("threshold", "says how many of signers must have signed, and none are named")
         if type(threshold) is not int or not (min(1, len(signers)) <= threshold <= len(signers)):
-            self._refuse("threshold", f"must be from 1 to {len(signers)}")
+            self._refuse("threshold", f"must be a whole number from 1 to {len(signers)}, the number of signers")
         if not released and not signers:
             self._refuse("released", "is false, so signers must say who decides")
         if not released and 2 * threshold <= len(signers):
@@ -265,10 +330,13 @@ class _Table:
         )
 
     def _pins(self) -> tuple[Pin, ...]:
+        return tuple(self._pin(index, text) for index, text in enumerate(self._texts("pins")))
+
+    def _pin(self, index: int, text: str) -> Pin:
         try:
-            return tuple(parse_policy_pin(pin) for pin in self._texts("pins"))
+            return parse_policy_pin(text)
         except InvalidName as error:
-            self._refuse("", str(error), error)
+            self._refuse(f"pins[{index}]", str(error), error)
 
     def _server(self) -> str:
         url = self._values.get("server", "")
@@ -289,11 +357,13 @@ class _Table:
             return None
         value = self._values["max_staleness"]
         try:
-            span = parse_duration(value) if isinstance(value, str) else timedelta()
+            span = parse_duration(value) if isinstance(value, str) else None
         except ValueError as error:
             self._refuse("max_staleness", str(error), error)
+        if span is None:
+            self._refuse("max_staleness", 'must be a time in quotes, such as "24h"')
         if not span:
-            self._refuse("max_staleness", 'must be a time such as "24h"')
+            self._refuse("max_staleness", "must be longer than nothing; leave it out where no older data may count")
         return span
 
     def _time(self, member: str) -> datetime | None:
@@ -324,16 +394,24 @@ class _Table:
 
     def _each(self, member: str, is_valid: Callable[[str], bool], reason: str) -> tuple[str, ...]:
         found = self._texts(member)
-        if member in self._values and not (found and all(map(is_valid, found))):
-            self._refuse(member, reason if found else "is empty; leave it out where any will do")
+        if member in self._values and not found:
+            self._refuse(member, "is empty; leave it out where any will do")
+        for index, text in enumerate(found):
+            if not is_valid(text):
+                self._refuse(f"{member}[{index}]", f"is '{shown(text, 60)}', but {reason}")
         return found
 
     def _texts(self, member: str) -> tuple[str, ...]:
         value = self._values.get(member, [])
-        if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(v, str) for v in value):
+        if isinstance(value, str):
+            self._refuse(member, f'must be a list: {member} = ["{shown(value)}"]')
+        if not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
             self._refuse(member, "must be a list of texts")
-        if len(set(value)) != len(value):
-            self._refuse(member, "names one twice")
+        seen: set[str] = set()
+        for index, text in enumerate(value):
+            if text in seen:
+                self._refuse(f"{member}[{index}]", f"names '{shown(text)}' a second time")
+            seen.add(text)
         return tuple(value)
 
 

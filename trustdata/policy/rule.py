@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 from keys.record import record, replace
 from trustdata.collection_patterns import pattern_matches, specificity
-from trustdata.errors import PolicyRefused
+from trustdata.errors import DIFFERENT_SERVERS, PolicyRefused
 from trustdata.gun import GUN
 from trustdata.lifetimes import MaxLife
 from trustdata.policy.exemption import Exemption, joined
@@ -110,7 +110,7 @@ def added_up(rules: Sequence[Rule], gun: GUN, at: datetime) -> Rule:
     source = " and ".join(rule.source for rule in named)
     servers = {rule.server for rule in named if rule.server}
     if len(servers) > 1:
-        raise PolicyRefused(name=gun, rule=source, reason=f"they name different servers: {', '.join(sorted(servers))}")
+        raise PolicyRefused(name=gun, rule=source, reason=f"{DIFFERENT_SERVERS}: {', '.join(sorted(servers))}")
     lives = [rule.max_life for rule in named if rule.max_life is not None]
     stale = [rule.max_staleness for rule in named]
     exempting = [rule.exemption for rule in named if rule.exemption is not None and rule.mode_at(at) == rule.mode]

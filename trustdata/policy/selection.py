@@ -8,7 +8,7 @@ from itertools import groupby
 
 from keys.record import record, replace
 from trustdata.collection_patterns import matching_patterns
-from trustdata.errors import PolicyRefused
+from trustdata.errors import DENIED, NO_RULE, PolicyRefused
 from trustdata.gun import GUN
 from trustdata.hosts import has_one_spelling
 from trustdata.policy.aliases import Alias, alias_for
@@ -108,11 +108,11 @@ class Policy:
         counting = self.counting(gun, tag=tag, digest=digest, at=at)
         if not counting:
             plainer = "its host has a plainer spelling, by which rules know it"
-            reason = "no rule matches this name" if _is_plain(gun) else plainer
+            reason = NO_RULE if _is_plain(gun) else plainer
             raise PolicyRefused(name=gun, rule=self.source, reason=reason)
         rule = added_up(counting, gun, at)
         if rule.mode == "deny":
-            raise PolicyRefused(name=gun, rule=rule.source, reason="the rule denies it")
+            raise PolicyRefused(name=gun, rule=rule.source, reason=DENIED)
         return rule
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from trustdata.gun import MAX_TAG_LENGTH
 
 _PATTERN: Final = re.compile(rf"[A-Za-z0-9._*?-]{{1,{MAX_TAG_LENGTH}}}", re.ASCII)
-TAG_PATTERN_RULE: Final = "must be tags, in which * stands for any characters and ? for one"
+TAG_PATTERN_RULE: Final = "must be a tag, in which * stands for any characters and ? for one"
 """What a valid pattern is, as part of error messages."""
 
 

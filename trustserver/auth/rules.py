@@ -27,11 +27,11 @@ from typing import Any, Final
 
 from keys.document_version import DocumentKind
 from trustdata import bounded_toml
-from trustdata.collection_patterns import PATTERN_RULE, is_pattern, matching_patterns
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, matching_patterns, meant_pattern
 from trustdata.document_version import refuse_newer
 from trustdata.errors import InvalidName, shown
 from trustdata.gun import GUN
-from trustdata.hosts import DOCKER_HUB, has_one_spelling
+from trustdata.hosts import has_one_spelling
 from trustdata.roles import ONLINE, RELEASES, TOP_LEVEL, RoleName, parse_role, signer_name, signer_role
 from trustserver.auth.authorizer import ANONYMOUS, Subject, SubjectKind
 from trustserver.auth.certificates import Certificates, read_certificates
@@ -302,25 +302,6 @@ def _repeated(rules: Sequence[Rule]) -> Iterator[str]:
         before.setdefault(content, rule.number)
 
 
-def _meant(text: str) -> str:
-    """Return the pattern that may have been meant by a text that is none, as the end of a sentence.
-
-    None that means every name: that is said on purpose.
-    """
-    head, star, rest = re.sub(r"^https?://", "", text).lower().partition("*")
-    if rest:
-        return ""
-    head = re.sub(r"^([^/:]+):443/", r"\1/", head)
-    if star:
-        each = f"{head.rpartition('/')[0] or head}/*"
-        candidates = [each, f"{DOCKER_HUB}/{each}"]
-    else:
-        each = re.sub(r"(/[^/:@]+)[:@][^/]*$", r"\1", head)
-        candidates = [each, f"{DOCKER_HUB}/{each}" if "/" in each else f"{DOCKER_HUB}/library/{each}"]
-    found = next(filter(is_pattern, candidates), "")
-    return f"; did you mean {shown(found)}?" if found else ""
-
-
 _TABLES: Final = {SubjectKind.WORKLOAD: "workload", SubjectKind.CERTIFICATE: "certificate"}
 """The kinds of subjects whose names are given by tables of the file."""
 
@@ -405,7 +386,7 @@ class _Reader:
         texts = self.texts(value, place, "names")
         for text in texts:
             if not is_pattern(text):
-                raise self.wrong(place, f"{shown(text)} matches no collection: it {PATTERN_RULE}{_meant(text)}")
+                raise self.wrong(place, f"{shown(text)} matches no collection: it {PATTERN_RULE}{meant_pattern(text)}")
         return frozenset(texts)
 
     def rights(self, value: object, place: str, what: str) -> frozenset[Right]:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
 from keys.file_access import exposed_secret, read_at_most, unguarded
-from trustdata.collection_patterns import PATTERN_RULE, is_pattern, pattern_matches
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, meant_pattern, pattern_matches
 from trustdata.document_version import refuse_newer
 from trustdata.gun import GUN
 from trustserver.errors import StartRefused
@@ -108,7 +108,7 @@ def _hook(table: object, place: str, file: Path) -> Hook:
         raise StartRefused(what=place, reason=f"events: {unknown[0]} is none of {', '.join(sorted(TOPICS))}")
     patterns = _texts(table, "names", place) or ["*"]
     if wrong := [pattern for pattern in patterns if not is_pattern(pattern)]:
-        raise StartRefused(what=place, reason=f"names: {wrong[0]} {PATTERN_RULE}")
+        raise StartRefused(what=place, reason=f"names: {wrong[0]} {PATTERN_RULE}{meant_pattern(wrong[0])}")
     secret_file = table.get("secret_file")
     if not isinstance(secret_file, str) or not secret_file:
         raise StartRefused(what=place, reason="needs a secret_file, with which what is sent is signed")

@@ -23,6 +23,7 @@ from trustcli.errors import SettingsUnusable
 from trustcli.hooks.agent.answers import Answers
 from trustcli.hooks.agent.client import Asked, Yes, ask_agent
 from trustcli.hooks.agent.server import AgentLimits, AgentServer
+from trustcli.hooks.agent.standing import Standing, standing_of
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import NotSigned
@@ -54,6 +55,9 @@ class Deciding:
             warnings=("old",),
             refreshed=NOW - timedelta(seconds=12),
         )
+
+    def decides_as(self, context: str) -> bool:
+        return context == CONTEXT
 
     def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
         self.asked.append((str(reference), digest))
@@ -160,6 +164,8 @@ def test_an_agent_takes_nobodys_place(path: Path) -> None:
     with pytest.raises(SettingsUnusable, match="no socket"):
         AgentServer(path, Answers(Deciding(), now=lambda: NOW))
     assert path.read_text() == "precious"
+    with pytest.raises(SettingsUnusable, match=f"{path} cannot be used: is no folder"):
+        AgentServer(path / "s", Answers(Deciding(), now=lambda: NOW))
 
 
 def test_an_agent_listens_nowhere_that_nobody_can_connect_to(path: Path) -> None:
@@ -419,3 +425,58 @@ def test_an_agent_of_another_user_is_none(path: Path) -> None:
     for descriptor in (ready_read, ready_write):
         os.close(descriptor)
     listener.close()
+
+
+# --- what `trust doctor` says of it
+
+
+def standing(path: Path, context: str = CONTEXT, seconds: float = PLENTY) -> Standing:
+    return standing_of(str(path), context, seconds=seconds)
+
+
+def test_an_agent_that_decides_alike_is_used_and_is_asked_about_no_image(path: Path) -> None:
+    decider = Deciding()
+    with serving(path, decider):
+        assert standing(path) == Standing(is_used=True, why="is asked first")
+    assert decider.asked == []
+
+
+def test_why_an_agent_is_not_used(path: Path) -> None:
+    assert standing(path).why == "does not run: there is nothing at this path"
+    with serving(path):
+        assert standing(path, "00" * 32).why.startswith("decides by other files")
+        path.parent.chmod(0o777)
+        assert f"{path.parent} has mode 777, so others may write to it" in standing(path).why
+        path.parent.chmod(0o700)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    assert standing(path).why == "does not answer (Connection refused)"
+    path.unlink()
+    path.write_text("")
+    assert standing(path).why.endswith("is no socket")
+
+
+@pytest.mark.parametrize(
+    ("behave", "why"),
+    [
+        (lie(code="other-version"), "is of another version"),
+        (lie(id="of another question"), "does not answer (no answer that is understood)"),
+        (lambda connection, _: connection.shutdown(socket.SHUT_RDWR), "does not answer (no answer that is understood)"),
+    ],
+)
+def test_why_a_strange_agent_is_not_used(path: Path, behave: Callable[..., None], why: str) -> None:
+    with pretending(path, behave):
+        found = standing(path)
+    assert (found.is_used, found.why) == (False, why)
+    assert found.remedy
+
+
+def test_an_agent_that_hangs_is_told(path: Path) -> None:
+    done = threading.Event()
+
+    def hang(_connection: socket.socket, _question: dict[str, object]) -> None:
+        done.wait(PLENTY)
+
+    with pretending(path, hang):
+        assert standing(path, seconds=0.1).why == "has not answered within 0.1 s"
+        done.set()

@@ -95,6 +95,29 @@ def test_an_image_that_may_not_run(home: Home) -> None:
     assert [row["error"]["code"] for row in rows] == ["policy-refused", "invalid-name"]
 
 
+def test_where_the_rules_refuse_by_themselves_only_they_can_be_changed(home: Home) -> None:
+    two = f'[[rule]]\nmatch = "{APP}"\nserver = "https://a.example"\n[[rule]]\nmatch = "{APP}"\nserver = "https://b.example"'
+    for text in ("", '[[rule]]\nmatch = "*"\nmode = "deny"', two):
+        assert home.run("policy", "check", written(home, text), f"{APP}:1.0") == POLICY
+        assert "next: only a change of the policy lets it run; trust policy check FILE IMAGE" in home.err
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("", "equally specific rules all count"),
+        (
+            'mode = "allow"\nreason = "r"\nuntil = 2020-01-01',
+            "an exemption that has run out, or not begun, hides no rule",
+        ),
+    ],
+)
+def test_why_several_rules_count(home: Home, more: str, why: str) -> None:
+    second = f'[[rule]]\nmatch = "{APP if not more else "*"}"'
+    home.run("policy", "check", written(home, f'[[rule]]\nmatch = "{APP}"\n{more}\n{second}'), f"{APP}:1.0")
+    assert f"  why          all of them must hold: {why}\n" in home.out
+
+
 def test_as_json(home: Home) -> None:
     assert home.run("policy", "check", written(home, RULES), f"{APP}:1.0", f"{APP}:old-1", json=True) == DONE
     plain, watched = json.loads(home.out)["images"]
@@ -185,7 +208,8 @@ def test_a_pattern_that_is_none_of_ours_stops_the_conversion(home: Home, pattern
     with pytest.raises(PolicyMalformed) as caught:
         converted(home, "connaisseur", connaisseur({"pattern": "*:*"}, {"pattern": pattern}))
     assert caught.value.path == "policy[1].pattern"
-    assert "without it more is allowed" in caught.value.reason
+    assert "is no pattern of" in caught.value.reason
+    assert "to leave it out could allow more" in caught.value.reason
 
 
 def test_a_trust_root_that_is_no_key(home: Home) -> None:
@@ -220,6 +244,45 @@ def test_portieris(home: Home) -> None:
     ]
     assert any("registry.example.com/open/*: accepts anything" in loss for loss in losses)
     assert any("signerSecrets" in loss for loss in losses)
+
+
+def test_a_server_without_scheme_is_one_over_https_and_another_scheme_none(home: Home) -> None:
+    def server(url: str) -> Any:
+        trust = {"enabled": True, "trustServer": url}
+        return converted(home, "portieris", image_policy({"name": "*", "policy": {"trust": trust}}))[0][0]["server"]
+
+    assert server("notary.example.com:4443") == "https://notary.example.com:4443"
+    with pytest.raises(PolicyMalformed, match=r"would become a policy that cannot be used, at rule\[0\]\.server: "):
+        server("ftp://notary.example.com")
+
+
+@pytest.mark.parametrize("member", ["trustRoot", "trust_root"])
+def test_a_trust_root_of_a_pattern_in_both_spellings(home: Home, member: str) -> None:
+    rules, _ = converted(home, "connaisseur", connaisseur({"pattern": "*:*", "with": {member: "default"}}))
+    assert "pins" in rules[0]
+
+
+def test_two_trust_roots_of_a_pattern_that_differ_are_none(home: Home) -> None:
+    both = {"trustRoot": "default", "trust_root": "other"}
+    rules, losses = converted(home, "connaisseur", connaisseur({"pattern": "*:*", "with": both}))
+    assert rules[0]["mode"] == "deny"
+    assert "trust root default or other is not one key" in losses[0]
+
+
+@pytest.mark.parametrize(
+    ("form", "document", "said"),
+    [
+        ("portieris", {"items": []}, "holds no ImagePolicy and no ClusterImagePolicy"),
+        ("connaisseur", {"default": []}, "at validators: is missing"),
+        ("connaisseur", connaisseur({"pattern": "*:*", "validator": "defualt"}), "; did you mean 'default'?"),
+        ("connaisseur", {"validators": [], "policy": [{"pattern": "*"}]}, "'default' is no validator of this file"),
+        ("connaisseur", connaisseur({"pattern": "alpine:*"}), "; did you mean docker.io/library/alpine?"),
+    ],
+)
+def test_what_is_wrong_with_theirs_is_told_in_their_words(home: Home, form: str, document: Any, said: str) -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        converted(home, form, document)
+    assert str(caught.value).endswith(said)
 
 
 def test_portieris_policies_of_several_scopes_stay_apart(home: Home) -> None:

@@ -21,6 +21,7 @@ from trustcli.errors import SettingsUnusable
 from trustcli.hooks.serving import connection, peer
 from trustcli.hooks.serving.certificate import ReloadedCertificate
 from trustcli.hooks.serving.limits import Limits
+from trustcli.hooks.serving.listening import Listen
 from trustcli.hooks.serving.messages import Peer, Request, Response, plain
 from trustcli.hooks.serving.server import Server
 
@@ -309,5 +310,19 @@ def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path)
     key.write_text("no key")
     with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is no certificate in PEM"):
         ReloadedCertificate(certificate, key)
-    with pytest.raises(SettingsUnusable, match="cannot be read"):
+    with pytest.raises(SettingsUnusable, match=r"missing cannot be used: cannot be read: No such file"):
         ReloadedCertificate(tmp_path / "missing", key)
+    with pytest.raises(SettingsUnusable, match=r"gone cannot be used: cannot be read: No such file"):
+        ReloadedCertificate(certificate, tmp_path / "gone")
+    other = tmp_path / "other"
+    other.mkdir()
+    files(authority, other, "one.example")
+    with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is a certificate of another key than that in"):
+        ReloadedCertificate(certificate, other / key.name)
+
+
+def test_an_address_that_cannot_be_listened_at_is_told_once_and_in_words() -> None:
+    with serving(ok) as server, pytest.raises(SettingsUnusable) as caught:
+        Server(listen=Listen(host="127.0.0.1", port=server.address[1]), handler=ok)
+    said = "cannot be listened at: Address already in use: another program listens there"
+    assert (caught.value.place, caught.value.reason) == (f"127.0.0.1:{server.address[1]}", said)

@@ -238,7 +238,8 @@ def test_a_hook_refuses_without_it_all_but_its_allow_list(site: Site) -> None:
 def test_check_shows_it(site: Site) -> None:
     digest = site.publish(DENIES)
     assert site.home.run("policy", "check", str(site.file), APP_IMAGE) == POLICY
-    assert f"distributed {RULES}:now: {digest}, 1 rule, until " in site.home.out
+    assert f"distributed {RULES}:now: {digest}, 1 rule, in force until " in site.home.out
+    assert "all of them must hold: distributed rules count beside the file's\n" in site.home.out
     assert site.home.run("policy", "check", str(site.file), json=True) == DONE
     found = json.loads(site.home.out)["distributed"]
     assert (found["name"], found["digest"], found["rules"], found.get("error")) == (f"{RULES}:now", digest, 1, None)

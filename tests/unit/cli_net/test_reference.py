@@ -61,6 +61,7 @@ def test_normal_forms(text: str, normal: str) -> None:
         ("team/App:1", "lower-case"),
         ("registry.example.com/Team/app", "repository Team/app must be lower-case"),
         ("FOO/bar", "lower-case"),
+        ("NO NAME", "Docker's grammar"),
         ("https://registry.example.com/app", "scheme"),
         (HEX, "image id"),
         (DIGEST, "image id"),

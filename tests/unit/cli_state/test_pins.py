@@ -226,7 +226,9 @@ class TestPatterns:
             ('[patterns."example.com/a/*"]\npin = "key:{0}"\nrecorded = 2026-01-02', "recorded must be a time"),
             ('[patterns."example.com/a/*"]\npin = "key:{0}"', "must have pin, recorded, and nothing else"),
             ('[patterns."example.com/a/*"]\npin = "key:{0}"\nrecorded = 1\nhow = "pin"', "and nothing else"),
+            ('[patterns."example.com/a/*"]\npin = 1', "and nothing else, as trust pin writes it"),
             ("patterns = 1", "holds something else"),
+            ('[pin."example.com/a"]\nx = 1', r"pin is none of its members: there are \[pins\.NAME\]"),
         ],
     )
     def test_a_damaged_table_is_refused_by_name(self, table: str, said: str, pins: PinsFile, path: Path) -> None:

@@ -212,10 +212,27 @@ def test_how_long_online_roles_may_live(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "said"),
     [
+        ("[server]\n", r"server is not a setting; .*; did you mean 'servers'\?"),
+        ('policy = "p.toml"', r"policy is not a setting; .*; it stands under \[verifier\]"),
+        ('[[rule]]\nmatch = "*"', r"rule is not a setting; .*; a policy is another file, which policy under"),
+        ('[verifier]\npolcy = "p"', r"verifier\.polcy is not a setting; .*; did you mean 'policy'\?"),
+        ('[servers]\n"https://R.example/" = "https://t.example"', r"; write it so: r\.example$"),
+        ('[servers]\n"a b" = "https://t.example"', "in lower case$"),
+    ],
+)
+def test_what_was_meant_by_a_setting_is_told(tmp_path: Path, file: str, said: str) -> None:
+    with pytest.raises(SettingsUnusable, match=said):
+        load(tmp_path, file=file)
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
         ("max_life = 5", "max_life must be a table"),
         ('[max_life]\n"mirror.example.com/*" = "long"', r"max_life\.mirror\.example\.com/\* 'long' is no span of time"),
         ('[max_life]\n"mirror.example.com/*" = 400', 'must be a time such as "400d"'),
         ('[max_life]\n"Mirror" = "400d"', "max_life.Mirror must be a name"),
+        ('[max_life]\n"mirror.example.com" = "400d"', r"did you mean mirror\.example\.com/\*\?"),
     ],
 )
 def test_a_max_life_that_cannot_be_used_is_named(tmp_path: Path, file: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from typing import Any
 
@@ -45,6 +46,26 @@ def no_parser(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_costs_much_is_refused_before_it_is_parsed(text: str) -> None:
     with pytest.raises(ValueError, match="more than"):
         loads(text)
+
+
+@pytest.mark.usefixtures("no_parser")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xef\xbb\xbfa = 1", "begins with a byte order mark; save it as UTF-8 without one"),
+        ("\ufeffa = 1", "begins with a byte order mark"),
+        ("a = 1".encode("utf-16"), "is in UTF-16; save it as UTF-8"),
+        ("\ufeffa = 1".encode("utf-16-be"), "is in UTF-16"),
+        (b"a = 1\nb = '\xe4'", "is no UTF-8 (at line 2)"),
+    ],
+)
+def test_what_is_no_text_in_utf_8_is_told_as_what_it_is(content: str | bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        loads(content)
+
+
+def test_bytes_are_read_as_the_text_that_they_are() -> None:
+    assert loads("a = 'ä'".encode()) == loads("a = 'ä'") == {"a": "ä"}
 
 
 @pytest.mark.parametrize(

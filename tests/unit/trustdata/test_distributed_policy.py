@@ -64,7 +64,7 @@ def test_the_table_names_the_artifact_and_by_what_it_is_judged() -> None:
     ("text", "path"),
     [
         ("distributed = 1", "distributed"),
-        (LOCAL + "match = 1", "distributed"),
+        (LOCAL + "match = 1", "distributed.match"),
         (LOCAL.replace("policy", "*"), "distributed.name"),
         (LOCAL.replace('"nodes"', "1"), "distributed.tag"),
         (LOCAL.replace("nodes", ".x"), "distributed.tag"),
@@ -84,14 +84,14 @@ def test_a_table_that_is_not_understood_is_malformed(text: str, path: str) -> No
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        (f'[[alias]]\nname = "a.example.com/x"\ntrust = "{APP}"', ""),
-        (LOCAL, ""),
-        ("rule = 1", ""),
+        (f'[[alias]]\nname = "a.example.com/x"\ntrust = "{APP}"', "alias"),
+        (LOCAL, "distributed"),
+        ("rule = 1", "rule"),
         ("version = 0", "version"),
-        ('[[rule]]\nmatch = "*"\nmode = "allow"\nreason = "x"\nuntil = 2027-01-01', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nmode = "allow"\nreason = "x"\nuntil = 2027-01-01', "rule[0].reason"),
         ('[[rule]]\nmatch = "*"\nmode = "audit"', "rule[0].mode"),
         *(
-            (f'[[rule]]\nmatch = "*"\n{member}', "rule[0]")
+            (f'[[rule]]\nmatch = "*"\n{member}', f"rule[0].{member.partition(' ')[0]}")
             for member in (
                 f'pins = ["{PIN}"]',
                 'server = "https://trust.example.com"',

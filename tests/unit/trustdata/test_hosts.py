@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trustcli.registry.reference import parse_reference
-from trustdata.collection_patterns import is_pattern
+from trustdata.collection_patterns import is_pattern, meant_pattern
 from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, has_one_spelling, normal_host, same_host
 
 _SPELLINGS = [
@@ -72,3 +72,39 @@ def test_docker_hub_has_several_names() -> None:
     assert {same_host(host) for host in HUB_HOSTS} == {DOCKER_HUB}
     assert not is_pattern("docker.io/alpine")
     assert is_pattern("docker.io/library/alpine")
+
+
+@pytest.mark.parametrize("host", ["registry.example.com", "localhost", "127.0.0.1:5000", "docker.io", "docker.io/"])
+def test_a_host_alone_is_no_pattern_since_no_image_has_that_name(host: str) -> None:
+    assert not is_pattern(host)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("R.example.com/team/*", "r.example.com/team/*"),
+        ("r.example.com/team/a*", "r.example.com/team/*"),
+        ("r.example.com:443/team/app", "r.example.com/team/app"),
+        ("https://r.example.com/team/app:1.0", "r.example.com/team/app"),
+        ("docker://r.example.com/app@sha256:ab", "r.example.com/app"),
+        ("r.example.com:5000*", "r.example.com:5000/*"),
+        ("r.example.com", "r.example.com/*"),
+        ("localhost:5000", "localhost:5000/*"),
+        ("docker.io", "docker.io/*"),
+        ("docker.io/nginx", "docker.io/library/nginx"),
+        ("docker.io/nginx*", "docker.io/*"),
+        ("index.docker.io/corp/*", "docker.io/corp/*"),
+        ("alpine", "docker.io/library/alpine"),
+        ("alpine:3.20", "docker.io/library/alpine"),
+        ("team/*", "docker.io/team/*"),
+        ("team/app:1", "docker.io/team/app"),
+        ("alpine*", ""),
+        ("r.example.com/*/app", ""),
+        ("*.example.com/app", ""),
+        ("**", ""),
+        ("/", ""),
+        ("", ""),
+    ],
+)
+def test_what_may_have_been_meant_by_what_is_no_pattern(text: str, meant: str) -> None:
+    assert meant_pattern(text) == (f"; did you mean {meant}?" if meant else "")

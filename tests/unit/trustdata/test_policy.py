@@ -100,8 +100,8 @@ def test_another_spelling_of_a_host_leads_to_no_other_rule(host: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("x = 1", ""),
-        ("rule = 3", ""),
+        ("x = 1", "x"),
+        ("rule = 3", "rule"),
         ("rule = [1]", "rule[0]"),
         ('[[rule]]\nmatch = "*"\nmode = "warn"', "rule[0].mode"),
         ("[[rule]]", "rule[0].match"),
@@ -112,6 +112,8 @@ def test_another_spelling_of_a_host_leads_to_no_other_rule(host: str) -> None:
         ('[[rule]]\nmatch = "team/*"', "rule[0].match"),
         ('[[rule]]\nmatch = "alpine"', "rule[0].match"),
         ('[[rule]]\nmatch = "docker.io/alpine"', "rule[0].match"),
+        ('[[rule]]\nmatch = "registry.example.com"', "rule[0].match"),
+        ("[[rule]]\nmatch = 3", "rule[0].match"),
         ('[[rule]]\nmatch = "index.docker.io/corp/*"', "rule[0].match"),
         ('[[rule]]\nmatch = "registry.example.com:443/app"', "rule[0].match"),
         ('[[rule]]\nmatch = "A.example/x"', "rule[0].match"),
@@ -121,14 +123,14 @@ def test_another_spelling_of_a_host_leads_to_no_other_rule(host: str) -> None:
         ('[[rule]]\nmatch = "**"', "rule[0].match"),
         ('[[rule]]\nmatch = "*"\naction = "allow"', "rule[0].action"),
         ('[[rule]]\nmatch = "*"\nsigners = "alice"', "rule[0].signers"),
-        ('[[rule]]\nmatch = "*"\nsigners = ["alice", "alice"]', "rule[0].signers"),
-        ('[[rule]]\nmatch = "*"\nsigners = ["Alice"]', "rule[0]"),
-        ('[[rule]]\nmatch = "*"\nsigners = ["releases"]', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["alice", "alice"]', "rule[0].signers[1]"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["Alice"]', "rule[0].signers[0]"),
+        ('[[rule]]\nmatch = "*"\nsigners = ["releases"]', "rule[0].signers[0]"),
         ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = 0', "rule[0].threshold"),
         ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = 2', "rule[0].threshold"),
         ('[[rule]]\nmatch = "*"\nsigners = ["alice"]\nthreshold = true', "rule[0].threshold"),
         ('[[rule]]\nmatch = "*"\nthreshold = 1', "rule[0].threshold"),
-        ('[[rule]]\nmatch = "*"\npins = ["sha256:ab"]', "rule[0]"),
+        ('[[rule]]\nmatch = "*"\npins = ["sha256:ab"]', "rule[0].pins[0]"),
     ],
 )
 def test_a_policy_that_cannot_be_read_names_the_place(text: str, path: str) -> None:

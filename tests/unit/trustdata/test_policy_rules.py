@@ -230,15 +230,15 @@ def test_an_alias() -> None:
 ALIAS = '[[alias]]\nname = "%s"\ntrust = "%s"\n'
 MALFORMED = [
     ("[[alias]]", "alias[0].name"),
-    ("alias = 3", ""),
+    ("alias = 3", "alias"),
     ("alias = [3]", "alias[0]"),
-    (ALIAS % ("*", "b.example/*"), "alias[0].trust"),
+    (ALIAS % ("*", "b.example/*"), "alias[0].name"),
     (ALIAS % ("a.example/x", "*"), "alias[0].trust"),
     ('[[rule]]\nmatch = "*"\naction = "deny"\nmode = "deny"', "rule[0].mode"),
     ('[[rule]]\nmatch = "*"\nmode = 3', "rule[0].mode"),
     ('[[rule]]\nmatch = "*"\naction = ["deny"]', "rule[0].action"),
-    ('[[rule]]\nmatch = "*"\ntags = ["[ab]"]', "rule[0].tags"),
-    ('[[rule]]\nmatch = "*"\ndigests = ["d"]', "rule[0].digests"),
+    ('[[rule]]\nmatch = "*"\ntags = ["1", "[ab]"]', "rule[0].tags[1]"),
+    ('[[rule]]\nmatch = "*"\ndigests = ["d"]', "rule[0].digests[0]"),
     ('[[rule]]\nmatch = "*"\nmode = "allow"', "rule[0].reason"),
     ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = " "', "rule[0].reason"),
     ('[[rule]]\nmatch = "*"\nmode = "audit"\nreason = "x"', "rule[0].until"),
@@ -249,7 +249,7 @@ MALFORMED = [
     ('[[rule]]\nmatch = "*"\nmode = "deny"\nuntil = 2026-01-01', "rule[0].until"),
     ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = 1"), "rule[0].break_glass"),
     ('[[rule]]\nmatch = "*"\n' + exempt("audit", more="break_glass = true"), "rule[0].break_glass"),
-    ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = true"), "rule[0].until"),
+    ('[[rule]]\nmatch = "*"\n' + exempt("allow", more="break_glass = true"), "rule[0].since"),
     ('[[rule]]\nmatch = "*"\nreleased = "x"', "rule[0].released"),
     ('[[rule]]\nmatch = "*"\nserver = ""', "rule[0].server"),
     ('[[rule]]\nmatch = "*"\nserver = 3', "rule[0].server"),
@@ -257,11 +257,11 @@ MALFORMED = [
     ('[[rule]]\nmatch = "*"\nmax_staleness = "0d"', "rule[0].max_staleness"),
     ('[[rule]]\nmatch = "*"\nmax_staleness = "long"', "rule[0].max_staleness"),
     ('[[rule]]\nmatch = "*"\nmax_staleness = 3', "rule[0].max_staleness"),
-    ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0]"),
+    ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0].pins[0]"),
     ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "*"}', "rule[0].second.name"),
-    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second.mode"),
     ('[[rule]]\nmatch = "a.example/x"\nsecond = "b.example/x"', "rule[0].second"),
-    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", signers = ["A"]}', "rule[0].second"),
+    ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", signers = ["A"]}', "rule[0].second.signers[0]"),
 ]
 BEYOND_A_SCHEMA = [
     (ALIAS % ("a.example/x", "b.example/*"), "alias[0].trust"),
@@ -293,6 +293,61 @@ def test_what_is_malformed_is_named_by_its_place(text: str, path: str) -> None:
     assert caught.value.path == path
 
 
+RULE = '[[rule]]\nmatch = "*"\n'
+AT = '[[rule]]\nmatch = "%s"'
+FROM = '[distributed]\nname = "%s"\n'
+SENTENCES = [
+    (RULE + "macth = 1", "rule[0].macth", "is no member of a rule; did you mean 'match'?"),
+    (RULE + "what = 1", "rule[0].what", "is no member of a rule; it may have action, break_glass, "),
+    (RULE + "version = 1", "rule[0].version", "is no member of a rule; it stands above the first table"),
+    ('[[rules]]\nmatch = "*"', "rules", "is no member of a policy; did you mean 'rule'?"),
+    ('[rule]\nmatch = "*"', "rule", "must stand in double brackets: [[rule]]"),
+    ("[[distributed]]", "distributed", "must be one table, in single brackets: [distributed]"),
+    ("distributed = 3", "distributed", "must be a table"),
+    ("[[rule]]", "rule[0].match", "is missing; it must be a name with its host"),
+    (AT % "alpine", "rule[0].match", '"*"; did you mean docker.io/library/alpine?'),
+    (AT % "a.example/x:1", "rule[0].match", "is 'a.example/x:1', but must be a name with its host"),
+    (AT % "a.example/x:1", "rule[0].match", "; tags and digests have members of their own; did you mean a.example/x?"),
+    (AT % "a.example/x@sha256:1", "rule[0].match", "tags and digests have members of their own"),
+    (AT % "a.example", "rule[0].match", "; did you mean a.example/*?"),
+    (FROM % "a.example", "distributed.name", "(docker.io/library/alpine, without :443)"),
+    (FROM % "a.example/*", "distributed.name", "is 'a.example/*', but must be a name with its host"),
+    (FROM % "a.example/x:1", "distributed.name", "; did you mean a.example/x?"),
+    (FROM % "a.example/x", "distributed.tag", "is missing"),
+    (FROM % "a.example/x" + 'tag = ":1"', "distributed.tag", "':1' is no valid tag"),
+    (FROM % "a.example/x" + 'tag = "1"', "distributed.pins", "is missing; it says where trust"),
+    (RULE + 'mode = "enforced"', "rule[0].mode", "must be allow, audit, enforce or deny; did you mean 'enforce'?"),
+    (RULE + "threshold = 2", "rule[0].threshold", "none are named"),
+    (RULE + 'signers = ["a"]\nthreshold = 2', "rule[0].threshold", "from 1 to 1, the number of signers"),
+    (RULE + 'tags = "1.0"', "rule[0].tags", 'must be a list: tags = ["1.0"]'),
+    (RULE + "tags = [1]", "rule[0].tags", "must be a list of texts"),
+    (RULE + 'tags = ["1", "2", "1"]', "rule[0].tags[2]", "names '1' a second time"),
+    (RULE + 'tags = ["1/2"]', "rule[0].tags[0]", "is '1/2', but must be a tag"),
+    (RULE + "max_staleness = 3", "rule[0].max_staleness", 'must be a time in quotes, such as "24h"'),
+    (RULE + 'max_staleness = "0h"', "rule[0].max_staleness", "must be longer than nothing"),
+    (
+        RULE + 'max_staleness = "1234567h"',
+        "rule[0].max_staleness",
+        "'1234567h' is too long: a number may have 6 digits",
+    ),
+    (RULE + exempt("allow", more="break_glass = true"), "rule[0].since", "must say when the exemption began"),
+]
+"""Mistakes, the place that is named, and a part of what is said of it."""
+
+
+@pytest.mark.parametrize(("text", "path", "said"), SENTENCES)
+def test_a_mistake_is_told_with_what_was_meant(text: str, path: str, said: str) -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        policy(text)
+    assert (caught.value.path, said in caught.value.reason) == (path, True)
+
+
+def test_every_name_is_never_what_was_meant_by_a_whole_one() -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        policy(FROM % "a.example")
+    assert "did you mean" not in caught.value.reason
+
+
 @pytest.mark.parametrize("text", [text for text, _ in MALFORMED])
 def test_the_schema_says_the_same(text: str) -> None:
     assert schema_faults(text) != []
@@ -321,8 +376,8 @@ def test_a_sound_policy_has_no_notes() -> None:
 
 def test_rules_that_never_count() -> None:
     name = f'[[rule]]\nmatch = "{APP}"\n'
-    assert notes(f"{name}{exempt('allow')}{name}") == [("never-counts", f"p, rule {APP} (rule 1)")]
-    assert notes(f'{name}{name}mode = "deny"') == [("never-counts", f"p, rule {APP} (rule 1)")]
+    assert notes(f"{name}{exempt('allow')}{name}") == [("never-counts", f"p, rule {APP} (rule[0])")]
+    assert notes(f'{name}{name}mode = "deny"') == [("never-counts", f"p, rule {APP} (rule[0])")]
     kept = f'{name}tags = ["1"]\n{exempt("allow")}{name}tags = ["1", "2"]\nmode = "deny"'
     assert notes(kept) == [("never-counts", f"p, rule {APP} (tags 1)")]
     assert notes(f'{name}tags = ["1", "3"]\n{exempt("allow")}{name}tags = ["1", "2"]\nmode = "deny"') == []

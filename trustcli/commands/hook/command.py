@@ -88,7 +88,9 @@ def _others(folder: Path) -> list[str]:
     found = [entry for entry in found if entry.name != NAME or entry.path.is_dir()]  # our own is replaced
     problems = [f"{entry.name} {entry.problem}" for entry in found if entry.problem]
     if problems:
-        reason = f"containerd executes every entry, and refuses every pull for {', '.join(problems)}; take it away"
+        reason = (
+            f"containerd executes every entry, so that it would refuse every pull: {', '.join(problems)}; take it away"
+        )
         raise HookNotInstalled(place=str(folder), reason=reason)
     return [entry.name for entry in found]
 

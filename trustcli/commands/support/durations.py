@@ -8,9 +8,9 @@ from trustcli.errors import UsageError
 from trustdata.duration import parse_duration
 
 
-def duration_option(text: str) -> timedelta:
-    """Return the duration that an option names: `90m`, `24h`, `7d`. Raises: UsageError."""
+def duration_option(option: str, text: str) -> timedelta:
+    """Return the duration that an option names: `90m`, `24h`, `7d`. Raises: UsageError, which names the option."""
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{option}: {error}") from error

@@ -16,12 +16,13 @@ from typing import Any, Final
 from trustcli.client.policy_file import MAX_POLICY_FILE
 from trustcli.guarded_files import read_guarded
 from trustdata import bounded_json
-from trustdata.collection_patterns import is_pattern
+from trustdata.collection_patterns import PATTERN_RULE, is_pattern, meant_pattern
 from trustdata.digest import is_digest
-from trustdata.errors import InvalidName, PolicyMalformed
+from trustdata.errors import InvalidName, PolicyMalformed, shown
 from trustdata.policy import read_policy
 from trustdata.policy.tag_patterns import is_tag_pattern
 from trustdata.roles import signer_role
+from trustdata.suggestion import one_of
 
 _Rule = dict[str, Any]
 _ANY: Final = "*"
@@ -60,7 +61,11 @@ def read_foreign_policy(file: Path, form: str) -> Converted:
     text = "".join(f"{_toml(rule)}\n" for rule in found.rules)
     import tomllib  # rare: start-up time
 
-    read_policy(tomllib.loads(text), source=source)  # what cannot be read again is not printed
+    try:
+        read_policy(tomllib.loads(text), source=source)  # what cannot be read again is not printed
+    except PolicyMalformed as error:
+        reason = f"would become a policy that cannot be used, at {error.path}: {error.reason}"
+        raise PolicyMalformed(source=source, path="", reason=reason) from error
     return Converted(text=text or "# no rule: every image is refused\n", losses=tuple(found.losses))
 
 
@@ -80,23 +85,23 @@ class _Reader:
 
     def mapping(self, value: object, path: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):
-            raise self.refusal(path, "must be an object")
+            raise self.refusal(path, "is missing" if value is None else "must be an object")
         return value
 
     def array(self, value: object, path: str) -> list[Any]:
         if not isinstance(value, list):
-            raise self.refusal(path, "must be an array")
+            raise self.refusal(path, "is missing" if value is None else "must be an array")
         return value
 
     def text(self, value: object, path: str) -> str:
         if not isinstance(value, str) or not value:
-            raise self.refusal(path, "must be a text")
+            raise self.refusal(path, "is missing" if value is None else "must be a text")
         return value
 
     def pattern(self, text: str, path: str) -> str:
         if not is_pattern(text):
-            reason = f"{text} is no name, beginning of names before /* or * in normal form; without it more is allowed"
-            raise self.refusal(path, reason)
+            reason = f"'{shown(text, 60)}' is no pattern of ours, and to leave it out could allow more"
+            raise self.refusal(path, f"{reason}: it {PATTERN_RULE}{meant_pattern(text)}")
         return text
 
 
@@ -154,7 +159,8 @@ def _portieris(read: _Reader, document: object) -> _Found:
     """Convert one ImagePolicy or ClusterImagePolicy, as `kubectl get ... -o json` prints it."""
     policies = [policy for policy in _objects(read, document) if str(policy.get("kind", "")).endswith("ImagePolicy")]
     if len(policies) != 1:
-        raise read.refusal("", f"holds {len(policies)} image policies; convert them one by one, each has its own scope")
+        many = f"holds {len(policies)} image policies; convert them one by one, each has its own scope"
+        raise read.refusal("", many if policies else "holds no ImagePolicy and no ClusterImagePolicy")
     spec = read.mapping(policies[0].get("spec"), "spec")
     found = _Found([], [])
     for index, repository in enumerate(read.array(spec.get("repositories"), "spec.repositories")):
@@ -178,7 +184,7 @@ def _portieris(read: _Reader, document: object) -> _Found:
             continue
         server = trust.get("trustServer")
         found.rules.append(
-            {"match": match, **({"server": read.text(server, f"{path}.policy.trust")} if server else {})}
+            {"match": match, **({"server": _url(read.text(server, f"{path}.policy.trust"))} if server else {})}
         )
     found.losses.append("names must be pinned (trust pin): Portieris believes the first root that it sees")
     return found
@@ -208,7 +214,8 @@ def _connaisseur(read: _Reader, document: object) -> _Found:
         pattern = read.text(entry.get("pattern"), f"{path}.pattern")
         name = entry.get("validator", "default")
         if name not in validators:
-            raise read.refusal(f"{path}.validator", "names no validator")
+            meant = one_of(str(name), validators) if validators else ""
+            raise read.refusal(f"{path}.validator", f"'{shown(str(name))}' is no validator of this file{meant}")
         terms = read.mapping(entry.get("with") or {}, f"{path}.with")
         _pattern(read, found, pattern, validators[name], terms, path)
     found.losses.append("a digest without a tag is refused; after a rotation of root keys the new ones count")
@@ -240,7 +247,7 @@ def _about(read: _Reader, pattern: str, path: str) -> _Rule:
     if not colon or "/" in tag:
         name, tag = pattern, _ANY
     if not is_tag_pattern(tag):
-        raise read.refusal(path, f"{tag} is no pattern of tags; without it more is allowed")
+        raise read.refusal(path, f"'{shown(tag)}' is no pattern of tags, and to leave it out could allow more")
     return {"match": read.pattern(name, path), "tags": [tag]}
 
 
@@ -248,15 +255,16 @@ def _verifying(read: _Reader, validator: Mapping[str, Any], terms: Mapping[str, 
     """Return what a validator requires. Raises: PolicyMalformed; ValueError, InvalidName: it cannot be expressed."""
     if validator.get("type") != "notaryv1":
         raise ValueError(f"validators of type {validator.get('type')} are of other signatures")
-    if unknown := set(terms) - {"trustRoot", "delegations"}:
+    if unknown := set(terms) - {"trustRoot", "trust_root", "delegations"}:
         raise ValueError(f"with {', '.join(sorted(unknown))} cannot be expressed")
-    wanted = terms.get("trustRoot", "default")
+    named = [terms[key] for key in ("trustRoot", "trust_root") if key in terms] or ["default"]
+    wanted = named[0]
     roots = read.array(validator.get("trustRoots", validator.get("trust_roots")), "validators.trustRoots")
     keys = [root.get("key") for root in roots if isinstance(root, dict) and root.get("name") == wanted]
-    if len(keys) != 1:
-        raise ValueError(f"trust root {wanted} is not one key")
+    if len(keys) != 1 or named[-1] != wanted:
+        raise ValueError(f"trust root {' or '.join(map(str, named))} is not one key")
     host = read.text(validator.get("host"), "validators.host")
-    rule: _Rule = {"pins": [f"key:{_keyid(str(keys[0]))}"], "server": host if "://" in host else f"https://{host}"}
+    rule: _Rule = {"pins": [f"key:{_keyid(str(keys[0]))}"], "server": _url(host)}
     delegations = terms.get("delegations")
     if not delegations:
         return rule | {"released": "releases"}
@@ -267,6 +275,10 @@ def _verifying(read: _Reader, validator: Mapping[str, Any], terms: Mapping[str, 
     for name in names:
         signer_role(name)
     return rule | {"signers": list(dict.fromkeys(names)), "released": False}
+
+
+def _url(host: str) -> str:
+    return host if "://" in host else f"https://{host}"
 
 
 def _keyid(pem: str) -> str:

@@ -20,13 +20,15 @@ class RuleForImage:
     """What a policy says of one image.
 
     `trust_name`: the collection. `counting`: the rules that count. `rule`: what they add up to. `matching`: how many
-    match, with those that do not count. `refusal`: why no image of this name may run, or why the name is none.
+    match, with those that do not count. `further`: how many of those that count are distributed; they come last.
+    `refusal`: why no image of this name may run, or why the name is none.
     """
 
     image: str
     trust_name: GUN
     counting: tuple[Rule, ...] = ()
     matching: int = 0
+    further: int = 0
     rule: Rule | None = None
     aliased: bool = False
     refusal: TrustError | None = None
@@ -40,6 +42,7 @@ def rule_for_image(policy: Policy, image: str, at: datetime) -> RuleForImage:
         return RuleForImage(image=image, trust_name=GUN(""), refusal=error)
     trust_name, tag = policy.trust_name(reference.gun), tag_meant(reference)
     counting = policy.counting(trust_name, tag=tag, digest=reference.digest, at=at)
+    of_file = policy.tightened(None).counting(trust_name, tag=tag, digest=reference.digest, at=at)
     rule, refusal = None, None
     try:
         rule = added_up(counting, trust_name, at) if counting else None
@@ -56,6 +59,7 @@ def rule_for_image(policy: Policy, image: str, at: datetime) -> RuleForImage:
             if part is not None
             for each in part.about(trust_name)
         ),
+        further=len(counting) - len(of_file),
         rule=rule,
         aliased=trust_name != reference.gun,
         refusal=refusal,
@@ -68,7 +72,15 @@ def why(found: RuleForImage) -> str:
         return "the only rule that matches"
     if len(found.counting) == 1:
         return f"the most specific of {found.matching} that match"
-    return "they are equally specific, distributed, or behind exemptions that have run out: all of them hold"
+    of_file = [rule.rank for rule in found.counting[: len(found.counting) - found.further]]
+    reasons = []
+    if len(set(of_file)) < len(of_file):
+        reasons.append("equally specific rules all count")
+    if len(set(of_file)) > 1:
+        reasons.append("an exemption that has run out, or not begun, hides no rule")
+    if found.further:
+        reasons.append("distributed rules count beside the file's")
+    return f"all of them must hold: {', and '.join(reasons)}"
 
 
 def lines(found: RuleForImage) -> Iterator[str]:

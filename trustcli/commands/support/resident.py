@@ -57,7 +57,7 @@ def resident_source(
 
 def refresh_option(text: str) -> float:
     """Return the seconds that `--refresh` says. Raises: UsageError."""
-    found = duration_option(text)
+    found = duration_option("--refresh", text)
     if not _SHORTEST <= found <= _LONGEST:
         raise UsageError(f"--refresh is {text}, but must be from 5s to 1h")
     return found.total_seconds()

@@ -17,8 +17,10 @@ from typing import Final
 
 from keys.passphrase import without_passphrases
 from trustcli.client.policy_file import load_policy, tag_meant
+from trustcli.doctor.agent import check_agent
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images
 from trustcli.doctor.containerd.policy import check_policy
+from trustcli.doctor.failing import guarded
 from trustcli.doctor.findings import Finding
 from trustcli.errors import HookRequestMalformed
 from trustcli.hooks.bin_dir import HookFile, open_to_others
@@ -74,6 +76,10 @@ def check_our_verifier(entry: HookFile, verifiers: Verifiers, files: Sequence[Co
         yield from _check_names(session, policy, files)
         if policy is not None:
             yield from check_policy(session, policy)
+        by = session.settings.verifier.policy
+        yield from guarded(
+            "agent", lambda: check_agent(session, policy=by, with_allow_list=True, who="trust-image-verifier")
+        )
 
 
 def _open_to_others(entry: HookFile, verifiers: Verifiers, wrapper: Wrapper) -> Path | None:

@@ -27,6 +27,9 @@ _FIELDS = frozenset({"version", "id", "context", "image", "digest"})
 class ContextDecider(Protocol):
     """Decides as processes with the same files do: `resident.decider.ResidentDecider`."""
 
+    def decides_as(self, context: str) -> bool:
+        """Return whether something here decides as a process with this hash of what decides."""
+
     def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
         """Decide as a process with this hash of what decides would; None if nothing here decides like that."""
 
@@ -58,11 +61,13 @@ class Answers:
         return {**question, **(self._verdict(context, image, digest) if known else _nothing("version"))}
 
     def _verdict(self, context: str, image: str, digest: str | None) -> dict[str, object]:
+        if not self._decider.decides_as(context):
+            return _nothing("context")
         try:
             decision = self._decider.decide_as(context, parse_reference(image), digest)
         except TrustError as malformed:
             return _refused(malformed.code, str(malformed))
-        if decision is None:
+        if decision is None:  # the files were changed just now
             return _nothing("context")
         if not decision.allowed:
             code = decision.refusal.code if decision.refusal else "not-trusted"

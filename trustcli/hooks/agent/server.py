@@ -178,6 +178,8 @@ def _bound(path: Path, mode: int) -> socket.socket:
         raise SettingsUnusable(place=str(path), reason=f"is longer than the {_LONGEST_PATH} bytes of a socket's path")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    except FileExistsError as error:
+        raise SettingsUnusable(place=str(path.parent), reason="is no folder") from error
     except OSError as error:
         raise SettingsUnusable(place=str(path.parent), reason=error.strerror or type(error).__name__) from error
     unsafe = why_unsafe(str(path), trusted_uids(), socket_itself=False)

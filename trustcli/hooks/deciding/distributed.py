@@ -55,7 +55,7 @@ class Obtained:
 
     def __str__(self) -> str:
         until = to_rfc3339(self.kept.fresh_until)
-        return f"{self.kept.digest}, {counted(len(self.policy.rules), 'rule')}, until {until} at most"
+        return f"{self.kept.digest}, {counted(len(self.policy.rules), 'rule')}, in force until {until} at most"
 
 
 class DistributedPolicy:

@@ -25,8 +25,8 @@ from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
 
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision
-    from trustcli.hooks.kubernetes.judging import Asked
     from trustcli.hooks.kubernetes.callers import Callers
+    from trustcli.hooks.kubernetes.judging import Asked
     from trustcli.hooks.kubernetes.measures import Measures
     from trustcli.hooks.serving.operator_pages import OperatorPages
 

@@ -117,6 +117,13 @@ class ResidentDecider:
         except TrustError as refusal:
             return SignedTags(trust_name=gun, tags={}, refusal=refusal)
 
+    def decides_as(self, context: str) -> bool:
+        """Return whether something here decides as a process with this hash of what decides."""
+        try:
+            return context in self._current().deciders
+        except TrustError:
+            return False
+
     def decide_as(self, context: str, reference: ImageReference, digest: str | None = None) -> Decision | None:
         """Decide as a process with this hash of what decides would; None if nothing here decides like that."""
         try:

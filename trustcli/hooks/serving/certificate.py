@@ -67,16 +67,22 @@ class ReloadedCertificate:
 
     def _read(self) -> ServingContext:
         certificate, key = self._files
+        for file in self._files:
+            try:
+                file.open("rb").close()
+            except OSError as error:
+                raise SettingsUnusable(place=str(file), reason=f"cannot be read: {error.strerror}") from error
         context = ServingContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             # OpenSSL would ask for the passphrase of an encrypted key on the terminal. An empty one makes it fail.
             context.load_cert_chain(certificate, key, password=lambda: "")
         except ssl.SSLError as error:
             reason = f"is no certificate in PEM that fits the unencrypted key in {key}"
+            if error.reason == "KEY_VALUES_MISMATCH":
+                reason = f"is a certificate of another key than that in {key}"
             raise SettingsUnusable(place=str(certificate), reason=reason) from error
-        except OSError as error:
-            reason = f"cannot be read (or {key}): {error.strerror}"
-            raise SettingsUnusable(place=str(certificate), reason=reason) from error
+        except OSError as error:  # the files are being replaced just now
+            raise SettingsUnusable(place=str(certificate), reason=f"cannot be read: {error.strerror}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import selectors
@@ -270,7 +271,10 @@ def _bound(listen: Listen) -> socket.socket:
     try:
         found = socket.create_server((listen.host, listen.port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = f"cannot be listened at: {error.strerror or error}"
+        # Python adds the address to the system's words, and it stands before them already.
+        words = str(error.strerror or error)
+        in_use = ": another program listens there" if error.errno == errno.EADDRINUSE else ""
+        reason = f"cannot be listened at: {words.partition(' (while ')[0]}{in_use}"
         raise SettingsUnusable(place=str(listen), reason=reason) from error
     found.setblocking(False)
     return found

@@ -1,0 +1,90 @@
+"""Say whether the agent of this node would be asked, and why not: who asks it for verdicts is silent about that."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from keys.record import record
+from trustcli.hooks.agent.place import trusted_uids, why_unsafe
+from trustcli.hooks.agent.protocol import MAX_ANSWER, VERSION, NoFrame, peer_uid, receive, send
+
+
+@record
+class Standing:
+    """How an agent stands with who asks. `is_used`: it is asked first, and its yes is taken.
+
+    `why`: the end of a sentence about it; `remedy`: what makes it be used; "" if it is.
+    """
+
+    is_used: bool
+    why: str
+    remedy: str = ""
+
+
+def standing_of(path: str, context: str, *, seconds: float) -> Standing:
+    """Return how the agent at a path stands with a process with this hash of what decides. No image is asked about.
+
+    `seconds`: for the whole conversation.
+    """
+    if not os.path.lexists(path):
+        return _unused("does not run: there is nothing at this path", "start trust agent with this --socket")
+    unsafe = why_unsafe(path, trusted_uids())
+    if unsafe is not None:
+        return _unused(
+            f"is not asked, since somebody else could answer: {unsafe}",
+            "let socket and folders belong to root or the user who asks, and nobody else write to them",
+        )
+    try:
+        return _asked(path, context, seconds)
+    except TimeoutError:
+        return _unused(f"has not answered within {seconds:g} s", "see what it does: its log, and --metrics")
+    except PermissionError:
+        return _unused("may not be asked by this user", "start trust agent with a wider --socket-mode")
+    except (OSError, NoFrame) as error:
+        reason = getattr(error, "strerror", None) or "no answer that is understood"
+        return _unused(f"does not answer ({reason})", "start trust agent anew, of the same version as this program")
+
+
+def _asked(path: str, context: str, seconds: float) -> Standing:
+    """Connect and ask. Raises: OSError, NoFrame."""
+    until = time.monotonic() + seconds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
+        connection.settimeout(seconds)
+        connection.connect(path)
+        uid = peer_uid(connection)
+        if uid not in trusted_uids():
+            return _unused(f"is run by user {uid}, and only root's or one's own is believed", "run it as root")
+        return _by_code(_code(connection, context, until))
+
+
+def _code(connection: socket.socket, context: str, until: float) -> object:
+    """Return the code of the answer to a question about no image. Raises: OSError, NoFrame."""
+    question: dict[str, object] = {
+        "version": VERSION,
+        "id": os.urandom(16).hex(),
+        "context": context,
+        "image": "",
+        "digest": None,
+    }
+    send(connection, question, until=until)
+    answer = receive(connection, limit=MAX_ANSWER, until=until)
+    if answer is None or answer.get("id") != question["id"]:
+        raise NoFrame
+    return answer.get("code")
+
+
+def _by_code(code: object) -> Standing:
+    if code == "other-context":
+        return _unused(
+            "decides by other files, so that its answers are not taken",
+            "start it with the same settings (--config); pins, servers, allow list and the policy's path count",
+        )
+    if code == "other-version":
+        return _unused("is of another version", "stop it, and start the one that is installed now")
+    return Standing(is_used=True, why="is asked first")
+
+
+def _unused(why: str, remedy: str) -> Standing:
+    return Standing(is_used=False, why=why, remedy=remedy)
