@@ -200,7 +200,7 @@ class ResidentDecider:
             except TrustError as failure:
                 self._failure = copy.copy(failure)
                 self.metrics.configured(failure)
-                _log.warning("everything is refused: %s", failure)
+                _log.warning("everything is refused: %s", str(failure))  # a record of the log can stay, too
                 raise copy.copy(failure) from failure
             return self._generation
 
