@@ -6,7 +6,7 @@ import pytest
 
 from trustcli.registry.reference import parse_reference
 from trustdata.collection_patterns import is_pattern
-from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, has_one_spelling, normal_host, same_host
+from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, address_group, has_one_spelling, normal_host, same_host
 
 _SPELLINGS = [
     # given, in names, for credentials
@@ -72,3 +72,11 @@ def test_docker_hub_has_several_names() -> None:
     assert {same_host(host) for host in HUB_HOSTS} == {DOCKER_HUB}
     assert not is_pattern("docker.io/alpine")
     assert is_pattern("docker.io/library/alpine")
+
+
+def test_addresses_of_one_customer_are_counted_together() -> None:
+    assert address_group("2001:db8:0:1::5") == address_group("2001:db8:0:1:ffff::9") == "2001:db8:0:1::/64"
+    assert address_group("2001:db8:0:2::5") != address_group("2001:db8:0:1::5")
+    assert address_group("::ffff:192.0.2.1") == address_group("192.0.2.1") == "192.0.2.1"
+    assert address_group("fe80::1%eth0") == "fe80::/64"
+    assert address_group("no:address") == "no:address"
