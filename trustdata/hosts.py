@@ -1,9 +1,9 @@
-"""Hosts of registries: their normal form, and the names of Docker Hub."""
+"""Hosts of registries: their normal form, the names of Docker Hub; and what clients' addresses are counted under."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network
 from typing import Final
 
 DOCKER_HUB: Final = "docker.io"
@@ -73,3 +73,19 @@ def same_host(given: str) -> str:
     """
     host = given.lower().removesuffix(_HTTPS_PORT)
     return DOCKER_HUB if host in HUB_HOSTS else host
+
+
+def address_group(address: str) -> str:
+    """Return what an address is counted under: an IPv4 address itself, an IPv6 address as its /64 network.
+
+    A customer of a network gets at least 2^64 IPv6 addresses (RFC 6177), so that single ones say nothing.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except AddressValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64)))

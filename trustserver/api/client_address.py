@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from trustdata.hosts import address_group
 from trustserver.api.gun_path import Scope
 from trustserver.auth.authorizer import Sender
-from trustserver.process.addresses import address_group
 from trustserver.process.tls import CERTIFICATE
 
 

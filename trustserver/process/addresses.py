@@ -1,4 +1,4 @@
-"""Read the addresses of clients: what they are counted under, and what a trusted proxy says about them."""
+"""Read the addresses of clients, and what a trusted proxy says about them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,6 @@ def unmapped(address: str) -> str:
         return str(_parsed(address))
     except ValueError:
         return address
-
-
-def address_group(address: str) -> str:
-    """Return what an address is counted under: an IPv4 address itself, an IPv6 address as its /64 network.
-
-    A customer of a network gets at least 2^64 IPv6 addresses (RFC 6177), so that single ones say nothing.
-    """
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 def is_in(address: str, networks: Sequence[Network]) -> bool:

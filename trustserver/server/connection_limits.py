@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
-from trustserver.process.addresses import address_group
+from trustdata.hosts import address_group
 
 SHARE: Final = 4
 """By default one address may have this fraction of all connections: a quarter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import socket
 import ssl
 import threading
 import time
@@ -124,6 +125,17 @@ def test_one_address_has_a_share() -> None:
         assert first.recv(1000)
         assert parse_answers(exchanged(server, GET))[0].status == 503
         first.close()
+
+
+def test_addresses_of_one_network_share_a_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has an IPv6 address has 2^64 of them."""
+    monkeypatch.setattr("trustcli.hooks.serving.server.address_group", lambda address: address.rpartition(".")[0])
+    with serving(ok, limits=Limits(per_address=1, patience=SECONDS)) as server, connected(server) as first:
+        first.sendall(GET)
+        assert first.recv(1000)
+        with closing(socket.create_connection(server.address, SECONDS, ("127.0.0.2", 0))) as neighbour:
+            neighbour.sendall(GET)
+            assert parse_answers(until_closed(neighbour))[0].status == 503
 
 
 HALF = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab"

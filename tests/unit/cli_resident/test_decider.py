@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -285,7 +286,7 @@ class Asker:
     """Something that whoever asks has: a request, with a password in it."""
 
 
-def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site) -> None:
+def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """What refuses is remembered until it is mended, and with a raised error all that its callers had."""
     site.settings.write_text("[verifier")
 
@@ -294,6 +295,7 @@ def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site) -> N
         assert isinstance(site.refusal(), SettingsUnusable)
         return weakref.ref(asker)
 
+    caplog.set_level(logging.CRITICAL)  # pytest keeps what is logged
     gone = ask()
     gc.collect()
     assert gone() is None

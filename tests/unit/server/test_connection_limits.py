@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from trustserver.process.addresses import address_group
 from trustserver.server.connection_limits import ConnectionLimits, Place
 from trustserver.server.serving import FILES_OF_A_CONNECTION, MOST_CONNECTIONS, OTHER_FILES, connection_limits
 from trustserver.settings import Settings
@@ -123,14 +122,6 @@ def test_nothing_is_kept_of_addresses_that_have_gone() -> None:
         place.idle()
     limits = door.limits
     assert (limits.count, limits._groups, limits._waiting, limits._by_size, limits._largest) == (0, {}, {}, {}, 0)
-
-
-def test_addresses_of_one_customer_are_counted_together() -> None:
-    assert address_group("2001:db8:0:1::5") == address_group("2001:db8:0:1:ffff::9") == "2001:db8:0:1::/64"
-    assert address_group("2001:db8:0:2::5") != address_group("2001:db8:0:1::5")
-    assert address_group("::ffff:192.0.2.1") == address_group("192.0.2.1") == "192.0.2.1"
-    assert address_group("fe80::1%eth0") == "fe80::/64"
-    assert address_group("no:address") == "no:address"
 
 
 @pytest.mark.parametrize(

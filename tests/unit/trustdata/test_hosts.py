@@ -6,7 +6,7 @@ import pytest
 
 from trustcli.registry.reference import parse_reference
 from trustdata.collection_patterns import is_pattern, meant_pattern
-from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, has_one_spelling, normal_host, same_host
+from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, address_group, has_one_spelling, normal_host, same_host
 
 _SPELLINGS = [
     # given, in names, for credentials
@@ -108,3 +108,11 @@ def test_a_host_alone_is_no_pattern_since_no_image_has_that_name(host: str) -> N
 )
 def test_what_may_have_been_meant_by_what_is_no_pattern(text: str, meant: str) -> None:
     assert meant_pattern(text) == (f"; did you mean {meant}?" if meant else "")
+
+
+def test_addresses_of_one_customer_are_counted_together() -> None:
+    assert address_group("2001:db8:0:1::5") == address_group("2001:db8:0:1:ffff::9") == "2001:db8:0:1::/64"
+    assert address_group("2001:db8:0:2::5") != address_group("2001:db8:0:1::5")
+    assert address_group("::ffff:192.0.2.1") == address_group("192.0.2.1") == "192.0.2.1"
+    assert address_group("fe80::1%eth0") == "fe80::/64"
+    assert address_group("no:address") == "no:address"

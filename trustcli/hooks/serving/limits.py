@@ -9,7 +9,7 @@ from keys.record import record
 class Limits:
     """The bounds of a server. Times are seconds, sizes bytes.
 
-    `connections`: at one time, in all; `per_address`: of one address (others may share it, behind a proxy of theirs).
+    `connections`: at one time, in all; `per_address`: of one address, of IPv6 one /64 network (others may share it).
     `head`: of request line and header fields; `fields`: how many of these. `handshake`: of TLS.
     `head_seconds`: of one head, from its first byte. `idle`: between two requests. `body_seconds`: of a whole body; how
     many bytes it may have, its reader says (`Body.read`). `patience`: where there are too many connections, one whose

@@ -23,6 +23,7 @@ from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.listening import Listen
 from trustcli.hooks.serving.messages import Handler
 from trustcli.hooks.serving.peer import ConnectedPeer
+from trustdata.hosts import address_group
 
 _log = logging.getLogger(__name__)
 _BUSY: Final = (
@@ -39,12 +40,14 @@ TlsContext = Callable[[], ssl.SSLContext]
 
 @dataclass(slots=True, kw_only=True)
 class _Held:
-    """A connection that has a place. `connection`: None in a handshake. `since`: in monotonic seconds.
+    """A connection that has a place. `group`: what its address is counted under. `connection`: None in a handshake.
+
+    `since`: in monotonic seconds.
 
     `sock`: that of TLS, where TLS is spoken; the one that was accepted has no descriptor any more.
     """
 
-    client: str
+    group: str
     sock: socket.socket
     connection: ClientConnection | None = None
     since: float = field(default_factory=time.monotonic)
@@ -128,12 +131,13 @@ class Server:
             time.sleep(0.1)  # out of descriptors: the connection stays in the queue, and would be offered at once
             return
         client = str(address[0])
+        group = address_group(client)
         with self._lock:
-            ended = self._make_room(client)
-            full = len(self._open) >= self.limits.connections or self._by_address[client] >= self.limits.per_address
+            ended = self._make_room(group)
+            full = len(self._open) >= self.limits.connections or self._by_address[group] >= self.limits.per_address
             if not full:
-                self._open[sock] = _Held(client=client, sock=sock)
-                self._by_address[client] += 1
+                self._open[sock] = _Held(group=group, sock=sock)
+                self._by_address[group] += 1
         if ended is not None:
             with contextlib.suppress(OSError):
                 # Its thread notices, and closes it. Not the method of an SSLSocket: the thread is using TLS.
@@ -148,19 +152,19 @@ class Server:
             self._forget(sock)
             self._turn_away(sock)
 
-    def _make_room(self, client: str) -> _Held | None:
-        """Return the connection that is ended for a new one of an address; None if there is room, or none to end.
+    def _make_room(self, group: str) -> _Held | None:
+        """Return the connection that is ended for a new one of a group; None if there is room, or none to end.
 
         Whoever connects and says nothing would keep out everybody else for as long as an idle connection may stay.
         """
-        of_address = self._by_address[client] >= self.limits.per_address
+        of_address = self._by_address[group] >= self.limits.per_address
         if not of_address and len(self._open) < self.limits.connections:
             return None
         latest = time.monotonic() - self.limits.patience
         waiting = (
             (since, sock)
             for sock, held in self._open.items()
-            if (held.client == client or not of_address) and (since := held.waiting) is not None and since[1] <= latest
+            if (held.group == group or not of_address) and (since := held.waiting) is not None and since[1] <= latest
         )
         found = min(waiting, key=lambda each: each[0], default=None)
         if found is None:
@@ -240,9 +244,9 @@ class Server:
         """Give up the place of a connection, and return what held it. Repeating it changes nothing."""
         held = self._open.pop(sock, None)
         if held is not None:
-            self._by_address[held.client] -= 1
-            if self._by_address[held.client] <= 0:
-                del self._by_address[held.client]
+            self._by_address[held.group] -= 1
+            if self._by_address[held.group] <= 0:
+                del self._by_address[held.group]
         return held
 
     # --- stopping
