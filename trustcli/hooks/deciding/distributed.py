@@ -168,7 +168,8 @@ class DistributedPolicy:
                 older += to_rfc3339(good.kept.fresh_until)
             raise PolicyNotObtained(name=str(self._of), reason=f"{hindrance}; {older}") from hindrance
         until = to_rfc3339(good.kept.fresh_until)
-        self._tell(f"the distributed policy {self._of} is {good.kept.digest} until {until} at most: {hindrance}")
+        copy = f"the older copy {good.kept.digest} counts, until {until} at most"
+        self._tell(f"of the distributed policy {self._of}, {copy}, since the newest cannot be had: {hindrance}")
         return replace(good, hindrance=hindrance)
 
     def _tell(self, text: str) -> None:

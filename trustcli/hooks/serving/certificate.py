@@ -65,6 +65,8 @@ class ReloadedCertificate:
             reason = f"is no certificate in PEM that fits the unencrypted key in {key}"
             if error.reason == "KEY_VALUES_MISMATCH":
                 reason = f"is a certificate of another key than that in {key}"
+            if _is_encrypted(key):
+                reason = f"cannot be served with {key}, which is encrypted: a server asks nobody for a passphrase"
             raise SettingsUnusable(place=str(certificate), reason=reason) from error
         except OSError as error:  # the files are being replaced just now
             raise SettingsUnusable(place=str(certificate), reason=f"cannot be read: {error.strerror}") from error
@@ -72,3 +74,10 @@ class ReloadedCertificate:
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
         context.set_alpn_protocols(["http/1.1"])
         return context
+
+
+def _is_encrypted(key: Path) -> bool:
+    try:
+        return b"ENCRYPTED" in key.read_bytes()
+    except OSError:
+        return False
