@@ -12,7 +12,9 @@ _HOST: Final = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 _ADDRESS: Final = re.compile(rf"{_HOST}(?:/[A-Za-z0-9._~/-]*)?")
 """A host with what may follow it in a URL, but without a scheme."""
 _URLS: Final = frozenset({"trust server", "registry", "proxy"})
-"""The kinds of names that are URLs."""
+"""The kinds of names that are URLs, as somebody types them."""
+_NAMES: Final = frozenset({"image reference", "image to sign", "collection name"})
+"""Those that have no scheme."""
 _LOGIN: Final = re.compile(r"^[^/@]*@")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9._:@/-]+")
 _WITH_PATH: Final = re.compile(rf"(https?://{_HOST})/.+")
@@ -25,7 +27,7 @@ def advice_invalid_name(error: InvalidName) -> str:
         return _address(error.name, rest, has_login=error.kind == "trust server")
     if error.kind == "pin":
         return "its publisher has it: trust init printed it, and trust pins shows it"
-    if rest != error.name and _IMAGE.fullmatch(rest):
+    if error.kind in _NAMES and rest != error.name and _IMAGE.fullmatch(rest):
         return f"write it without its scheme: {rest}"
     return ""
 

@@ -250,7 +250,9 @@ def test_the_doctor_sends_nobody_to_the_doctor() -> None:
         ("proxy", "r.example:5000", "write it with its scheme: https://r.example:5000 (a"),
         ("proxy", "https://r.example", ""),
         ("pin", "sha256:HEX", "its publisher has it: trust init printed it"),
-        ("tag", "https://r.example", "write it without its scheme: r.example"),
+        ("collection name", "https://r.example/a", "write it without its scheme: r.example/a"),
+        ("token realm", "https://r.example/a", ""),
+        ("redirect", "ftp://r.example/a", ""),
     ],
 )
 def test_what_is_no_image_is_not_written_like_one(kind: str, name: str, advice: str) -> None:
