@@ -327,7 +327,7 @@ class HookNotInstalled(TrustError):
     reason: str
 
     def __str__(self) -> str:
-        return f"no hook was put into {shown(self.place)}: {shown(self.reason, 300)}"
+        return f"nothing was put into {shown(self.place)}: {shown(self.reason, 300)}"
 
 
 class VerdictTooLate(TrustError):

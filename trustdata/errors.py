@@ -40,6 +40,7 @@
     ├── TooLarge                 a file or body is larger than its limit
     ├── NotStored                the disk or database refused; nothing was changed
     ├── MemoryDamaged            the rollback memory cannot be read
+    │   └── MemoryUnreadable         this user may not read its file
     ├── LockDamaged              a lock file cannot be read
     ├── FileNewer                a file of a newer version than this program knows
 
@@ -609,6 +610,15 @@ class MemoryDamaged(TrustError):
 
     def __str__(self) -> str:
         return f"rollback memory {self.path} is damaged: {shown(self.reason)}"
+
+
+class MemoryUnreadable(MemoryDamaged):
+    """The file of the rollback memory cannot be read by this user: what is in it may be whole, and still counts."""
+
+    code: ClassVar[str] = "memory-unreadable"
+
+    def __str__(self) -> str:
+        return f"rollback memory {self.path} cannot be read: {shown(self.reason)}"
 
 
 class LockDamaged(TrustError):

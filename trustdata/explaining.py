@@ -75,7 +75,7 @@ _PIN_CODES: Final = frozenset(
         "lock-damaged",
     }
 )
-_STORED_CODES: Final = frozenset({"memory-damaged", "memory-unwritable", "offline-too-old"})
+_STORED_CODES: Final = frozenset({"memory-damaged", "memory-unreadable", "memory-unwritable", "offline-too-old"})
 _MAX_TEXT: Final = 400  # characters
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
 

@@ -321,6 +321,7 @@ def test_a_start_that_cannot_be_meant_is_refused(webhook: Webhook, tmp_path: Pat
     assert both in refused("--tls-cert", "a.crt")
     assert both in refused("--self-signed", "--tls-cert", "a.crt", "--tls-key", "a.key")
     assert "--dns-name is for --self-signed" in refused("--tls-cert", "a", "--tls-key", "b", "--dns-name", "c")
+    assert "--dns-name is a b, but must be a host" in refused("--self-signed", "--dns-name", "a b")
     assert "wants NAMESPACE=FILE" in refused("--self-signed", "--namespace-policy", "Team_A=x.toml")
     assert "names a twice" in refused("--self-signed", "--namespace-policy", "a=x", "--namespace-policy", "a=y")
     assert "wants HOST:PORT" in refused("--self-signed", listen="8443")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +17,7 @@ import kubernetes_validate
 import pytest
 import typer
 import yaml
+from cryptography import x509
 
 from tests.support.cluster_api import empty_cluster, resource_of
 from tests.support.programs import program
@@ -195,3 +199,18 @@ def test_the_settings_are_some(tmp_path: Path) -> None:
     assert settings.servers == {"registry.example.com": "https://trust.example.com"}
     (rule,) = load_policy(folder / "policy.toml").rules
     assert rule.max_staleness is not None
+
+
+def test_the_lines_of_the_guide_make_the_certificate_before_they_stop_who_makes_it(tmp_path: Path) -> None:
+    guide = (DEPLOY.parent / "guides" / "kubernetes.md").read_text(encoding="utf-8")
+    found = re.search(r"```sh\n(   trust hook admission .*?)```", guide, re.DOTALL)
+    assert found is not None
+    script = "".join(line for line in found[1].splitlines(keepends=True) if "kubectl" not in line)
+    folder = shutil.copytree(MANIFESTS, tmp_path / "admission")
+    known = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_")}
+    environ = known | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-c", script], cwd=folder, env=environ, capture_output=True, text=True, check=True)
+    assert base64.b64decode(done.stdout) == (folder / "own" / "tls" / "ca.crt").read_bytes()
+    certificate = x509.load_pem_x509_certificate((folder / "own" / "tls" / "server.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "trust-admission.content-trust.svc" in names.get_values_for_type(x509.DNSName)

@@ -11,22 +11,29 @@ _SCHEME: Final = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST: Final = r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
 _ADDRESS: Final = re.compile(rf"{_HOST}(?:/[A-Za-z0-9._~/-]*)?")
 """A host with what may follow it in a URL, but without a scheme."""
+_URLS: Final = frozenset({"trust server", "registry", "proxy"})
+"""The kinds of names that are URLs, as somebody types them."""
+_NAMES: Final = frozenset({"image reference", "image to sign", "collection name"})
+"""Those that have no scheme."""
 _LOGIN: Final = re.compile(r"^[^/@]*@")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9._:@/-]+")
 _WITH_PATH: Final = re.compile(rf"(https?://{_HOST})/.+")
 
 
 def advice_invalid_name(error: InvalidName) -> str:
-    """Return how the address of a trust server, or the name of an image, is written so that it can be one."""
+    """Return how an address or the name of an image is written so that it can be one, or who has the right pin."""
     rest = _SCHEME.sub("", error.name)
-    if error.kind == "trust server":
-        return _address(error.name, rest)
-    if rest != error.name and _IMAGE.fullmatch(rest):
+    if error.kind in _URLS:
+        return _address(error.name, rest, has_login=error.kind == "trust server")
+    if error.kind == "pin":
+        return "its publisher has it: trust init printed it, and trust pins shows it"
+    if error.kind in _NAMES and rest != error.name and _IMAGE.fullmatch(rest):
         return f"write it without its scheme: {rest}"
     return ""
 
 
-def _address(given: str, rest: str) -> str:
+def _address(given: str, rest: str, *, has_login: bool) -> str:
+    """Return how an address is written. `has_login`: `trust login` is where who asks there is said."""
     plain = _LOGIN.sub("", rest.partition("#")[0].partition("?")[0])
     if not _ADDRESS.fullmatch(plain):
         return ""
@@ -34,7 +41,7 @@ def _address(given: str, rest: str) -> str:
         return f"write it with its scheme: https://{plain} (a server without TLS: http://{plain})"
     scheme = given[: -len(rest)]
     address = f"{scheme}{plain.rstrip('/')}"
-    login = f"; who asks there is said with: trust login {address}" if _LOGIN.match(rest) else ""
+    login = f"; who asks there is said with: trust login {address}" if has_login and _LOGIN.match(rest) else ""
     return f"write it so: {address}{login}" if address != given.rstrip("/") else ""
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from keys.record import replace
 from trustcli.state.guarded_file import GuardedFile
-from trustdata.errors import MemoryDamaged, RootNotPinned
+from trustdata.errors import MemoryUnreadable, RootNotPinned
 from trustdata.gun import GUN
 from trustdata.verification.memory_document import read_collections, read_memory, write_collections
 from trustdata.verification.rollback_memory import Memory, merge, to_document
@@ -79,13 +79,11 @@ class MemoryFile:
         try:
             raw = self._file.read()
         except OSError as error:
-            raise self._damaged(error.strerror or type(error).__name__) from error
+            reason = error.strerror or type(error).__name__
+            raise MemoryUnreadable(path=str(self._file.path), reason=reason) from error
         if raw is None:
             return {}
         return read_collections(raw, path=str(self._file.path))
 
     def _read(self, document: object) -> Memory:
         return read_memory(document, path=str(self._file.path))
-
-    def _damaged(self, reason: str) -> MemoryDamaged:
-        return MemoryDamaged(path=str(self._file.path), reason=reason)

@@ -29,7 +29,7 @@ from trustdata.wire.formats import FORMATS
 RULES = parse_gun("registry.example.com/policies/nodes")
 HARMLESS = '[[rule]]\nmatch = "*"\n'
 DENIES = f'[[rule]]\nmatch = "{APP}"\nmode = "deny"\n'
-WARNING = f"the distributed policy {RULES}:now is"
+WARNING = f"of the distributed policy {RULES}:now"
 
 
 class Site:
@@ -145,7 +145,7 @@ def test_the_last_good_one_counts_while_the_registry_is_away(site: Site) -> None
     site.home.contents = None
     site.publish(HARMLESS)
     assert site.run() == POLICY
-    assert f"{WARNING} {first} until " in site.home.err
+    assert f"{WARNING}, the older copy {first} counts, until " in site.home.err
     until = site.until
     site.rules.at = until - timedelta(seconds=1)
     site.rules.issue()
@@ -162,7 +162,7 @@ def test_a_new_one_that_is_no_policy_leaves_the_last_good_one(site: Site) -> Non
     for text, artifact in ((exempts, {}), (HARMLESS, {"kind": "a/b"}), (HARMLESS, {"layers": 2}), ("\x00", {})):
         site.publish(text, **artifact)
         assert site.run() == POLICY
-        assert f"{WARNING} {first} until " in site.home.err
+        assert f"{WARNING}, the older copy {first} counts, until " in site.home.err
     site.publish(HARMLESS)
     assert site.run() == DONE
     assert WARNING not in site.home.err

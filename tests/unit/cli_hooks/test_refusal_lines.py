@@ -1,4 +1,4 @@
-"""The one line that a hook says: where a policy refuses by itself, nothing that somebody signs changes it."""
+"""What hooks say to do next: it is true, and whoever reads it can do it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from pathlib import Path
 import pytest
 
 from trustcli.console.exit_codes import POLICY
-from trustcli.errors import MemoryUnwritable
+from trustcli.errors import MemoryUnwritable, PolicyNotObtained, ReviewMalformed
 from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
-from trustdata.errors import DENIED, DIFFERENT_SERVERS, NO_RULE, PolicyRefused, TagMismatch
+from trustcli.hooks.kubernetes.answer import refusal_of
+from trustdata.errors import (
+    DENIED,
+    DIFFERENT_SERVERS,
+    NO_RULE,
+    InvalidName,
+    PolicyMalformed,
+    PolicyRefused,
+    TagMismatch,
+    TrustError,
+)
 from trustdata.gun import GUN
 
 REQUEST = HookRequest(name="r.example.com/app:1", home=Path("/etc/content-trust"), settings=Path("/etc/t.toml"))
@@ -46,3 +56,17 @@ def test_an_advice_that_explains_does_it_with_the_files_of_the_hook_and_once() -
     _, line = refusal_line(moved, REQUEST)
     assert line.count("explain") == 1
     assert "; trust --home /etc/content-trust explain r.example.com/app:1 says who signed what" in line
+
+
+@pytest.mark.parametrize(
+    ("error", "next_step"),
+    [
+        (InvalidName(kind="tag", name="-", reason="is none"), "put the name of the image right"),
+        (ReviewMalformed(place="request.kind", reason="is unknown"), "tell whoever runs the image admission"),
+        (PolicyMalformed(source="p.toml", path="", reason="is no TOML"), "tell whoever runs the image admission"),
+        (PolicyNotObtained(name="r/p:now", reason="is away"), "tell whoever runs the image admission"),
+        (PolicyRefused(name="a", rule="p.toml", reason=NO_RULE), "name an image that the policy allows, or ask"),
+    ],
+)
+def test_what_somebody_with_kubectl_can_do(error: TrustError, next_step: str) -> None:
+    assert f"; next: {next_step}" in refusal_of("u", error).decode()

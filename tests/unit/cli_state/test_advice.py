@@ -240,3 +240,24 @@ def test_the_doctor_sends_nobody_to_the_doctor() -> None:
         assert found.remedy
         assert "trust doctor" not in found.remedy
         assert "  " not in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "advice"),
+    [
+        ("registry", "docker://r.example", "write it with its scheme: https://r.example (a server without TLS: http"),
+        ("registry", "http://me:secret@r.example/x", "write it so: http://r.example/x"),
+        ("proxy", "r.example:5000", "write it with its scheme: https://r.example:5000 (a"),
+        ("proxy", "https://r.example", ""),
+        ("pin", "sha256:HEX", "its publisher has it: trust init printed it"),
+        ("collection name", "https://r.example/a", "write it without its scheme: r.example/a"),
+        ("token realm", "https://r.example/a", ""),
+        ("redirect", "ftp://r.example/a", ""),
+    ],
+)
+def test_what_is_no_image_is_not_written_like_one(kind: str, name: str, advice: str) -> None:
+    error = InvalidName(kind=kind, name=name, reason="is none")
+    found = row_for(error).advice(error)
+    assert found.startswith(advice)
+    assert bool(found) is bool(advice)
+    assert "trust login" not in found

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli_state.samples import ANOTHER, APP, AT, ENTRY, OTHER, memory
+from trustcli.console import exit_codes
+from trustcli.console.failure_table import row_for
 from trustcli.errors import MemoryUnwritable
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
 from trustdata.errors import (
     MemoryDamaged,
+    MemoryUnreadable,
     RootNotPinned,
 )
 from trustdata.roles import SNAPSHOT, TARGETS, TIMESTAMP
@@ -134,9 +137,13 @@ def test_a_memory_cut_at_any_byte_is_refused(seen: MemoryFile, path: Path) -> No
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_an_absent_one(seen: MemoryFile, path: Path) -> None:
+    """Nor for a damaged one, which somebody would remove: what is in it still counts."""
     path.mkdir(parents=True)
-    with pytest.raises(MemoryDamaged, match=r"seen\.json"):
+    with pytest.raises(MemoryUnreadable, match=r"memory .*seen\.json cannot be read: Is a directory") as caught:
         seen.load(APP)
+    row = row_for(caught.value)
+    assert row.status == exit_codes.OTHER
+    assert "do not remove it" in row.advice(caught.value)
 
 
 def test_a_home_that_cannot_be_written(seen: MemoryFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from trustcli.errors import RemoteUnreachable
 from trustdata.errors import (
     CollectionDeleted,
     MemoryDamaged,
+    MemoryUnreadable,
     MetadataExpired,
     NoTrustData,
     PolicyMalformed,
@@ -286,6 +287,7 @@ def test_memory_is_told_where_no_root_could_be_had() -> None:
             "the request to the trust server",
         ),
         (MemoryDamaged(path="seen.json", reason="it is cut off"), "the data stored on this machine"),
+        (MemoryUnreadable(path="seen.json", reason="it is root's"), "the data stored on this machine"),
         (TooLarge(what="1.root.json", limit=1), ROOT),
         (PolicyMalformed(source="policy.toml", path="", reason="no TOML"), "the command line and settings"),
     ],

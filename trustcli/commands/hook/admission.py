@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from trustcli.hooks.serving.server import Server
     from trustcli.session import Session
 
+_HOST: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9.:*-]*", re.ASCII)
+"""What can stand in a certificate: a name of DNS, or an address."""
 _NAMESPACE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -91,6 +93,8 @@ def admission(
         raise UsageError("give --tls-cert and --tls-key, or --self-signed instead")
     if dns_name and not self_signed:
         raise UsageError("--dns-name is for --self-signed; a certificate of your own has its names already")
+    if odd := [name for name in dns_name or () if not _HOST.fullmatch(name)]:
+        raise UsageError(f"--dns-name is {odd[0]}, but must be a host, such as trust-admission.content-trust.svc")
     policies = _namespace_policies(namespace_policy or ())
     limits = ResidentLimits(refresh=refresh_option(refresh))
     source = resident_source(session, config=config, state=state, default="admission", policy=policy)

@@ -17,6 +17,7 @@ from trustcli.http.proxies import is_loopback
 from trustdata.errors import InvalidName
 from trustdata.gun import parse_gun
 from trustdata.hosts import DOCKER_HUB, HUB_HOSTS, is_host, normal_host
+from trustdata.suggestion import one_of
 
 if TYPE_CHECKING:
     from trustcli.hooks.proxy.proxy_settings import ProxySettings
@@ -83,7 +84,10 @@ def proxy(
     if address:
         raise UsageError("--address is for: trust hook proxy config CLIENT")
     if not listen or not upstream:
-        raise UsageError("give --listen and --upstream; or config and a client, for its configuration")
+        missing = " and ".join(
+            option for option, value in (("--listen", listen), ("--upstream", upstream)) if not value
+        )
+        raise UsageError(f"give {missing}; or config and a client, for its configuration")
     if blobs not in _BLOBS:
         raise UsageError(f"--blobs is {blobs}, but must be one of {', '.join(_BLOBS)}")
     from trustcli.hooks.proxy.proxy_settings import ProxySettings
@@ -92,6 +96,9 @@ def proxy(
     from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
 
     origin, path = parse_url(upstream, kind="registry")
+    if path.rstrip("/").endswith("/v2"):
+        prefix = path.rstrip("/").removesuffix("/v2")
+        raise UsageError(f"--upstream ends in /v2, which clients ask for themselves; write it so: {origin}{prefix}")
     settings = ProxySettings(
         registry=_registry_name(registry, origin),
         allow_push=allow_push,
@@ -118,7 +125,9 @@ def proxy(
 
 
 def _print_config(session: Session, words: list[str], *, address: str, registry: str) -> int:
-    if len(words) != 2 or words[0] != "config" or words[1] not in CLIENTS:
+    if len(words) == 2 and words[0] == "config" and words[1] not in CLIENTS:
+        raise UsageError(f"{words[1]} is no client{one_of(words[1], CLIENTS)}")
+    if len(words) != 2 or words[0] != "config":
         raise UsageError(f"after trust hook proxy stands nothing, or config and one of {', '.join(CLIENTS)}")
     if not address or not registry:
         raise UsageError(
@@ -142,7 +151,12 @@ def _registry_name(given: str, upstream: Origin) -> str:
     """Return the registry's part of names of images. Raises: InvalidName, UsageError."""
     host = upstream.host_port if upstream.host not in HUB_HOSTS else DOCKER_HUB
     name = normal_host(given or host)
-    parse_gun(f"{name}/a")
+    try:
+        parse_gun(f"{name}/a")
+    except InvalidName as error:
+        without = name.rpartition("://")[2].rstrip("/")
+        meant = f"; write it so: {without}" if without != name else ""
+        raise UsageError(f"--registry is {name}, which no name of an image begins with{meant}") from error
     if not is_host(name):
         raise UsageError(f"--registry is {name}, but names of images begin with a host, such as registry.example.com")
     return name

@@ -176,7 +176,8 @@ class DistributedPolicy:
     def _unconfirmed(self, good: Obtained, hindrance: TrustError) -> Obtained:
         """Return a copy that counts although nobody says now that it is the newest, and warn."""
         until = to_rfc3339(good.kept.fresh_until)
-        self._tell(f"the distributed policy {self._of} is {good.kept.digest} until {until} at most: {hindrance}")
+        copy = f"the older copy {good.kept.digest} counts, until {until} at most"
+        self._tell(f"of the distributed policy {self._of}, {copy}, since the newest cannot be had: {hindrance}")
         return replace(good, hindrance=hindrance, since=good.kept.verified)
 
     def _tell(self, text: str) -> None:

@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from trustcli.console.exit_codes import NOT_SIGNED, NOT_TRUSTED, POLICY, UNREACHABLE, USAGE
+from trustcli.console.exit_codes import NOT_SIGNED, NOT_TRUSTED, POLICY, UNREACHABLE
 from trustcli.console.failure_table import row_for
+from trustcli.errors import PolicyNotObtained
 from trustcli.hooks.kubernetes.judging import JudgedImage, Verdict
 from trustcli.hooks.kubernetes.review import API_VERSION, KIND
-from trustdata.errors import NotSigned, TrustError, shown
+from trustdata.errors import InvalidName, NotSigned, PolicyMalformed, TrustError, shown
 
 FORBIDDEN: Final = 403
 BAD_REQUEST: Final = 400
@@ -27,7 +28,6 @@ MAX_SENTENCE: Final = 700
 MAX_ANNOTATION: Final = 2000
 _OPERATOR: Final = "whoever runs the image admission of this cluster"
 _ADVICE: Final = {
-    USAGE: "put the name of the image right",
     NOT_SIGNED: "its publisher signs it, or name an image that is signed",
     NOT_TRUSTED: f"do not use it; tell its publisher and {_OPERATOR}",
     POLICY: f"name an image that the policy allows, or ask {_OPERATOR}",
@@ -84,6 +84,10 @@ def _advice(error: TrustError) -> str:
     """Return what somebody does who has kubectl, and neither the webhook's files nor, mostly, its policy."""
     if isinstance(error, NotSigned) and error.tag and not error.tag.startswith("sha256:"):
         return f"its publisher signs it with: trust sign {error.gun}:{shown(error.tag)}"
+    if isinstance(error, InvalidName):
+        return "put the name of the image right"
+    if isinstance(error, PolicyMalformed | PolicyNotObtained):  # no other image would be allowed either
+        return f"tell {_OPERATOR}"
     return _ADVICE.get(row_for(error).status, f"tell {_OPERATOR}")
 
 

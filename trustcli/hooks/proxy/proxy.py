@@ -88,7 +88,7 @@ class VerifyingProxy:
             response = answer_to(error, route)
             if response.status == 403:
                 self._metrics.refused(code)
-            _log.warning("%s %s is answered with %d: %s", route.repository, route.reference, response.status, error)
+            _log.warning("%s is answered with %d: %s", route, response.status, error)
             return response
 
     def _routed(self, request: Request, route: Route) -> Response:
@@ -323,14 +323,14 @@ class VerifyingProxy:
         if not decision.verified:
             self._metrics.unverified(decision.mode)
         for warning in decision.warnings:
-            _log.warning("%s %s: %s", route.repository, route.reference, warning)
+            _log.warning("%s: %s", route, warning)
 
     def _denied(self, route: Route, decision: Decision) -> Response:
         self._metrics.refused(decision.refusal.code if decision.refusal is not None else "not-trusted")
         return self._refuse(route, decision.reason)
 
     def _refuse(self, route: Route, reason: str) -> Response:
-        _log.warning("refused %s %s: %s", route.repository, route.reference, reason)
+        _log.warning("refused %s: %s", route, reason)
         return refused(reason)
 
 

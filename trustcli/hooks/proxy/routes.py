@@ -58,6 +58,10 @@ class Route:
     digest: str = ""
     reference: str = ""
 
+    def __str__(self) -> str:
+        """Return what it is about, for the log."""
+        return " ".join(filter(None, (self.repository, self.reference))) or f"the registry's {self.kind.value}"
+
 
 UNKNOWN: Final = Route(kind=Kind.UNKNOWN)
 

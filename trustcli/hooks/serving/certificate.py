@@ -80,6 +80,8 @@ class ReloadedCertificate:
             reason = f"is no certificate in PEM that fits the unencrypted key in {key}"
             if error.reason == "KEY_VALUES_MISMATCH":
                 reason = f"is a certificate of another key than that in {key}"
+            if _is_encrypted(key):
+                reason = f"cannot be served with {key}, which is encrypted: a server asks nobody for a passphrase"
             raise SettingsUnusable(place=str(certificate), reason=reason) from error
         except OSError as error:  # the files are being replaced just now
             raise SettingsUnusable(place=str(certificate), reason=f"cannot be read: {error.strerror}") from error
@@ -117,3 +119,10 @@ def shown_certificate(sock: ssl.SSLSocket) -> ShownCertificate | None:
     return ShownCertificate(
         authorities=context.authorities, expires=float(ssl.cert_time_to_seconds(str(found["notAfter"])))
     )
+
+
+def _is_encrypted(key: Path) -> bool:
+    try:
+        return b"ENCRYPTED" in key.read_bytes()
+    except OSError:
+        return False
