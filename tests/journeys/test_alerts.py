@@ -16,6 +16,7 @@ from tests.support.programs import program
 from tests.support.proxies import DEPLOY
 from tests.support.server_site import Site
 from trustcli.hooks.kubernetes.measures import Measures
+from trustcli.hooks.proxy.metrics import ProxyMetrics
 
 ALERTS = DEPLOY / "alerts.yml"
 DAY = 86_400
@@ -47,6 +48,9 @@ HEALTHY = {
     'trust_admission_images_total{instance="b",outcome="verdict-too-late"}': "1x120",
     'trust_admission_stale_images_total{instance="b"}': "4x120",
     'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{30 * DAY}x120",
+    'up{job="trust-proxy",instance="d"}': "1x120",
+    'trust_proxy_stale_total{instance="d"}': "4x120",
+    'trust_proxy_certificate_expiry_timestamp_seconds{instance="d"}': f"{30 * DAY}x120",
 }
 """Series of programs that are well, with a value each minute for two hours."""
 FAULTS: Mapping[str, Mapping[str, str]] = {
@@ -71,6 +75,11 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustAdmissionCertificateRunsOut": {
         'trust_admission_certificate_expiry_timestamp_seconds{instance="b"}': f"{13 * DAY}x120"
     },
+    "TrustProxyDown": {'up{job="trust-proxy",instance="d"}': "1x80 0x40"},
+    "TrustProxyStale": {'trust_proxy_stale_total{instance="d"}': "4+1x120"},
+    "TrustProxyCertificateRunsOut": {
+        'trust_proxy_certificate_expiry_timestamp_seconds{instance="d"}': f"{13 * DAY}x120"
+    },
 }
 
 
@@ -86,9 +95,11 @@ def promtool(*arguments: str) -> None:
 def test_each_alert_asks_for_metrics_and_labels_that_there_are() -> None:
     site = Site()
     site.begin()
-    page = site.get("/metrics").text + Measures().text().decode()
+    proxy = ProxyMetrics()
+    proxy.watch_certificate(float)
+    page = site.get("/metrics").text + (Measures().text() + proxy.text()).decode()
     for rule in rules():
-        for name, label in re.findall(r"\b(trust_(?:server|admission)_\w+)(?:\{(\w+))?", rule["expr"]):
+        for name, label in re.findall(r"\b(trust_(?:server|admission|proxy)_\w+)(?:\{(\w+))?", rule["expr"]):
             base = re.sub("_(bucket|total)$", "", name)
             assert re.search(rf"^# TYPE {base}(_total)? ", page, re.MULTILINE), rule["alert"]
             assert not label or re.search(rf"^{name}{{.*\b{label}=", page, re.MULTILINE) or label == "outcome"

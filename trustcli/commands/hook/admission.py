@@ -88,7 +88,7 @@ def admission(
     source = resident_source(session, config=config, state=state, default="admission", policy=policy)
     tls: ServedCertificate
     if tls_cert is not None and tls_key is not None:
-        tls = ServedCertificate(tls_cert, tls_key)
+        tls = ServedCertificate(tls_cert, tls_key, at=wall_clock)
     else:
         tls = OwnCertificate(source.state / "tls", dns_names=tuple(dns_name or ()), at=wall_clock)
     with _deciders(source, policies, limits) as deciders:

@@ -25,23 +25,16 @@ _LOOK_AGAIN: Final = 3600.0
 class ServedCertificate:
     """The certificate in two files. Call it for the TLS settings of the next connection. Safe for threads."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
-        self._certificate = certificate
-        self._files = ReloadedCertificate(certificate, key)
+    def __init__(self, certificate: Path, key: Path, *, at: Callable[[], datetime]) -> None:
+        """Read the files. `at`: the time (UTC). Raises: SettingsUnusable (they cannot be read, or do not match)."""
+        self._files = ReloadedCertificate(certificate, key, at=at)
 
     def __call__(self) -> ssl.SSLContext:
         return self._files()
 
     def expiry(self) -> float:
         """Return when the certificate in the file expires, in seconds since 1970; 0 if there is none."""
-        from cryptography import x509
-
-        try:
-            found = x509.load_pem_x509_certificate(self._certificate.read_bytes())
-        except (OSError, ValueError):
-            return 0.0
-        return found.not_valid_after_utc.timestamp()
+        return self._files.expiry()
 
 
 class OwnCertificate(ServedCertificate):
@@ -67,7 +60,7 @@ class OwnCertificate(ServedCertificate):
         self._next_look = clock() + _LOOK_AGAIN
         files = self._make()
         self.ca = files.ca
-        super().__init__(files.certificate, files.key)
+        super().__init__(files.certificate, files.key, at=at)
 
     def __call__(self) -> ssl.SSLContext:
         with self._lock:
