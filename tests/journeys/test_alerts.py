@@ -74,6 +74,7 @@ HEALTHY = {
     'trust_refusals_total{instance="n",code="version-rollback"}': "2x120",
     'trust_distributed_policy_newest{instance="n"}': "1x120",
     'trust_distributed_policy_expiry_timestamp_seconds{instance="n"}': f"{2 * DAY}x120",
+    'trust_proxy_certificate_expiry_timestamp_seconds{instance="p"}': f"{30 * DAY}x120",
 }
 """Series of programs that are well, with a value each minute for two hours."""
 FAULTS: Mapping[str, Mapping[str, str]] = {
@@ -103,6 +104,9 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustProxyFails": {'trust_proxy_answers_total{instance="p",endpoint="manifests",status="502"}': "0+3x120"},
     "TrustProxyFull": {'trust_proxy_turned_away{instance="p"}': "3+1x120"},
     "TrustProxyRefuses": {'trust_proxy_refusals_total{instance="p",code="not-signed"}': "0+6x120"},
+    "TrustProxyCertificateRunsOut": {
+        'trust_proxy_certificate_expiry_timestamp_seconds{instance="p"}': f"{13 * DAY}x120"
+    },
     "TrustAgentDown": {'up{job="trust-agent",instance="n"}': "1x80 0x40"},
     "TrustVerifierUnusable": {'trust_configuration_usable{instance="n"}': "1x80 0x40"},
     "TrustVerifierOldData": {'trust_oldest_seconds{instance="n"}': "3600+60x120"},
@@ -131,6 +135,7 @@ def promtool(*arguments: str) -> None:
 def of_the_verifiers() -> str:
     """The metrics of webhook, proxy and agent after something of each kind has happened."""
     resident, proxy = ResidentMetrics(), ProxyMetrics()
+    proxy.watch_certificate(float)
     resident.decided(Decision.refused("app", parse_gun("r.example/app"), NotSigned(gun="r.example/app", tag="1")))
     resident.configured(None)
     at = datetime(2026, 12, 1, tzinfo=UTC)

@@ -6,6 +6,7 @@ import base64
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,11 +56,13 @@ def policy(tmp_path: Path) -> Path:
 def start(tmp_path: Path, operator: TrustUser, policy: Path, shared_registry: RunningProgram) -> Start:
     """`start()` runs a proxy with this policy; `state` names its folder, `server` another trust server."""
 
-    def run(*, state: str = "proxy", server: str = "") -> AbstractContextManager[ProxyProgram]:
+    def run(
+        *, state: str = "proxy", server: str = "", options: tuple[str, ...] = ()
+    ) -> AbstractContextManager[ProxyProgram]:
         return proxy_running(
             tmp_path / state,
             shared_registry.netloc,
-            *("--policy", str(policy)),
+            *("--policy", str(policy), *options),
             home=operator.home,
             server=server or operator.environ["TRUST_SERVER"],
         )
@@ -90,10 +93,25 @@ def test_what_is_signed_is_handed_out_and_nothing_else(
     assert proxy.get(path(gun, "manifests", "1.0")).body == image.raw
     assert proxy.get(path(gun, "manifests", other.digest)).status == 403
     assert proxy.get("/healthz").status == proxy.get("/readyz").status == 200
-    metrics = proxy.get("/metrics").body.decode()
-    assert 'trust_proxy_answers_total{endpoint="manifest",status="200"}' in metrics
-    assert gun.partition("/")[2] not in metrics
     assert proxy.end() == 0
+
+
+def test_metrics_are_for_the_operator_alone(start: Start, gun: str) -> None:
+    with start(options=("--metrics", "127.0.0.1:0")) as proxy:
+        assert proxy.get(path(gun, "manifests", "1.0")).status == 200
+        page = proxy.get("/metrics")
+        assert (page.status, b"trust_" in page.body) == (404, False)
+        assert proxy.process.stdout is not None
+        words, _, url = proxy.process.stdout.readline().decode().strip().rpartition(" ")
+        assert words == "metrics at"
+        operator = replace(proxy, netloc=url.removeprefix("http://").removesuffix("/metrics"))
+        page = operator.get("/metrics")
+        assert b'trust_proxy_answers_total{endpoint="manifest",status="200"} 1.0' in page.body
+        assert b"certificate" not in page.body, "there is none"
+        assert gun.partition("/")[2].encode() not in page.body
+        assert operator.get("/healthz").status == operator.get("/readyz").status == 200
+        assert operator.get("/v2/").status == 404
+        assert proxy.end() == 0
 
 
 def test_a_new_signature_counts_at_once(proxy: ProxyProgram, gun: str, owner: TrustUser, put: Put) -> None:
@@ -171,6 +189,7 @@ def test_each_caller_sees_what_the_registry_shows_to_them(
             ("config", "rkt", "--address", "http://p.example", "--registry", "r.example"),
             "rkt is no client",
         ),
+        (("--listen", "127.0.0.1:0", "--upstream", "https://r.example", "--metrics", "9470"), "--metrics is 9470"),
         (("config", "docker"), "config wants --address"),
         (("config", "docker", "--address", "http://p.example/x", "--registry", "r.example"), "has a path"),
         (("--address", "http://p.example"), "--address is for"),

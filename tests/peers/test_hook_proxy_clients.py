@@ -6,8 +6,6 @@ hand out: nobody gets it. Beside it stands the form that people use for mirrors,
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +15,9 @@ import pytest
 from tests.support.containerd_hosts import resolve
 from tests.support.docker_engine import UnpackedDocker
 from tests.support.images import BuiltImage, build_artifact
-from tests.support.programs import RunningProgram, program
+from tests.support.programs import RunningProgram
 from tests.support.proxy_program import ProxyProgram, proxy_running
+from tests.support.pulling_programs import Containers, Docker
 from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
 
@@ -65,54 +64,6 @@ def by_its_own_name(proxy: ProxyProgram, gun: str) -> str:
 
 
 # --- skopeo and podman, which read registries.conf
-
-
-class Containers:
-    """skopeo and podman with one registries.conf, and folders of their own."""
-
-    def __init__(self, folder: Path, conf: str) -> None:
-        folder.mkdir()
-        (folder / "registries.conf").write_text(conf)
-        (folder / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
-        self._folder = folder
-        self._environ = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "XDG_RUNTIME_DIR": str(folder),
-            "CONTAINERS_REGISTRIES_CONF": str(folder / "registries.conf"),
-            "CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"),
-        }
-        (folder / "storage.conf").write_text(
-            f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
-        )
-
-    def skopeo(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        files = (
-            "--policy",
-            str(self._folder / "policy.json"),
-            "--registries-conf",
-            str(self._folder / "registries.conf"),
-        )
-        return self._run("skopeo", *files, *arguments)
-
-    def copied(self, image: str, *options: str) -> subprocess.CompletedProcess[str]:
-        """Copy an image into an empty folder."""
-        target = self._folder / "copied"
-        shutil.rmtree(target, ignore_errors=True)
-        return self.skopeo("copy", *options, f"docker://{image}", f"dir:{target}")
-
-    def podman_pull(self, image: str) -> subprocess.CompletedProcess[str]:
-        return self._run("podman", "pull", "--signature-policy", str(self._folder / "policy.json"), image)
-
-    def podman(self, *arguments: str) -> str:
-        done = self._run("podman", *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def _run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program(name), *arguments], env=self._environ, capture_output=True, text=True, check=False, timeout=120
-        )
 
 
 @pytest.fixture
@@ -185,17 +136,13 @@ def test_containerd(operator: TrustUser, proxy: ProxyProgram, gun: str, image: B
 # --- Docker's engine
 
 
-class Docker:
-    """The engine's own CLI."""
-
-    def __init__(self, unpacked: UnpackedDocker, host: str, folder: Path) -> None:
-        self._binary = str(unpacked.docker)
-        self._environ = {"PATH": unpacked.path, "DOCKER_HOST": host, "HOME": str(folder), "DOCKER_CONFIG": str(folder)}
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self._binary, *arguments], env=self._environ, capture_output=True, text=True, check=False, timeout=120
-        )
+@pytest.fixture
+def pushable(tmp_path: Path, operator: TrustUser, shared_registry: RunningProgram) -> Iterator[ProxyProgram]:
+    """A proxy that passes pushes through."""
+    home, server = operator.home, operator.environ["TRUST_SERVER"]
+    options = ("--allow-push",)
+    with proxy_running(tmp_path / "pushable", shared_registry.netloc, *options, home=home, server=server) as running:
+        yield running
 
 
 @pytest.fixture
@@ -244,3 +191,20 @@ def test_docker_runs_nothing_that_was_attached(
         got = referring.get(f"/v2/{repository}/manifests/{attached.digest}")
         assert got.status == (403 if runnable else 200)
         assert docker("pull", f"{by_its_own_name(referring, gun)}@{attached.digest}").returncode != 0
+
+
+def test_what_docker_pushes_is_pulled_once_it_is_signed(
+    docker: Docker, pushable: ProxyProgram, proxy: ProxyProgram, owner: TrustUser, gun: str
+) -> None:
+    """By another proxy, which has not just learned that there is no such tag: for some seconds that is believed."""
+    name = by_its_own_name(pushable, gun)
+    assert docker("pull", f"{name}:1.0").returncode == 0
+    docker("tag", f"{name}:1.0", f"{name}:new")
+    done = docker("push", f"{name}:new")
+    assert done.returncode == 0, done.stderr
+    digest, reason = docker.pulled(f"{name}:new")
+    assert digest == ""
+    assert f"{gun}:new is not signed" in reason
+    owner.run("sign", f"{gun}:new")
+    digest, reason = docker.pulled(f"{by_its_own_name(proxy, gun)}:new")
+    assert f"digest: {digest} " in done.stdout, reason

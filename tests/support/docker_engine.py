@@ -46,8 +46,11 @@ def unpack_docker(folder: Path) -> UnpackedDocker | str:
 
 
 @contextlib.contextmanager
-def start_engine(docker: UnpackedDocker, folder: Path) -> Iterator[str]:
-    """A real engine on a socket of its own (vfs, no network); gives its DOCKER_HOST. Needs root."""
+def start_engine(docker: UnpackedDocker, folder: Path, *, etc: Path | None = None) -> Iterator[str]:
+    """A real engine on a socket of its own (vfs, no network); gives its DOCKER_HOST. Needs root.
+
+    `etc`: what it sees as /etc, which has certificates of registries; needs `unshare`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "daemon.json").write_text("{}")
     address = folder / "docker.sock"
@@ -56,6 +59,8 @@ def start_engine(docker: UnpackedDocker, folder: Path) -> Iterator[str]:
     command += ["--pidfile", str(folder / "dockerd.pid"), "--storage-driver", "vfs", "--iptables=false"]
     command += ["--ip6tables=false", "--bridge=none", "--ip-masq=false", "--ip-forward=false"]
     command += ["--userland-proxy=false", "--insecure-registry", "127.0.0.0/8"]
+    if etc is not None:
+        command = [*_SEEING, str(etc), *command]
     environ = {**os.environ, "PATH": docker.path}
     with (
         (folder / "dockerd.log").open("wb") as log,
@@ -79,6 +84,15 @@ def start_engine(docker: UnpackedDocker, folder: Path) -> Iterator[str]:
                 process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+_SEEING = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", 'mount --bind "$0" /etc; exec "$@"')
+
+
+def cannot_see_another_etc() -> str:
+    """Why no engine can be started that sees another folder as /etc; "" if it can."""
+    done = subprocess.run([*_SEEING, "/tmp", "true"], capture_output=True, text=True, check=False)
+    return f"no mount namespace can be had here: {done.stderr.strip()}" if done.returncode else ""
 
 
 def _ping(address: Path) -> bool:

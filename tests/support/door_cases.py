@@ -19,8 +19,8 @@ from trustdata.wire.format_names import FORMAT_NAMES
 
 CLI, AGENT, DOCKER, CONTAINERD, PROXY, ADMISSION = "cli", "agent", "docker", "containerd", "proxy", "admission"
 DOORS: Final = (CLI, AGENT, DOCKER, CONTAINERD, PROXY, ADMISSION)
-SKOPEO, WITH_AGENT = "skopeo", "containerd with the agent"
-BEHIND: Final[Mapping[str, str]] = {SKOPEO: PROXY, WITH_AGENT: CONTAINERD}
+SKOPEO, PODMAN, ENGINE, WITH_AGENT = "skopeo", "podman", "docker's engine", "containerd with the agent"
+BEHIND: Final[Mapping[str, str]] = {SKOPEO: PROXY, PODMAN: PROXY, ENGINE: PROXY, WITH_AGENT: CONTAINERD}
 """Doors that ask another one, and so must say what that says."""
 REFRESH: Final = "30m"
 """`--refresh` of the doors that stay: so long that no machine is too slow for what is to be younger."""

@@ -29,6 +29,7 @@ from tests.support.door_cases import REFRESH
 from tests.support.hostile_server import HostileServer, Request, Wire, json_reply, reply
 from tests.support.loaded_program import LoadedProcess, Started, start_loaded
 from tests.support.programs import program
+from tests.support.pulling_programs import Containers, Docker
 from tests.support.trust_program import COMMAND_SECONDS, TrustUser
 from trustcli.config.settings import load_hook_settings
 from trustcli.hooks.agent.protocol import MAX_ANSWER, VERSION, receive, send
@@ -368,3 +369,54 @@ class Skopeo:
         if done.returncode:
             return Told(allowed=False, text=done.stderr.decode())
         return Told(allowed=True, runs=f"sha256:{hashlib.sha256(done.stdout).hexdigest()}")
+
+
+class Podman:
+    """The real podman, which asks the proxy: one process for all questions, as `podman pull` takes several images."""
+
+    def __init__(self, proxy: Proxy, folder: Path) -> None:
+        self.folder = proxy.folder
+        self._proxy = proxy
+        self._containers = Containers(folder)
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def ask(self, questions: Sequence[Question]) -> list[Told]:
+        names = [each.image.replace(self._proxy.upstream, self._proxy.netloc, 1) for each in questions]
+        done = self._containers.podman_pull("--tls-verify=false", *names)
+        rows = json.loads(self._containers.podman("images", "--digests", "--format", "json"))
+        return [self._told(name, done.stderr, rows) for name in names]
+
+    def _told(self, name: str, said: str, rows: Sequence[Mapping[str, Any]]) -> Told:
+        """Errors name the image. What podman has under a name it knows by all digests that it came to it by."""
+        row = next((row for row in rows if name in (row["Names"] or ())), None)
+        refusals = [line for line in said.splitlines() if f"docker://{name}:" in line]
+        assert (row is None) == bool(refusals), (name, row, said)
+        if row is None:
+            return Told(allowed=False, text="; ".join(refusals))
+        asked = name.partition("@")[2] or row["Digest"]
+        repository = name.removesuffix(f"@{asked}") if "@" in name else name.rpartition(":")[0]
+        assert f"{repository}@{asked}" in row["RepoDigests"], row
+        return Told(allowed=True, runs=asked)
+
+
+class Engine:
+    """Docker's engine with its CLI, which asks the proxy."""
+
+    def __init__(self, proxy: Proxy, docker: Docker) -> None:
+        self.folder = proxy.folder
+        self._proxy = proxy
+        self._docker = docker
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def ask(self, questions: Sequence[Question]) -> list[Told]:
+        return [self._asked(each.image.replace(self._proxy.upstream, self._proxy.netloc, 1)) for each in questions]
+
+    def _asked(self, name: str) -> Told:
+        digest, refusal = self._docker.pulled(name)
+        return Told(allowed=bool(digest), runs=digest, text=refusal)

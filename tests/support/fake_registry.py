@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from tests.support.hostile_server import Request, Script, Wire, json_reply, reply
+from tests.support.images import image_parts
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -20,12 +21,16 @@ def digest_of(raw: bytes) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """An image: its manifest, and the digests of what that names. `children`: of an index."""
+    """An image: its manifest, and the digests of what that names. `children`: of an index.
+
+    `architecture`: of one that an engine can unpack.
+    """
 
     raw: bytes
     kind: str = MANIFEST
     config: str = ""
     layer: str = ""
+    architecture: str = ""
     children: tuple[Stored, ...] = ()
 
     @property
@@ -66,9 +71,24 @@ class FakeRegistry:
             document["subject"] = {"mediaType": MANIFEST, "digest": subject.digest, "size": len(subject.raw)}
         return self._put(Stored(raw=json.dumps(document).encode(), config=digest_of(config), layer=digest_of(layer)))
 
+    def runnable(self, text: str, *, architecture: str = "amd64") -> Stored:
+        """Store an image that an engine can unpack."""
+        parts = image_parts(text, architecture)
+        config, layer = digest_of(parts.config), digest_of(parts.layer)
+        self.blobs |= {config: parts.config, layer: parts.layer}
+        return self._put(Stored(raw=parts.raw, config=config, layer=layer, architecture=architecture))
+
     def index(self, *children: Stored) -> Stored:
         """Store an index over images."""
-        listed = [{"mediaType": child.kind, "digest": child.digest, "size": len(child.raw)} for child in children]
+        listed = [
+            {
+                "mediaType": child.kind,
+                "digest": child.digest,
+                "size": len(child.raw),
+                **({"platform": {"architecture": child.architecture, "os": "linux"}} if child.architecture else {}),
+            }
+            for child in children
+        ]
         raw = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}).encode()
         return self._put(Stored(raw=raw, kind=INDEX, children=children))
 

@@ -32,6 +32,36 @@ class BuiltImage:
         return f"oci:{self.layout}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImageParts:
+    """An image of one platform and one layer that is stored nowhere yet. `raw`: its manifest."""
+
+    raw: bytes
+    config: bytes
+    layer: bytes
+
+
+def image_parts(text: str, architecture: str) -> ImageParts:
+    """What an engine can run, or at least unpack; other `text` gives another digest."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        member = tarfile.TarInfo("hello.txt")
+        member.size = len(text.encode())
+        archive.addfile(member, io.BytesIO(text.encode()))
+    layer = gzip.compress(tar.getvalue(), mtime=0)
+    config = _json(
+        {
+            "architecture": architecture,
+            "os": "linux",
+            "config": {"Cmd": ["/hello"]},
+            "rootfs": {"type": "layers", "diff_ids": [_digest(tar.getvalue())]},
+        }
+    )
+    named = {"config": _described(config, CONFIG), "layers": [_described(layer, LAYER)]}
+    raw = _json({"schemaVersion": 2, "mediaType": MANIFEST, **named})
+    return ImageParts(raw=raw, config=config, layer=layer)
+
+
 def build_image(layout: Path, *, text: str = "hello", architecture: str = "amd64") -> BuiltImage:
     """One platform; other `text` gives another digest."""
     _start(layout)
@@ -78,29 +108,25 @@ def _finish(layout: Path, descriptor: Mapping[str, object]) -> None:
 
 
 def _manifest(layout: Path, text: str, architecture: str) -> tuple[dict[str, object], bytes]:
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w") as archive:
-        member = tarfile.TarInfo("hello.txt")
-        member.size = len(text.encode())
-        archive.addfile(member, io.BytesIO(text.encode()))
-    layer = _blob(layout, gzip.compress(tar.getvalue(), mtime=0), LAYER)
-    diff_id = f"sha256:{hashlib.sha256(tar.getvalue()).hexdigest()}"
-    config = _json(
-        {
-            "architecture": architecture,
-            "os": "linux",
-            "config": {"Cmd": ["/hello"]},
-            "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-        }
-    )
-    raw = _json({"schemaVersion": 2, "mediaType": MANIFEST, "config": _blob(layout, config, CONFIG), "layers": [layer]})
-    return {**_blob(layout, raw, MANIFEST), "platform": {"architecture": architecture, "os": "linux"}}, raw
+    parts = image_parts(text, architecture)
+    for blob in (parts.layer, parts.config):
+        _blob(layout, blob, "")
+    descriptor = _blob(layout, parts.raw, MANIFEST)
+    return {**descriptor, "platform": {"architecture": architecture, "os": "linux"}}, parts.raw
 
 
 def _blob(layout: Path, data: bytes, media_type: str) -> dict[str, object]:
-    hex_digest = hashlib.sha256(data).hexdigest()
-    (layout / "blobs" / "sha256" / hex_digest).write_bytes(data)
-    return {"mediaType": media_type, "digest": f"sha256:{hex_digest}", "size": len(data)}
+    descriptor = _described(data, media_type)
+    (layout / "blobs" / "sha256" / _digest(data).removeprefix("sha256:")).write_bytes(data)
+    return descriptor
+
+
+def _described(data: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": _digest(data), "size": len(data)}
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _json(content: object) -> bytes:

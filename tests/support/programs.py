@@ -7,7 +7,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,9 +75,17 @@ def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 @contextlib.contextmanager
 def start_registry(
-    folder: Path, *, password: bool = False, tls: tuple[Path, Path] | None = None
+    folder: Path,
+    *,
+    password: bool = False,
+    tls: tuple[Path, Path] | None = None,
+    tokens: Mapping[str, object] | None = None,
 ) -> Iterator[RunningProgram]:
-    """Debian's docker-registry on an empty storage. `password`: only USER gets in. `tls`: certificate, key."""
+    """Debian's docker-registry on an empty storage.
+
+    `password`: only USER gets in. `tokens`: whose tokens let in, as `TokenServer.of_distribution` says it. `tls`:
+    certificate, key.
+    """
     binary = program("docker-registry")
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -93,6 +101,8 @@ def start_registry(
     if password:
         (folder / "htpasswd").write_text(_HTPASSWD)
         config["auth"] = {"htpasswd": {"realm": "test", "path": str(folder / "htpasswd")}}
+    if tokens is not None:
+        config["auth"] = {"token": dict(tokens)}
     file = folder / "config.yml"
     file.write_text(json.dumps(config))  # JSON is YAML
     with running([binary, "serve", str(file)], port=port, log=folder / "registry.log") as registry:

@@ -40,10 +40,10 @@ class SimulatedSite:
         self.clocks: dict[GUN, datetime] = {}
         self.pins: dict[GUN, PinEntry] = {}
         self.registry = FakeRegistry(readers={"": set()})
-        platforms = self.registry.image("amd64"), self.registry.image("arm64")
+        platforms = [self.registry.runnable(each, architecture=each) for each in ("amd64", "arm64")]
         contents = {
-            "good": self.registry.image("good"),
-            "other": self.registry.image("other"),
+            "good": self.registry.runnable("good"),
+            "other": self.registry.runnable("other"),
             "index": self.registry.index(*platforms),
             "platform": platforms[0],
         }

@@ -27,6 +27,7 @@ RIGHTS: Final[Mapping[str, frozenset[str]]] = {
     "bob": frozenset({"pull"}),
     "alice": frozenset({"pull", "push"}),
     "carol": frozenset({"pull", "push", "*"}),
+    "erin": frozenset(),
 }
 """What each person may do to every repository; nobody has a name that is empty."""
 

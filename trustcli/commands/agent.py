@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
+from trustcli.commands.support.operator_address import answered_at, metrics_option
 from trustcli.commands.support.resident import refresh_option, resident_source
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
@@ -20,12 +20,8 @@ from trustcli.hooks.agent.place import OFF, VARIABLE, own_socket
 from trustcli.hooks.agent.server import AgentServer
 from trustcli.hooks.resident.decider import resident_decider
 from trustcli.hooks.resident.limits import ResidentLimits
+from trustcli.hooks.serving.operator_pages import OperatorPages
 from trustcli.session import Session, wall_clock
-
-if TYPE_CHECKING:
-    from trustcli.hooks.resident.decider import ResidentDecider
-    from trustcli.hooks.serving.listening import Listen
-    from trustcli.hooks.serving.server import Server
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -59,58 +55,20 @@ def command(
     limits = ResidentLimits(refresh=refresh_option(refresh))
     if socket_mode not in _MODES:
         raise UsageError(f"--socket-mode is {socket_mode}, but must be one of {', '.join(_MODES)}")
-    listen = _listen(metrics) if metrics is not None else None
+    listen = metrics_option(metrics) if metrics is not None else None
     source = resident_source(session, config=config, state=state, default="agent")
     given = session.environ.get(VARIABLE, "")
     path = (socket or Path(given if given not in {"", OFF} else own_socket(session.environ))).absolute()
     with resident_decider(source, limits=limits) as decider:
         server = AgentServer(path, Answers(decider, now=wall_clock), mode=_MODES[socket_mode])
-        with _metrics(listen, decider), _stopped_by_signals(server.stop):
+        pages = OperatorPages(why_not_ready=decider.why_not_ready, metrics=decider.metrics.text)
+        with answered_at(listen, pages), _stopped_by_signals(server.stop):
             session.output.notice(f"listening at {path}")
             if reason := decider.why_not_ready():
                 session.output.notice(f"warning: {reason}")
             server.run()
     session.output.document({"socket": str(path), "exit": DONE})
     return DONE
-
-
-def _listen(text: str) -> Listen:
-    from trustcli.hooks.serving.listening import parse_listen
-
-    try:
-        return parse_listen(text)
-    except UsageError as error:
-        raise UsageError(f"--metrics is {text}, but wants HOST:PORT, such as 127.0.0.1:9469") from error
-
-
-@contextmanager
-def _metrics(listen: Listen | None, decider: ResidentDecider) -> Iterator[None]:
-    """Answer what operators ask, over HTTP, while the block runs. Raises: SettingsUnusable (the address)."""
-    if listen is None:
-        yield
-        return
-    server = _metrics_server(listen, decider)
-    thread = threading.Thread(target=server.run, name="metrics", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        server.stop()
-        thread.join(1.0)
-
-
-def _metrics_server(listen: Listen, decider: ResidentDecider) -> Server:
-    from trustcli.hooks.serving.limits import Limits
-    from trustcli.hooks.serving.messages import Request, Response, plain
-    from trustcli.hooks.serving.operator_pages import OperatorPages
-    from trustcli.hooks.serving.server import Server
-
-    pages = OperatorPages(why_not_ready=decider.why_not_ready, metrics=decider.metrics.text)
-
-    def handle(request: Request) -> Response:
-        return pages.answer(request) or plain(404, "there are /healthz, /readyz and /metrics")
-
-    return Server(listen=listen, handler=handle, limits=Limits(connections=32, per_address=32, stopping=1.0))
 
 
 @contextmanager

@@ -245,6 +245,7 @@ TRUST: Final = Words(
                         "--blobs": ("stream", "redirect"),
                         "--referrers": FLAG,
                         "--allow-push": FLAG,
+                        "--metrics": FREE,
                         "--config": FILE,
                         "--state": FOLDER,
                         "--address": FREE,

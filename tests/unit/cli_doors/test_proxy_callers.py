@@ -72,6 +72,41 @@ def test_a_no_ends_a_yes(stage: ProxyStage, image: Stored) -> None:
         assert stage.get("/v2/app/manifests/2.0", who=ALICE).status == 401
 
 
+def test_a_no_to_a_pull_ends_the_yes_to_a_list(stage: ProxyStage, image: Stored) -> None:
+    """The list of tags is a right of its own; who has lost the other one has most likely lost both."""
+    with stage.running():
+        assert stage.get("/v2/app/tags/list", who=ALICE).json["tags"] == ["1.0"]
+        stage.registry.readers = {}
+        assert stage.get("/v2/app/tags/list", who=ALICE).status == 200, "for a while"
+        assert stage.get("/v2/app/manifests/1.0", who=ALICE).status == 401
+        assert stage.get("/v2/app/tags/list", who=ALICE).status == 401
+
+
+def test_what_upstream_hides_from_one_caller_is_found_for_another(stage: ProxyStage, image: Stored) -> None:
+    """A search of the signed images is made with one caller's rights: what it does not find, another's may."""
+    bob, path = "Bearer bob", f"/v2/app/manifests/{image.digest}"
+    stage.registry.readers[bob] = {"app"}
+
+    def hiding(request: Request, wire: Wire) -> None:
+        hidden = request.headers.get("authorization") == bob
+        wire.send(reply(404) if hidden else reply(200, image.raw, {"Content-Type": image.kind}))
+
+    stage.registry.answers[f"GET {path}"] = hiding
+    with stage.running():
+        got = stage.get(f"/v2/app/blobs/{image.layer}", who=bob)
+        assert (got.status, got.code) == (403, "DENIED")
+        assert stage.get(f"/v2/app/blobs/{image.layer}", who=ALICE).status == 200
+
+
+def test_what_upstream_does_not_have_is_asked_for_once_in_a_while_by_each(stage: ProxyStage, image: Stored) -> None:
+    path = f"/v2/app/manifests/{image.digest}"
+    stage.registry.answers[f"GET {path}"] = lambda _, wire: wire.send(reply(404))
+    with stage.running():
+        for _ in range(3):
+            assert stage.get(f"/v2/app/blobs/{image.layer}", who=ALICE).status == 403
+        assert stage.asked.count(f"GET {path}") == 1
+
+
 def test_a_yes_counts_for_a_while() -> None:
     now = [0.0]
     memory = ReadersMemory(seconds=30, clock=lambda: now[0])

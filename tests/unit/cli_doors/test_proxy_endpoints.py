@@ -214,9 +214,19 @@ def test_a_push_is_passed_through_where_that_is_wanted(stage: ProxyStage, image:
         assert second.body == body
         assert (third.body, third.headers["content-type"]) == (b"{}", "a/b")
         assert stage.get("/v2/app/manifests/2.0", method="DELETE").status == 405
-        other = stage.registry.image("other")
-        assert stage.get(f"/v2/app/blobs/{other.layer}", method="HEAD").status == 404
-        assert stage.get(f"/v2/app/blobs/{other.layer}").status == 403
+
+
+def test_who_pushes_is_told_by_head_that_what_is_not_signed_is_not_there(stage: ProxyStage, image: Stored) -> None:
+    """They send it then. To GET, and to everybody where nothing is pushed, the refusal is told."""
+    other = stage.registry.image("other")
+    stage.registry.tags["unsigned"] = other.digest
+    unsigned = [f"/v2/app/{end}" for end in ("manifests/unsigned", f"manifests/{other.digest}", f"blobs/{other.layer}")]
+    with stage.running(allow_push=True):
+        assert [stage.get(path, method="HEAD").status for path in unsigned] == [404] * 3
+        assert [stage.get(path).status for path in unsigned] == [403] * 3
+        assert stage.get("/v2/app/manifests/1.0", method="HEAD").status == 200
+    with stage.running():
+        assert [stage.get(path, method="HEAD").status for path in unsigned] == [403] * 3
 
 
 def test_many_pull_at_once(stage: ProxyStage, image: Stored) -> None:

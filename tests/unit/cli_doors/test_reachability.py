@@ -61,6 +61,29 @@ def test_the_oldest_are_forgotten(tmp_path: Path) -> None:
     assert index.above("app", LAYER, most=9) == []
     assert index.manifests_in("app", INDEX) is None
     assert index.above("app", digest(139), most=9) == [digest(39)]
+    index.add("app", IMAGE, Named(blobs=(LAYER,)))
+    assert index.above("app", LAYER, most=9) == [IMAGE]
+    index.close()
+
+
+def test_what_another_process_has_forgotten_is_stored_again(tmp_path: Path) -> None:
+    index = filled(tmp_path)
+    with sqlite3.connect(tmp_path / "reachable.db") as other:
+        other.execute("DELETE FROM seen")
+    other.close()
+    assert index.manifests_in("app", IMAGE) is None
+    index.add("app", IMAGE, Named(blobs=(LAYER,)))
+    assert index.above("app", LAYER, most=9) == [IMAGE]
+    index.close()
+
+
+def test_few_are_known_to_be_stored_without_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reachability, "_MOST_STORED", 3)
+    index = ReachabilityIndex(tmp_path)
+    for number in (*range(10, 20), *range(10, 20)):
+        index.add("app", digest(number), Named(blobs=(digest(number + 100),)))
+    assert len(index._stored) == 3
+    assert index.above("app", digest(110), most=9) == [digest(10)]
     index.close()
 
 

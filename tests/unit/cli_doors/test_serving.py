@@ -213,6 +213,17 @@ def test_an_address_in_use_is_named() -> None:
             Server(listen=Listen(host="127.0.0.1", port=port), handler=answer)
 
 
+@pytest.mark.parametrize("body", [b"whole", iter([b"pieces"])])
+@pytest.mark.parametrize(
+    "field", [(b"x", b"a\r\nb: c"), (b"x\r\nb: c", b"a"), (b"x y", b"a"), (b"", b"a"), (b"x", b"\x00")]
+)
+def test_a_header_field_that_would_be_two_is_not_sent(
+    field: tuple[bytes, bytes], body: bytes | Iterator[bytes]
+) -> None:
+    with serving(lambda _: Response(status=200, headers=[field], body=body)) as running:
+        assert exchanged(running, b"GET / HTTP/1.1\r\n" + LAST) == b""
+
+
 def test_what_operators_ask() -> None:
     reasons = ["", "the policy is broken"]
     pages = OperatorPages(why_not_ready=reasons.pop, metrics=lambda: b"a 1\n")
@@ -230,3 +241,10 @@ def test_what_operators_ask() -> None:
         ]
     assert [each.status for each in got] == [503, 200, 200, 200, 405, 404]
     assert [got[0].body, got[3].body] == [b"the policy is broken\n", b"a 1\n"]
+
+
+def test_metrics_that_are_not_for_those_who_ask_are_no_page() -> None:
+    pages = OperatorPages(why_not_ready=str, metrics=None)
+    with serving(lambda request: pages.answer(request) or plain(404, "no")) as running:
+        (got,) = parse_answers(exchanged(running, b"GET /metrics HTTP/1.1\r\n" + LAST))
+    assert (got.status, got.body) == (404, b"no\n")

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,6 +30,7 @@ from trustcli.hooks.serving.server import Server
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 HURRY = Limits(head_seconds=0.1, idle=0.1, body_seconds=0.1, stall=0.1, handshake=0.1)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -270,7 +272,7 @@ def name_served(server: Server, authority: Authority) -> str:
 def test_a_renewed_certificate_is_served_without_a_restart(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     certificate, key = files(authority, tmp_path, "one.example")
-    tls = ReloadedCertificate(certificate, key)
+    tls = ReloadedCertificate(certificate, key, at=lambda: NOW)
     with serving(ok, tls=tls) as server:
         assert name_served(server, authority) == "one.example"
         files(authority, tmp_path, "two.example")
@@ -321,16 +323,16 @@ def test_a_certificate_that_cannot_be_used_is_named_at_the_start(tmp_path: Path)
     certificate, key = files(authority, tmp_path, "one.example")
     key.write_text("no key")
     with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is no certificate in PEM"):
-        ReloadedCertificate(certificate, key)
+        ReloadedCertificate(certificate, key, at=lambda: NOW)
     with pytest.raises(SettingsUnusable, match=r"missing cannot be used: cannot be read: No such file"):
-        ReloadedCertificate(tmp_path / "missing", key)
+        ReloadedCertificate(tmp_path / "missing", key, at=lambda: NOW)
     with pytest.raises(SettingsUnusable, match=r"gone cannot be used: cannot be read: No such file"):
-        ReloadedCertificate(certificate, tmp_path / "gone")
+        ReloadedCertificate(certificate, tmp_path / "gone", at=lambda: NOW)
     other = tmp_path / "other"
     other.mkdir()
     files(authority, other, "one.example")
     with pytest.raises(SettingsUnusable, match=r"tls.crt cannot be used: is a certificate of another key than that in"):
-        ReloadedCertificate(certificate, other / key.name)
+        ReloadedCertificate(certificate, other / key.name, at=lambda: NOW)
 
 
 def test_an_address_that_cannot_be_listened_at_is_told_once_and_in_words() -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.support.admission import answered, pod, review, sent
 from tests.support.certificates import Authority, make_authority
 from tests.support.served_door import SECONDS, serving
+from tests.support.server_owner import NOW
 from trustcli.errors import SettingsUnusable
 from trustcli.hooks.kubernetes.callers import Callers
 from trustcli.hooks.kubernetes.certificates import ServedCertificate
@@ -75,7 +76,7 @@ class Site:
         self.server_ca = server.file
         server.server_context(folder)
         (pem,) = folder.glob("server-*.pem")
-        self.tls = ServedCertificate(pem, pem, client_ca=self.ca)
+        self.tls = ServedCertificate(pem, pem, at=lambda: NOW, client_ca=self.ca)
         self.measures = Measures()
         self.now = 0.0
         pages = OperatorPages(why_not_ready=lambda: "", metrics=self.measures.text)
@@ -193,7 +194,7 @@ def test_a_file_that_holds_no_authorities_ends_the_start(site: Site, content: by
         site.ca.write_bytes(content)
     (pem,) = site.folder.glob("server-*.pem")
     with pytest.raises(SettingsUnusable, match=said) as refused:
-        ServedCertificate(pem, pem, client_ca=site.ca)
+        ServedCertificate(pem, pem, at=lambda: NOW, client_ca=site.ca)
     assert refused.value.place == str(site.ca)
 
 
@@ -213,7 +214,7 @@ def test_without_the_option_nobody_is_asked(site: Site) -> None:
         shown.append(request.certificate)
         return Response(status=200)
 
-    plain: Callable[[], ssl.SSLContext] = ServedCertificate(pem, pem)
+    plain: Callable[[], ssl.SSLContext] = ServedCertificate(pem, pem, at=lambda: NOW)
     with serving(handler, tls=plain) as server:
         for by in (None, site.other):
             assert once(site, server, by)[0] == 200

@@ -85,8 +85,9 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_files_that_are_gone_expire_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "tls"
-    own = _own(folder, Time())
-    files = ServedCertificate(folder / "server.crt", folder / "server.key")
+    time = Time()
+    own = _own(folder, time)
+    files = ServedCertificate(folder / "server.crt", folder / "server.key", at=lambda: time.at)
     assert files.expiry() == own.expiry()
     (folder / "server.crt").write_text("gone")
     assert files.expiry() == 0

@@ -100,7 +100,7 @@ def admission(
     source = resident_source(session, config=config, state=state, default="admission", policy=policy)
     tls: ServedCertificate
     if tls_cert is not None and tls_key is not None:
-        tls = ServedCertificate(tls_cert, tls_key, client_ca=tls_client_ca)
+        tls = ServedCertificate(tls_cert, tls_key, at=wall_clock, client_ca=tls_client_ca)
     else:
         folder, names = source.state / "tls", tuple(dns_name or ())
         tls = OwnCertificate(folder, dns_names=names, at=wall_clock, client_ca=tls_client_ca)

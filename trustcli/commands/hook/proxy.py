@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from trustcli.commands.support.operator_address import answered_at, metrics_option
 from trustcli.commands.support.resident import refresh_option, resident_source
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from trustcli.hooks.resident.decider import ResidentDecider
     from trustcli.hooks.serving.certificate import ReloadedCertificate
     from trustcli.hooks.serving.listening import Listen
+    from trustcli.hooks.serving.operator_pages import OperatorPages
     from trustcli.hooks.serving.server import Server
     from trustcli.session import Session
 
@@ -64,6 +66,9 @@ def proxy(
         bool, typer.Option("--referrers", help="hand out what is attached to signed images, though nobody signed that")
     ] = False,
     allow_push: Annotated[bool, typer.Option("--allow-push", help="pass pushes through to the registry")] = False,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="HOST:PORT", help="answer /metrics, /healthz and /readyz there")
+    ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", metavar="FILE", help="the proxy's settings, a trust.toml")
     ] = None,
@@ -106,20 +111,31 @@ def proxy(
         redirect_blobs=blobs == "redirect",
     )
     place = parse_listen(listen)
-    tls = _certificate(place, tls_cert, tls_key, insecure_http=insecure_http)
+    watched = metrics_option(metrics) if metrics is not None else None
     limits = ResidentLimits(refresh=refresh_option(refresh))
     source = resident_source(session, config=config, state=state, default="proxy", policy=policy)
+    tls = _certificate(place, tls_cert, tls_key, insecure_http=insecure_http)
     _check_upstream(origin, source, session.settings.insecure_registries)
     with resident_decider(source, limits=limits) as decider:
-        server = _server(settings, place, tls, origin, path, source, decider)
+        server, pages = _server(settings, place, tls, origin, path, source, decider)
         host, port = server.address
         url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        session.output.result(f"{settings.registry} verified at {url}")
-        session.output.document({"url": url, "registry": settings.registry, "upstream": str(origin), "exit": DONE})
-        sys.stdout.flush()  # whoever has started it waits for this line
-        if reason := decider.why_not_ready():
-            session.output.notice(f"warning: {reason}")
-        with stopped_by_signals(server):
+        with answered_at(watched, pages) as pages_url, stopped_by_signals(server):
+            session.output.result(f"{settings.registry} verified at {url}")
+            if pages_url:
+                session.output.result(f"metrics at {pages_url}/metrics")
+            session.output.document(
+                {
+                    "url": url,
+                    "registry": settings.registry,
+                    "upstream": str(origin),
+                    "metrics": f"{pages_url}/metrics" if pages_url else None,
+                    "exit": DONE,
+                }
+            )
+            sys.stdout.flush()  # whoever has started it waits for these lines
+            if reason := decider.why_not_ready():
+                session.output.notice(f"warning: {reason}")
             server.run()
     return DONE
 
@@ -170,8 +186,9 @@ def _certificate(
         raise UsageError("--tls-cert and --tls-key belong together")
     if certificate is not None and key is not None:
         from trustcli.hooks.serving.certificate import ReloadedCertificate
+        from trustcli.session import wall_clock
 
-        return ReloadedCertificate(certificate, key)
+        return ReloadedCertificate(certificate, key, at=wall_clock)
     if not (is_loopback(listen.host) or insecure_http):
         reason = "clients would send their credentials in the clear"
         raise UsageError(f"--listen {listen} is beyond this machine: give --tls-cert and --tls-key, since {reason}")
@@ -196,8 +213,11 @@ def _server(
     path: str,
     source: Source,
     decider: ResidentDecider,
-) -> Server:
-    """Put the proxy together. Raises: SettingsUnusable, FileExposed."""
+) -> tuple[Server, OperatorPages]:
+    """Put the proxy together; return it, and what its operator may see at another address than those who pull.
+
+    Raises: SettingsUnusable, FileExposed.
+    """
     from trustcli.config.hook_environment import hook_environment
     from trustcli.hooks.proxy.metrics import ProxyMetrics
     from trustcli.hooks.proxy.permission import Permissions
@@ -225,21 +245,28 @@ def _server(
     metrics = ProxyMetrics()
     handler = VerifyingProxy(settings, upstream=registry, decider=decider, permissions=permissions, metrics=metrics)
 
+    if tls is not None:
+        metrics.watch_certificate(tls.expiry)
+
     def why_not_ready() -> str:
         if server.stopping:
             return "it is stopping"
+        return (tls.why_expired if tls is not None else "") or decider.why_not_ready()
+
+    def why_not_ready_in_public() -> str:
         # Whoever pulls may ask; paths, and the operator's mistakes, are for the log.
-        return "settings or policy cannot be used; the log says why" if decider.why_not_ready() else ""
+        reason = why_not_ready()
+        return "it is not ready; the log says why" if reason and not server.stopping else reason
 
     def text() -> bytes:
         metrics.connections.set(server.connections)
         metrics.turned_away.set(server.turned_away)
         return metrics.text() + decider.metrics.text()
 
-    pages = OperatorPages(why_not_ready=why_not_ready, metrics=text)
+    public = OperatorPages(why_not_ready=why_not_ready_in_public, metrics=None)
 
     def handle(request: Request) -> Response:
-        return pages.answer(request) or handler(request)
+        return public.answer(request) or handler(request)
 
     server = Server(listen=listen, handler=handle, tls=tls)
-    return server
+    return server, OperatorPages(why_not_ready=why_not_ready, metrics=text)

@@ -27,10 +27,11 @@ class ServedCertificate:
     `client_ca`: the file of those who issue certificates of API servers, if these are to show one.
     """
 
-    def __init__(self, certificate: Path, key: Path, *, client_ca: Path | None = None) -> None:
-        """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
-        self._certificate = certificate
-        self._files = ReloadedCertificate(certificate, key, client_ca=client_ca)
+    def __init__(
+        self, certificate: Path, key: Path, *, at: Callable[[], datetime], client_ca: Path | None = None
+    ) -> None:
+        """Read the files. `at`: the time (UTC). Raises: SettingsUnusable (they cannot be read, or do not match)."""
+        self._files = ReloadedCertificate(certificate, key, at=at, client_ca=client_ca)
 
     def __call__(self) -> ServingContext:
         return self._files()
@@ -41,13 +42,7 @@ class ServedCertificate:
 
     def expiry(self) -> float:
         """Return when the certificate in the file expires, in seconds since 1970; 0 if there is none."""
-        from cryptography import x509
-
-        try:
-            found = x509.load_pem_x509_certificate(self._certificate.read_bytes())
-        except (OSError, ValueError):
-            return 0.0
-        return found.not_valid_after_utc.timestamp()
+        return self._files.expiry()
 
 
 class OwnCertificate(ServedCertificate):
@@ -74,7 +69,7 @@ class OwnCertificate(ServedCertificate):
         self._next_look = clock() + _LOOK_AGAIN
         files = self._make()
         self.ca = files.ca
-        super().__init__(files.certificate, files.key, client_ca=client_ca)
+        super().__init__(files.certificate, files.key, at=at, client_ca=client_ca)
 
     def __call__(self) -> ServingContext:
         with self._lock:

@@ -22,30 +22,40 @@ _MOST: Final = 10_000
 """Remembered at one time; the oldest are forgotten."""
 
 
+_KEY: Final = os.urandom(32)
+
+
+def caller_mark(authorization: str) -> bytes:
+    """Return what tells callers apart in memory: a hash of their credentials with a key of this process.
+
+    `authorization`: the header's value, empty for none.
+    """
+    return hmac.digest(_KEY, authorization.encode("latin-1", "replace"), hashlib.sha256)
+
+
 class ReadersMemory:
     """Which credentials may read which repository, by what upstream has said. Safe for threads.
 
-    `repository`: its name; for the right to list its tags, which is another one, the path of the list (`/v2/...`).
-    Credentials are kept as a keyed hash alone, with a key of this process.
+    `listing`: whether it is about the list of its tags, which is a right of its own. Of credentials only their
+    `caller_mark` is kept.
     """
 
     def __init__(self, *, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._key = os.urandom(32)
         self._seconds = seconds
         self._clock = clock
         self._lock = threading.Lock()
-        self._until: OrderedDict[tuple[bytes, str], float] = OrderedDict()
+        self._until: OrderedDict[tuple[bytes, str, bool], float] = OrderedDict()
 
-    def may_read(self, authorization: str, repository: str) -> bool:
+    def may_read(self, authorization: str, repository: str, *, listing: bool = False) -> bool:
         """Return whether upstream has said yes lately. `authorization`: the header's value, empty for none."""
-        place = self._place(authorization, repository)
+        place = caller_mark(authorization), repository, listing
         with self._lock:
             until = self._until.get(place)
         return until is not None and self._clock() < until
 
-    def remember(self, authorization: str, repository: str) -> None:
+    def remember(self, authorization: str, repository: str, *, listing: bool = False) -> None:
         """Note that upstream has said yes."""
-        place = self._place(authorization, repository)
+        place = caller_mark(authorization), repository, listing
         with self._lock:
             self._until[place] = self._clock() + self._seconds
             self._until.move_to_end(place)
@@ -53,10 +63,8 @@ class ReadersMemory:
                 self._until.popitem(last=False)
 
     def forget(self, authorization: str, repository: str) -> None:
-        """Note that upstream has said no."""
+        """Note that upstream has said no: to whichever question, all that it has said before counts no more."""
+        mark = caller_mark(authorization)
         with self._lock:
-            self._until.pop(self._place(authorization, repository), None)
-
-    def _place(self, authorization: str, repository: str) -> tuple[bytes, str]:
-        found = hmac.new(self._key, authorization.encode("latin-1", "replace"), hashlib.sha256)
-        return found.digest(), repository
+            for listing in (False, True):
+                self._until.pop((mark, repository, listing), None)

@@ -1,6 +1,11 @@
-"""Count what the proxy did, for Prometheus. No name of an image is among it: who reads metrics may not see those."""
+"""Count what the proxy did, for Prometheus. No name of an image is among it: who reads metrics may not see those.
+
+How much others pull, and what is refused to them, is nothing for callers either: the operator sees it elsewhere.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
@@ -34,6 +39,15 @@ class ProxyMetrics:
         self.turned_away = Gauge(
             "trust_proxy_turned_away", "Connections that were refused: there were too many.", registry=self._registry
         )
+
+    def watch_certificate(self, expiry: Callable[[], float]) -> None:
+        """Show when the certificate expires; without TLS there is no such metric. `expiry`: asked at each look."""
+        gauge = Gauge(
+            "trust_proxy_certificate_expiry_timestamp_seconds",
+            "When the certificate in the file expires, in seconds since 1970.",
+            registry=self._registry,
+        )
+        gauge.set_function(expiry)
 
     def answered(self, endpoint: str, response: Response) -> None:
         """Count an answer."""

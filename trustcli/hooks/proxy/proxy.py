@@ -15,7 +15,7 @@ from trustcli.errors import RemoteMisbehaved
 from trustcli.hooks.proxy.answers import API_VERSION, document, failure, refused
 from trustcli.hooks.proxy.callers import ReadersMemory
 from trustcli.hooks.proxy.first_answer import answer_to, first_answer
-from trustcli.hooks.proxy.manifest_children import named_in
+from trustcli.hooks.proxy.manifest_reading import ImageNotServed
 from trustcli.hooks.proxy.permission import Permissions
 from trustcli.hooks.proxy.proxy_settings import ProxySettings
 from trustcli.hooks.proxy.pushes import is_push, push
@@ -27,7 +27,6 @@ from trustcli.hooks.proxy.upstream import (
     MAX_ANSWER,
     Caller,
     FetchedManifest,
-    ImageNotServed,
     Upstream,
     UpstreamSays,
     check_no_page,
@@ -48,6 +47,9 @@ _log = logging.getLogger(__name__)
 _RANGE: Final = re.compile(r"bytes=[0-9]{0,18}-[0-9]{0,18}", re.ASCII)
 _OF_BLOBS: Final = frozenset({"content-range", "accept-ranges", "etag", "last-modified"})
 _OF_TAGS: Final = frozenset({"content-type", "docker-distribution-api-version"})
+_ASKED_BEFORE_A_PUSH: Final = {Kind.BLOB: "BLOB_UNKNOWN", Kind.MANIFEST: "MANIFEST_UNKNOWN"}
+"""Who pushes asks by HEAD what is there. Told that it is not, they send it; a refusal ends a push of containerd's.
+For a pull Docker asks again by GET, and shows the reason of that."""
 _NEXT_PAGE: Final = re.compile(r'<([^<>"\s]{1,1000})>; ?rel="?next"?')
 
 
@@ -100,8 +102,10 @@ class VerifyingProxy:
         if route.kind is Kind.BLOB:
             return self._blob(request, route, caller)
         if route.kind is Kind.MANIFEST:
-            return self._tag(request, route, caller) if route.tag else self._digest(route, caller)
-        return self._tags(request, route, caller) if route.kind is Kind.TAGS else self._referrers(route, caller)
+            return self._tag(request, route, caller) if route.tag else self._digest(request, route, caller)
+        return (
+            self._tags(request, route, caller) if route.kind is Kind.TAGS else self._referrers(request, route, caller)
+        )
 
     # --- endpoints
 
@@ -123,7 +127,7 @@ class VerifyingProxy:
             manifest = self._upstream.manifest(route.repository, route.tag, caller, digest=None, accept=accept)
             decision = self._decider.decide(reference, manifest.digest)  # a rule may be about this digest
             if not decision.allowed:
-                return self._denied(route, decision)
+                return self._denied(request, route, decision)
         elif decision.allowed and decision.digest is not None:
             try:
                 manifest = self._fetched(route, decision.digest, caller)
@@ -133,17 +137,17 @@ class VerifyingProxy:
                 sentence = f"{reference} is signed as {decision.digest}, which the registry does not have"
                 return failure(404, "MANIFEST_UNKNOWN", sentence)
         else:
-            return self._denied(route, decision)
+            return self._denied(request, route, decision)
         self._note(route, decision)
         return self._hand_out(route, manifest)
 
-    def _digest(self, route: Route, caller: Caller) -> Response:
+    def _digest(self, request: Request, route: Route, caller: Caller) -> Response:
         self._authorise(route, caller)
         permission = self._permissions.of(route.repository, route.digest, caller, is_blob=False)
         if not permission.allowed and self._settings.referrers:
-            return self._about_signed(route, caller, permission.reason)
+            return self._about_signed(request, route, caller, permission.reason)
         if not permission.allowed:
-            return self._refuse(route, permission.reason)
+            return self._refuse(request, route, permission.reason)
         manifest = self._fetched(route, route.digest, caller)
         if permission.decision is not None:
             self._note(route, permission.decision)
@@ -157,30 +161,23 @@ class VerifyingProxy:
                 self._readers.forget(caller.authorization, route.repository)
             raise
 
-    def _about_signed(self, route: Route, caller: Caller, reason: str) -> Response:
+    def _about_signed(self, request: Request, route: Route, caller: Caller, reason: str) -> Response:
         """Hand out a manifest whose own bytes say that it is about something that may be handed out.
 
         Never one that an engine would run: whoever may push may write any subject into an image.
         """
         manifest = self._fetched(route, route.digest, caller)
-        try:
-            named = named_in(manifest.raw)
-        except ValueError as error:
-            return self._refuse(route, f"{route.repository} is not handed out: {error}")
+        named = manifest.named
         subject = named.subject if named.is_artifact and manifest.media_type in {OCI_MANIFEST, *ARTIFACTS} else ""
         if not subject or not self._permissions.of(route.repository, subject, caller, is_blob=False).allowed:
-            return self._refuse(route, reason)
+            return self._refuse(request, route, reason)
         about = self._fetched(route, subject, caller)
-        self._permissions.learn(route.repository, subject, named_in(about.raw), tag="")
+        self._permissions.learn(route.repository, subject, about.named, tag="")
         self._permissions.learn_referrer(subject, manifest.digest)
         return self._hand_out(route, manifest)
 
     def _hand_out(self, route: Route, manifest: FetchedManifest) -> Response:
-        try:
-            named = named_in(manifest.raw)
-        except ValueError as error:
-            return self._refuse(route, f"{route.repository} is not handed out: {error}")
-        self._permissions.learn(route.repository, manifest.digest, named, tag=route.tag)
+        self._permissions.learn(route.repository, manifest.digest, manifest.named, tag=route.tag)
         headers = [
             (b"content-type", manifest.media_type.encode()),
             (b"docker-content-digest", manifest.digest.encode()),
@@ -196,7 +193,7 @@ class VerifyingProxy:
             return self._all_tags(request, target, caller)
         if signed.refusal is not None:
             self._metrics.refused(signed.refusal.code)
-            return self._refuse(route, str(signed.refusal))
+            return self._refuse(request, route, str(signed.refusal))
         try:
             return tag_page(route.repository, signed.tags, request.query)
         except ValueError as error:
@@ -214,12 +211,12 @@ class VerifyingProxy:
                 headers.append((b"link", f'<{place}>; rel="next"'.encode("latin-1")))
         return Response(status=200, headers=headers, body=answer.read(MAX_MANIFEST))
 
-    def _referrers(self, route: Route, caller: Caller) -> Response:
+    def _referrers(self, request: Request, route: Route, caller: Caller) -> Response:
         self._authorise(route, caller)
         if self._settings.referrers:
             permission = self._permissions.of(route.repository, route.digest, caller, is_blob=False)
             if not permission.allowed:
-                return self._refuse(route, permission.reason)
+                return self._refuse(request, route, permission.reason)
             answer = self._upstream.ask("GET", f"/v2/{route.repository}/referrers/{route.digest}", caller)
             if answer.status == 200:
                 return Response(
@@ -234,10 +231,7 @@ class VerifyingProxy:
         self._authorise(route, caller)
         permission = self._permissions.of(route.repository, route.digest, caller, is_blob=True)
         if not permission.allowed:
-            if self._settings.allow_push and request.method == "HEAD":
-                # Who pushes asks first what is there: whatever they are told, they send it.
-                return failure(404, "BLOB_UNKNOWN", permission.reason)
-            return self._refuse(route, permission.reason)
+            return self._refuse(request, route, permission.reason)
         target = f"/v2/{route.repository}/blobs/{route.digest}"
         wanted = request.first("range")
         headers = [("Range", wanted)] if _RANGE.fullmatch(wanted) else []
@@ -305,16 +299,15 @@ class VerifyingProxy:
 
     def _may_list(self, route: Route, caller: Caller) -> None:
         """Return if upstream lists the tags for the caller, which is a right of its own. Raises: as `_authorise`."""
-        listing = f"/v2/{route.repository}/tags/list"
-        if self._readers.may_read(caller.authorization, listing):
+        if self._readers.may_read(caller.authorization, route.repository, listing=True):
             return
         try:
-            self._upstream.may_read(caller, f"{listing}?n=1", method="GET")
+            self._upstream.may_read(caller, f"/v2/{route.repository}/tags/list?n=1", method="GET")
         except UpstreamSays as told:
             if told.forbids:
                 self._readers.forget(caller.authorization, route.repository)
             raise
-        self._readers.remember(caller.authorization, listing)
+        self._readers.remember(caller.authorization, route.repository, listing=True)
 
     def _note(self, route: Route, decision: Decision) -> None:
         """Tell the operator what a caller is not told: that something was let through, or judged by older data."""
@@ -325,12 +318,14 @@ class VerifyingProxy:
         for warning in decision.warnings:
             _log.warning("%s: %s", route, warning)
 
-    def _denied(self, route: Route, decision: Decision) -> Response:
+    def _denied(self, request: Request, route: Route, decision: Decision) -> Response:
         self._metrics.refused(decision.refusal.code if decision.refusal is not None else "not-trusted")
-        return self._refuse(route, decision.reason)
+        return self._refuse(request, route, decision.reason)
 
-    def _refuse(self, route: Route, reason: str) -> Response:
+    def _refuse(self, request: Request, route: Route, reason: str) -> Response:
         _log.warning("refused %s: %s", route, reason)
+        if self._settings.allow_push and request.method == "HEAD" and route.kind in _ASKED_BEFORE_A_PUSH:
+            return failure(404, _ASKED_BEFORE_A_PUSH[route.kind], reason)
         return refused(reason)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,8 @@ _MOST_PAGES: Final = 65_536
 """Of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
 _MOST_PAGES_IN_MEMORY: Final = 16_384
 """Where no file can be written: 64 MiB."""
+_MOST_STORED: Final = 4096
+"""Manifests of repositories of which this process knows by itself that they are stored."""
 _VERSION: Final = 2
 """Version 1 knows referrers that engines might run."""
 _BLOB, _MANIFEST, _INDEX, _REFERRER = range(4)
@@ -69,6 +72,8 @@ class ReachabilityIndex:
         self._file = folder / "reachable.db"
         self._most = most
         self._lock = threading.RLock()
+        self._stored: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        """What was stored lately, by repository, digest and tag, so that it is not looked for each time."""
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -82,12 +87,16 @@ class ReachabilityIndex:
 
     def add(self, repository: str, digest: str, named: Named, *, tag: str = "") -> None:
         """Store what a manifest names, and that a repository has it; with the tag under which it was handed out."""
+        place = repository, digest, tag
         with self._lock, self._forgiving():
+            if place in self._stored:
+                return
             raw = _raw(digest)
             query = (
                 "SELECT 1 FROM seen JOIN manifest ON number = manifest WHERE repository = ? AND digest = ? AND tag = ?"
             )
             if self._database.execute(query, (repository, raw, tag)).fetchone():
+                self._note(place)
                 return
             rows = [(_raw(child), _INDEX if child in named.indexes else _MANIFEST) for child in named.manifests]
             rows += [(_raw(child), _BLOB) for child in named.blobs]
@@ -102,7 +111,13 @@ class ReachabilityIndex:
                 ).fetchone()
                 if tags < _MOST_TAGS:
                     database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (repository, number, tag))
+            self._note(place)
             self._shrink()
+
+    def _note(self, place: tuple[str, str, str]) -> None:
+        self._stored[place] = None
+        if len(self._stored) > _MOST_STORED:
+            self._stored.popitem(last=False)
 
     def add_referrer(self, subject: str, digest: str) -> None:
         """Store that a manifest is about another one, which is stored already."""
@@ -127,6 +142,8 @@ class ReachabilityIndex:
         """Return the manifests that one of a repository names; None if it is not known what it names."""
         found = self._rows(f"SELECT number {_SEEN} LIMIT 1", (repository, _raw(digest)))
         if not found:
+            with self._lock:  # another process may have forgotten it
+                self._stored.pop((repository, digest, ""), None)
             return None
         least = _INDEX if indexes_only else _MANIFEST
         rows = self._rows(
@@ -150,6 +167,7 @@ class ReachabilityIndex:
         (first, last) = self._database.execute("SELECT min(number), max(number) FROM manifest").fetchone()
         if last is None or last - first < self._most:
             return
+        self._stored.clear()
         until = first + (last - first) - self._most + self._most // 10
         with self._database as database:
             database.execute("DELETE FROM names WHERE parent <= ?", (until,))
@@ -166,6 +184,7 @@ class ReachabilityIndex:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
             return  # another process was longer at it than is waited for; what was not stored is found again
         _log.warning("the index of what is reachable begins anew: %s", error)
+        self._stored.clear()
         self._database.close()
         try:
             self._remove()

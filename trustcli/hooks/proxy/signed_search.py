@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from trustcli.hooks.proxy.manifest_children import Named, named_in
+from trustcli.hooks.proxy.callers import caller_mark
+from trustcli.hooks.proxy.manifest_children import Named
+from trustcli.hooks.proxy.manifest_reading import ImageNotServed
 from trustcli.hooks.proxy.reachability import ReachabilityIndex
 from trustcli.hooks.proxy.tag_order import newest_first
 from trustcli.hooks.proxy.turns import Turns
-from trustcli.hooks.proxy.upstream import Caller, ImageNotServed, Upstream, UpstreamSays
+from trustcli.hooks.proxy.upstream import Caller, Upstream, UpstreamSays
 from trustdata.errors import ContentMismatch, TooLarge
 
 _log = logging.getLogger(__name__)
@@ -51,8 +53,11 @@ class SignedSearch:
         self._seconds = seconds
         self._clock = clock
         self._turns = Turns()
-        self._absent: dict[tuple[str, str], float] = {}
-        """Manifests that upstream does not have, or of which it has other bytes, until when that is believed."""
+        self._absent: dict[tuple[bytes, str, str], float] = {}
+        """Manifests that upstream does not have, or of which it has other bytes, until when that is believed.
+
+        By caller, since a registry may say so only because this one must not see them.
+        """
 
     @contextmanager
     def turn(self, repository: str) -> Iterator[None]:
@@ -74,7 +79,7 @@ class SignedSearch:
             while waiting:
                 manifest = waiting.pop()
                 inside = self._index.manifests_in(repository, manifest, indexes_only=not is_blob)
-                if inside is None and not self._is_absent(repository, manifest):
+                if inside is None and not self._is_absent(caller, repository, manifest):
                     if fetched >= self._fetches or self._clock() >= end:
                         raise SearchUnfinished
                     fetched += 1
@@ -87,22 +92,22 @@ class SignedSearch:
         return None
 
     def _fetched(self, repository: str, digest: str, caller: Caller) -> Named | None:
-        """Return what a manifest names, and store it; None if upstream does not have it."""
+        """Return what a manifest names, and store it; None if upstream does not have it for this caller."""
         try:
-            manifest = self._upstream.manifest(repository, digest, caller, digest=digest)
-            named = named_in(manifest.raw)
+            named = self._upstream.manifest(repository, digest, caller, digest=digest).named
         except UpstreamSays as told:
             if not told.absent:
                 raise
-        except (ContentMismatch, ImageNotServed, TooLarge, ValueError) as error:
+        except (ContentMismatch, ImageNotServed, TooLarge) as error:
             _log.warning("%s is passed over: %s", digest, error)
         else:
             self._index.add(repository, digest, named)
             return named
         if len(self._absent) >= _MOST_ABSENT:
             self._absent.clear()
-        self._absent[repository, digest] = self._clock() + _ABSENT_SECONDS
+        self._absent[caller_mark(caller.authorization), repository, digest] = self._clock() + _ABSENT_SECONDS
         return None
 
-    def _is_absent(self, repository: str, digest: str) -> bool:
-        return self._absent.get((repository, digest), 0.0) > self._clock()
+    def _is_absent(self, caller: Caller, repository: str, digest: str) -> bool:
+        place = caller_mark(caller.authorization), repository, digest
+        return self._absent.get(place, 0.0) > self._clock()

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from keys.record import record
-from trustcli.errors import ImageNotSupported, RemoteMisbehaved
+from trustcli.errors import RemoteMisbehaved
+from trustcli.hooks.proxy.manifest_children import Named
+from trustcli.hooks.proxy.manifest_reading import ManifestReader
 from trustcli.http.messages import Origin
 from trustcli.http.messages import Response as HttpResponse
 from trustcli.http.redirects import follow
 from trustcli.http.streams import Fields, StreamedAnswer, StreamPool
-from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST, read_manifest
+from trustcli.registry.manifest import ACCEPT, MAX_MANIFEST
 from trustdata.errors import ContentMismatch
 
 MAX_ANSWER: Final = 64 * 1024
@@ -39,11 +41,12 @@ class Caller:
 
 @record
 class FetchedManifest:
-    """A manifest whose bytes have the digest. `media_type`: what its bytes say that it is."""
+    """A manifest whose bytes have the digest. `media_type`: what its bytes say that it is. `named`: what they name."""
 
     digest: str
     raw: bytes
     media_type: str
+    named: Named
 
 
 class UpstreamSays(Exception):
@@ -77,6 +80,7 @@ class Upstream:
         self.origin = origin
         self.prefix = prefix
         self._pool = pool
+        self._reader = ManifestReader()
 
     def ask(
         self,
@@ -122,7 +126,7 @@ class Upstream:
     ) -> FetchedManifest:
         """Fetch a manifest. `digest`: what its bytes must have; None where upstream alone says what is there.
 
-        Raises: ContentMismatch (other bytes), ImageNotSupported (not what an image is built like), TooLarge,
+        Raises: ContentMismatch (other bytes), ImageNotServed (not what an image is built like), TooLarge,
         UpstreamSays, and as `ask`.
         """
         target = f"/v2/{repository}/manifests/{reference}"
@@ -135,11 +139,8 @@ class Upstream:
         name = f"{repository}@{digest}" if digest else f"{repository}:{reference}"
         if digest is not None and found != digest:
             raise ContentMismatch(role=name, what="digest", expected=digest, found=found)
-        try:
-            media_type = read_manifest(raw, content_type=told, image=name).media_type
-        except ImageNotSupported as unsupported:
-            raise ImageNotServed(name, unsupported.reason) from unsupported
-        return FetchedManifest(digest=found, raw=raw, media_type=media_type)
+        read = self._reader.read(raw, digest=found, told=told, name=name)
+        return FetchedManifest(digest=found, raw=raw, media_type=read.media_type, named=read.named)
 
 
 def check_no_page(answer: StreamedAnswer) -> None:
@@ -151,13 +152,6 @@ def check_no_page(answer: StreamedAnswer) -> None:
         answer.finish()
         reason = "it answers with a page for people, such as one to sign in, in place of what a registry has"
         raise RemoteMisbehaved(remote=str(answer.origin), reason=reason)
-
-
-class ImageNotServed(Exception):
-    """What upstream has is not built like an image, so that clients may read it in different ways."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"{name} is not handed out: {reason}")
 
 
 def said(answer: StreamedAnswer) -> UpstreamSays | RemoteMisbehaved:

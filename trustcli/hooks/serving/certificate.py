@@ -6,9 +6,12 @@ import hashlib
 import logging
 import ssl
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from keys.rfc3339 import to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.hooks.serving.messages import ShownCertificate
 
@@ -16,6 +19,7 @@ _log = logging.getLogger(__name__)
 _MAX_AUTHORITIES: Final = 1024 * 1024
 """Bytes of the file of those who issue certificates of clients."""
 _Stamp = tuple[tuple[int, int, int], ...]
+_UNKNOWN: Final = 0.0
 
 
 class ServingContext(ssl.SSLContext):
@@ -30,17 +34,27 @@ class ReloadedCertificate:
     `client_ca`: those who issue certificates of clients. Clients are asked for one, and need none; one that none of
     these has issued ends the handshake. Others may change the file: it decides who may ask, not what is trusted.
 
-    Files that were replaced are read again. If the new ones cannot be used (they are being written, or do not belong
-    together) the old ones serve on, and the log says so once for each change.
+    Files that were replaced are read again. If the new ones cannot be used (they are being written, do not belong
+    together, or have expired already) the old ones serve on, and the log says so once for each change. It also says
+    once when the certificate that is served has expired: clients say so to those who pull, and nobody to the operator.
     """
 
-    def __init__(self, certificate: Path, key: Path, *, client_ca: Path | None = None) -> None:
-        """Read the files. Raises: SettingsUnusable (they cannot be read, or do not belong together)."""
+    def __init__(
+        self, certificate: Path, key: Path, *, at: Callable[[], datetime], client_ca: Path | None = None
+    ) -> None:
+        """Read the files. `at`: the time (UTC). Raises: SettingsUnusable (they cannot be read, or do not match).
+
+        A certificate that has expired is served all the same until it is renewed: who asks is told why it fails.
+        """
         self._files = (certificate, key)
         self._client_ca = client_ca
+        self._at = at
         self._lock = threading.Lock()
         self._stamp = self._stamped()
         self._context = self._read()
+        self._expires = self.expiry()
+        self._told = False
+        self._tell_expiry()
 
     def __call__(self) -> ServingContext:
         with self._lock:
@@ -48,11 +62,41 @@ class ReloadedCertificate:
             if stamp != self._stamp:
                 self._stamp = stamp
                 try:
-                    self._context = self._read()
+                    self._renew()
                     _log.info("serving with the certificate that is now in %s", self._files[0])
                 except SettingsUnusable as error:
                     _log.warning("%s; the certificate of before serves on", error)
+            self._tell_expiry()
             return self._context
+
+    @property
+    def why_expired(self) -> str:
+        """Why clients refuse the certificate that is served, one sentence; "" before it has expired."""
+        if self._expires == _UNKNOWN or self._at().timestamp() < self._expires:
+            return ""
+        return f"the certificate in {self._files[0]} expired on {_day(self._expires)}: clients refuse it"
+
+    def expiry(self) -> float:
+        """Return when the certificate in the file expires, in seconds since 1970; 0 if there is none."""
+        from cryptography import x509
+
+        try:
+            found = x509.load_pem_x509_certificate(self._files[0].read_bytes())
+        except (OSError, ValueError):
+            return _UNKNOWN
+        return found.not_valid_after_utc.timestamp()
+
+    def _tell_expiry(self) -> None:
+        if not self._told and (reason := self.why_expired):
+            self._told = True
+            _log.warning("%s; renew it, and it is read again", reason)
+
+    def _renew(self) -> None:
+        """Take what is in the files now. Raises: SettingsUnusable."""
+        context, expires = self._read(), self.expiry()
+        if expires != _UNKNOWN and expires <= self._at().timestamp() and not self.why_expired:
+            raise SettingsUnusable(place=str(self._files[0]), reason=f"expired on {_day(expires)}")
+        self._context, self._expires, self._told = context, expires, False
 
     def _stamped(self) -> _Stamp:
         found = []
@@ -126,3 +170,7 @@ def _is_encrypted(key: Path) -> bool:
         return b"ENCRYPTED" in key.read_bytes()
     except OSError:
         return False
+
+
+def _day(seconds: float) -> str:
+    return to_rfc3339(datetime.fromtimestamp(seconds, UTC))

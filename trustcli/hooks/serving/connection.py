@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ from trustcli.hooks.serving.request_head import END, RequestRefused, check_head
 from trustdata.errors import TooLarge
 
 _log = logging.getLogger(__name__)
+_FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
+"""A header field on its line (RFC 9110, 5.1 and 5.5)."""
 _OWN_FIELDS: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
 _JOINED: Final = 64 * 1024
 """Bytes of a body up to which it is sent together with its head."""
@@ -166,13 +169,11 @@ class ClientConnection:
     def _refuse(self, refused: RequestRefused) -> bool:
         """Answer what is no request, and return whether that could be sent."""
         answer = plain(refused.status, refused.reason)
-        lines = [b"HTTP/1.1 %d %s" % (refused.status, _REASONS.get(refused.status, b"")), b"connection: close"]
-        lines += [name + b": " + value for name, value in answer.headers]
         body = answer.body if isinstance(answer.body, bytes) else b""
-        lines.append(b"content-length: %d" % len(body))
+        head = _head(answer.status, _fields(answer, keep=False))
         try:
             self._peer.begin_answer()
-            self._peer.send(b"\r\n".join(lines) + END + body)
+            self._peer.send(head + body)
         except OSError:
             return False
         return True
@@ -264,7 +265,7 @@ class _Exchange:
         head_only = self._event.method == b"HEAD" or response.status in _WITHOUT_BODY
         try:
             self._send(response, _fields(response, keep=keep), head_only=head_only)
-        except (OSError, h11.LocalProtocolError):
+        except (OSError, h11.LocalProtocolError, UnsendableField):
             raise
         except Exception as error:
             # The head is gone: only the end of the connection can tell the client that the body is not whole.
@@ -277,17 +278,17 @@ class _Exchange:
 
     def _send(self, response: Response, fields: Headers, *, head_only: bool) -> None:
         body = response.body
+        if head_only or isinstance(body, bytes):
+            # What is sent at once needs nobody to frame it; for a small answer h11 takes longer than all else here.
+            whole = b"" if head_only or not isinstance(body, bytes) else body
+            head = _head(response.status, fields)
+            # Of a large one no copy is made, which would be there for as long as the client takes.
+            for piece in (head, whole) if len(whole) > _JOINED else (head + whole,):
+                self._peer.send(piece)
+            return
         reason = _REASONS.get(response.status, b"")
         head = self._http.send(h11.Response(status_code=response.status, headers=list(fields), reason=reason)) or b""
-        if head_only:
-            self._peer.send(head)
-        elif isinstance(body, bytes):
-            content = self._http.send(h11.Data(data=body)) or b""
-            end = self._http.send(h11.EndOfMessage()) or b""
-            # Of a large one no copy is made, which would be there for as long as the client takes.
-            for piece in (head, content, end) if len(body) > _JOINED else (head + content + end,):
-                self._peer.send(piece)
-        elif isinstance(body, Iterator):
+        if isinstance(body, Iterator):
             self._peer.send(head)
             for piece in body:
                 self._peer.send(self._http.send(h11.Data(data=piece)) or b"")
@@ -297,6 +298,21 @@ class _Exchange:
             written = body.write_to(self._peer)
             if written != body.length:
                 raise ConnectionAbortedError(f"{written} of {body.length} bytes")
+
+
+class UnsendableField(Exception):
+    """An answer has a header field that would end the line that it stands in: an error of the handler."""
+
+
+def _head(status: int, fields: Headers) -> bytes:
+    """Return the head of an answer. Raises: UnsendableField."""
+    lines = [b"HTTP/1.1 %d %s" % (status, _REASONS.get(status, b""))]
+    for name, value in fields:
+        line = name + b": " + value
+        if not _FIELD.fullmatch(line):
+            raise UnsendableField(name)
+        lines.append(line)
+    return b"\r\n".join(lines) + END
 
 
 def _fields(response: Response, *, keep: bool) -> Headers:
