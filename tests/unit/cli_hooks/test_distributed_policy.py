@@ -126,7 +126,7 @@ def test_the_last_good_one_counts_while_its_trust_server_is_away(site: Site) -> 
     site.rules.down = True
     until = site.until
     assert site.run() == POLICY
-    assert f"{WARNING} {digest} until {to_rfc3339(until)} at most: " in site.home.err
+    assert f"{WARNING}, the older copy {digest} counts, until {to_rfc3339(until)} at most, since " in site.home.err
     assert site.home.run("policy", "check", str(site.file), APP_IMAGE, json=True) == POLICY
     shown = json.loads(site.home.out)["distributed"]
     assert (shown["digest"], shown["error"]["code"]) == (digest, "remote-unreachable")

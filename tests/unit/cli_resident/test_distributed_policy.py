@@ -148,7 +148,7 @@ def test_a_trust_server_that_is_away_is_told(site: Site) -> None:
     site.time.pass_(seconds=61)
     for _ in range(3):
         assert isinstance(site.refusal, PolicyRefused)
-    assert site.journal.getvalue().count(" at most: ") == 1
+    assert site.journal.getvalue().count(" at most, since ") == 1
     assert "trust_distributed_policy_newest 0.0" in site.decider.metrics.text().decode()
 
 
