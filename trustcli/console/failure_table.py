@@ -374,7 +374,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         advice=_template("restore {path} from a backup; removing it gives up rollback protection"),
     ),
     cli_errors.MemoryUnwritable: Row(status=OTHER, advice=_template("see who may write there; another place: --home")),
-    errors.MemoryUnreadable: Row(status=OTHER, advice=_template("see who owns {path}, and its mode; do not remove it")),
+    errors.MemoryUnreadable: Row(
+        status=NOT_TRUSTED, advice=_template("see who owns {path}, and its mode; do not remove it")
+    ),
     errors.LockDamaged: Row(
         status=NOT_TRUSTED,
         advice=_template("restore {path} from version control (or finish the merge); only trust lock writes it"),

@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_an_absent_one(seen: MemoryF
     with pytest.raises(MemoryUnreadable, match=r"memory .*seen\.json cannot be read: Is a directory") as caught:
         seen.load(APP)
     row = row_for(caught.value)
-    assert row.status == exit_codes.OTHER
+    assert row.status == exit_codes.NOT_TRUSTED
     assert "do not remove it" in row.advice(caught.value)
 
 
