@@ -25,7 +25,6 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "127.0.0.2"])
 POLICY = b'[[rule]]\nmatch = "*"\n'
 ARTIFACT = policy_artifact(POLICY)
 BEGIN = "/v2/team/policies/blobs/uploads/"
-REALM = 'Basic realm="a registry"'
 
 
 def digest_of(raw: bytes) -> str:
@@ -36,12 +35,13 @@ def digest_of(raw: bytes) -> str:
 class Taking:
     """A registry that takes what is pushed. `location`: where an upload goes on. `answers`: by method and path.
 
-    `wants`: the Authorization without which nobody is let in.
+    `wants`: the Authorization without which nobody is let in; `challenge`: how that is said.
     """
 
     location: str = f"{BEGIN}7?state=a%2Fb"
     answers: dict[str, bytes] = field(default_factory=dict)
     wants: str = ""
+    challenge: str = 'Basic realm="a registry"'
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class Taking:
         if answer := self.answers.get(f"{request.method} {path}"):
             wire.send(answer)
         elif self.wants and request.headers.get("authorization") != self.wants:
-            wire.send(json_reply(401, {"errors": []}, {"WWW-Authenticate": REALM}))
+            wire.send(json_reply(401, {"errors": []}, {"WWW-Authenticate": self.challenge}))
         else:
             wire.send(self._taken(request, path))
 
@@ -116,6 +116,18 @@ def test_it_logs_in(serve: Serve, push: Callable[..., Registry]) -> None:
     assert "now" in registry.manifests
     with pytest.raises(RemoteRefused, match="asks for a user name and password"):
         push(server)
+
+
+def test_a_token_is_asked_for_the_right_to_push(serve: Serve, push: Push) -> None:
+    registry = Taking(wants="Bearer a-token")
+    server = serve(registry)
+    challenge = f'Bearer realm="{server.url}/token",service="registry",scope="repository:team/policies:pull"'
+    registry.challenge = challenge
+    registry.answers["GET /token"] = json_reply(200, {"token": "a-token"})
+    push(server)
+    assert "now" in registry.manifests
+    scopes = [parse_qs(urlsplit(each.target).query)["scope"] for each in server.requests if "/token" in each.target]
+    assert scopes == [["repository:team/policies:pull,push"]]
 
 
 @pytest.mark.parametrize(
