@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.docker_client import NEWER
 from tests.support.leftovers import adopt_orphans, running_children
 from tests.support.loaded_program import stop_loaders
+
+# An example is no slower code because the machine is busy.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 TALKING = ("tests/journeys/", "tests/differential/", "tests/conformance/", "tests/peers/")
 """Folders whose tests run servers and clients: loopback only. All others have no network at all."""

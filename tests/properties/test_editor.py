@@ -27,7 +27,7 @@ ACTS = st.one_of(
 
 @pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
 @given(acts=st.lists(ACTS, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(
     wire: WireFormat, acts: list[tuple[str, ...]]
 ) -> None:
@@ -55,7 +55,7 @@ def test_any_sequence_of_edits_is_accepted_and_means_what_it_says(
 
 @pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
 @given(tag=TAGS, children=st.lists(st.integers(0, 10**6).map(lambda n: f"{n:064x}"), max_size=64, unique=True))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_children_are_found_by_their_digests(wire: WireFormat, tag: str, children: list[str]) -> None:
     scene = good_collection(wire)
     scene.owner.sign(tag, digest_of("index"), *children)
