@@ -122,12 +122,12 @@ class Session:
 
     # --- the local state
 
-    @property
+    @cached_property
     def pins(self) -> PinsFile:
         """The user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
-    @property
+    @cached_property
     def memory(self) -> MemoryFile:
         """Rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
