@@ -173,7 +173,8 @@ TRUST: Final = Words(
             arguments=(NAME,),
         ),
         "renew": Words(
-            options={**_NAMES, "--within": FREE, "--all": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(NAME,)
+            options={**_NAMES, "--within": FREE, "--all": FLAG, "--due": FLAG, **_PLAN, **_DECISIONS, **_YES},
+            arguments=(NAME,),
         ),
         "collections": Words(arguments=(SERVER,)),
         "login": Words(
