@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.http.messages import Response
 from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.session import Session
@@ -31,7 +33,8 @@ class Home:
 
     `registry_digest`: what every registry serves under every tag (`sha256:HEX`); None: none can be reached.
     `contents`: manifests and blobs of the registries by digest; None: they cannot be reached. `fetched`: what of them
-    was asked for. `asked`: the collections whose servers were asked. `out`, `err`: what the last command said.
+    was asked for. `asked`: the collections whose servers were asked. `listed`: the rows of the server's list of all
+    names; None: it does not let us see it. `out`, `err`: what the last command said.
     """
 
     def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
@@ -44,6 +47,7 @@ class Home:
         self.contents: dict[str, bytes] | None = None
         self.fetched: list[str] = []
         self.asked: list[str] = []
+        self.listed: list[dict[str, Any]] | None = None
         self.out, self.err = "", ""
 
     def session(self, **settings: Any) -> Session:
@@ -92,6 +96,26 @@ class _Link:
     def __init__(self, home: Home, gun: GUN) -> None:
         self.home, self.gun = home, gun
         self.name = "https://trust.example.com"
+        self.tried = "without credentials"
+        self.told_time = None
+
+    def ask(self, method: str, target: str, *, scope: str, limit: int) -> Response:
+        """Answer with the list of names, in one page; nothing else is known here."""
+        del method, scope, limit
+        rows = self.home.listed
+        if not target.startswith("/api/v1/collections?"):
+            return _answer(404, {"code": "not-found"})
+        return (
+            _answer(403, {"code": "forbidden"}) if rows is None else _answer(200, {"collections": rows, "next": None})
+        )
+
+    def close(self) -> None:
+        pass
+
+
+def _answer(status: int, document: object) -> Response:
+    headers = [("content-type", "application/json")]
+    return Response(status=status, headers=headers, body=json.dumps(document).encode())
 
 
 def without_network(monkeypatch: pytest.MonkeyPatch) -> None:

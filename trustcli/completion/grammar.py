@@ -160,7 +160,7 @@ TRUST: Final = Words(
         ),
         "pins": Words(options={"--format": FORMATS, "--as": FORMS}),
         "lock": Words(options={**_IMAGES, "--replace": FLAG, "--remove": FLAG}, arguments=(IMAGE,)),
-        "expiring": Words(options={**_NAMES, "--within": FREE}, arguments=(NAME,)),
+        "expiring": Words(options={**_NAMES, "--within": FREE, "--all": FLAG, "--ics": FILE}, arguments=(NAME,)),
         "audit": Words(
             options={
                 **_NAMES,
