@@ -259,3 +259,20 @@ def test_whatever_is_due_and_ours(town: Town) -> None:
     assert town.offline_versions(town.tool)["targets"] == before["targets"] + 1
     assert "targets/alice 1 -> 2, expires " in town.alice.run("renew", "--due").stdout
     town.alice.run("renew", "--due").said("nothing is due")
+
+
+def test_what_breaks_on_a_day_if_nobody_acts(town: Town) -> None:
+    """The real server says which keys it has; nothing on this machine changes."""
+    image = f"{town.tool}:1.0"
+    town.owner.run("verify", image)
+    kept = {file: file.read_bytes() for file in town.owner.home.rglob("*") if file.is_file()}
+    fine = town.owner.run("--json", "explain", image, "--at", "+300d").document()["explanation"]
+    assert (fine["trusted"], fine["simulation"]["server_renews"]) == (True, ["snapshot", "timestamp"])
+    assert fine["simulation"]["server_asked"] is True
+    assert fine["simulation"]["breaks_role"] == "targets"
+    broken = town.owner.run("--json", "explain", image, "--at", fine["simulation"]["breaks_at"], expect=4)
+    assert broken.document()["explanation"]["broke_at"] == "targets"
+    broken.said("this is a simulation of ", "targets version 2 expired")
+    assert {file: file.read_bytes() for file in town.owner.home.rglob("*") if file.is_file()} == kept
+    town.owner.run("verify", image)
+    town.owner.run("explain", image, "--at", "some day", expect=2).said("is no time")

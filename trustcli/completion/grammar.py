@@ -262,7 +262,7 @@ TRUST: Final = Words(
                 "--metrics": FREE,
             }
         ),
-        "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "explain": Words(options={**_JUDGED, "--at": FREE}, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),
         "completion": Words(arguments=(SHELLS,)),
         "demo": Words(),

@@ -22,7 +22,7 @@ from trustcli.client.policy_file import parse_distributed
 from trustcli.errors import PolicyNotObtained, VerdictTooLate, VerifierBusy
 from trustcli.hooks.deciding.once import OnceReader, is_away
 from trustcli.registry.reference import ImageReference
-from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile
+from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile, UnkeptPolicyFile
 from trustdata.errors import NotTrusted, TrustError
 from trustdata.judgement import Question
 
@@ -201,7 +201,8 @@ def distributed_policy(
         return fetch_policy(session.registry(), ImageReference(gun=of.name, tag=None, digest=digest, given=named))
 
     place = _place(session.settings.memory_folder, of)
-    return DistributedPolicy(of, reader, fetch, KeptPolicyFile(place), at=at, warn=session.output.warn, ticks=ticks)
+    file = KeptPolicyFile(place) if session.keeps else UnkeptPolicyFile(place)
+    return DistributedPolicy(of, reader, fetch, file, at=at, warn=session.output.warn, ticks=ticks)
 
 
 def policy_in_use(
