@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -100,14 +101,17 @@ class _Link:
         self.told_time = None
 
     def ask(self, method: str, target: str, *, scope: str, limit: int) -> Response:
-        """Answer with the list of names, in one page; nothing else is known here."""
+        """Answer with a page of the list of names; nothing else is known here."""
         del method, scope, limit
-        rows = self.home.listed
-        if not target.startswith("/api/v1/collections?"):
+        path, _, query = target.partition("?")
+        if path != "/api/v1/collections":
             return _answer(404, {"code": "not-found"})
-        return (
-            _answer(403, {"code": "forbidden"}) if rows is None else _answer(200, {"collections": rows, "next": None})
-        )
+        if self.home.listed is None:
+            return _answer(403, {"code": "forbidden"})
+        after, size = parse_qs(query).get("after", [""])[0], int(parse_qs(query)["limit"][0])
+        rows = [row for row in self.home.listed if row["gun"] > after][:size]
+        following = rows[-1]["gun"] if len(rows) == size else None
+        return _answer(200, {"collections": rows, "next": following})
 
     def close(self) -> None:
         pass

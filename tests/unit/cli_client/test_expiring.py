@@ -146,6 +146,12 @@ def test_a_server_that_does_not_list_hides_nothing_that_is_known_here(home: Home
     assert "nothing runs out within 1d in 1 collection; 1 trust server did not say what else there is" in home.err
 
 
+def test_all_pages_of_a_long_list_are_told(home: Home) -> None:
+    home.listed = [owned(f"r.invalid/{number:05}", home.at + timedelta(days=1)) for number in range(2500)]
+    found = document(home, "--all", "--within", "2d", expect=OTHER, **SET)
+    assert (len(found["told"]), found["servers"][0]["collections"]) == (2500, 2500)
+
+
 def test_a_list_with_no_time_in_it(home: Home) -> None:
     home.listed = [row(FAR, owner_expires="tomorrow", owner_expires_role="root")]
     found = document(home, "--all", expect=UNREACHABLE, **SET)
