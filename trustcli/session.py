@@ -104,6 +104,7 @@ class Session:
         self.environ = environ
         self.output = output
         self.at = at
+        self.keeps = True  # whether what is verified is stored on this machine
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
@@ -122,12 +123,12 @@ class Session:
 
     # --- the local state
 
-    @property
+    @cached_property
     def pins(self) -> PinsFile:
         """The user's pins."""
         return PinsFile(self.settings.home / "pins.toml")
 
-    @property
+    @cached_property
     def memory(self) -> MemoryFile:
         """Rollback memory."""
         return MemoryFile(self.settings.memory_folder / "seen.json")
@@ -160,9 +161,7 @@ class Session:
         specific pattern counts. Raises: InvalidName (`--pin` is not a pin), SettingsUnusable
         (`pins.toml` cannot be read).
         """
-        found = []
-        if self.settings.pin:
-            found.append(SourcedPin(pin=parse_pin(self.settings.pin), source="--pin"))
+        found = [SourcedPin(pin=parse_pin(pin), source="--pin")] if (pin := self.settings.pin) else []
         found += policy_pins
         source = str(self.settings.home / "pins.toml")
         entries = self.pins.entries_for(gun)
@@ -224,6 +223,7 @@ class Session:
 
         Raises: FormatChanged, LockDamaged, NoTrustServer, InvalidName (the server's URL); as `CollectionNames.named`.
         """
+        keep = keep and self.keeps
         named = self.names.named(gun, by_policy=not by_policy)
         asked, gun = named.pinned, named.real
         lock = self._lock(named, self.locks if locks is None else locks)

@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
 from trustdata.errors import TrustError
+from trustdata.forecast import ClientAnswer
 from trustdata.policy import Requirement
 
+RoleFate: TypeAlias = Literal["valid", "expired", "renewed by the server"]
 StepState: TypeAlias = Literal["verified", "refused", "does not verify", "not published", "not reached"]
 SignerState: TypeAlias = Literal[
     "agrees", "lists another digest", "does not list it", "has published nothing", "unreadable"
@@ -188,12 +190,42 @@ class PolicyReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoleForecast:
+    """What has become of the file of one role at the time that is simulated."""
+
+    role: str
+    version: int
+    expires: datetime
+    fate: RoleFate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What an explanation of another time than now rests on.
+
+    `read_at`: when the trust data was read; the explanation's `at` is the other time. `server_renews`: the roles that
+    the server signs again by itself; `server_asked`: whether it has said so. `breaks_at`, `breaks_role`: from when on
+    the image is refused if no owner acts, and because of which role; None if it is refused now, or at no time.
+    `without`: why it would be refused if the server, too, signed nothing from now on; "" if it would not.
+    """
+
+    read_at: datetime
+    server_renews: tuple[str, ...]
+    server_asked: bool
+    breaks_at: datetime | None
+    breaks_role: str | None
+    without: str
+    roles: tuple[RoleForecast, ...]
+    clients: tuple[ClientAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """The explanation of one verdict. `real_name`: of the collection; another than `name` if that is an alias.
 
     `trusted`, `digest`, `refusal`: of the verdict; under a rule that only watches, an image with a refusal may run.
     `demands`: the requirements of options and policy. `broke_at`: the step that refused, None if none did. `policy`:
-    None without one.
+    None without one. `simulation`: None if the verdict is that of now.
     """
 
     name: str
@@ -216,3 +248,4 @@ class Explanation:
     registry: RegistryReport | None
     changes: tuple[VerdictChange, ...]
     policy: PolicyReport | None = None
+    simulation: Simulation | None = None

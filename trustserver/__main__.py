@@ -198,6 +198,10 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     keep_events: Annotated[
         int | None, typer.Option("--keep-events", help="Events of the record that are kept; 0: all. [0]")
     ] = None,
+    named_expiries: Annotated[
+        int | None,
+        typer.Option("--named-expiries", help="Roles that /metrics names with collection and expiry, of owners. [0]"),
+    ] = None,
     max_collections: Annotated[
         int | None, typer.Option("--max-collections", help="Names that may be in use; 0: no limit. [1000000]")
     ] = None,
@@ -248,6 +252,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         resign_seconds=resign_seconds,
         keep_seconds=keep_seconds,
         keep_events=keep_events,
+        named_expiries=named_expiries,
         max_collections=max_collections,
         subject_collections=subject_collections,
         view_bytes=view_bytes,

@@ -291,6 +291,7 @@ def compose(
             committer=committer,
             clock=clock,
             access_warnings=authorizer.warnings,
+            named_expiries=settings.named_expiries,
         )
     )
     return Application(

@@ -129,6 +129,7 @@ class Settings:
     resign_seconds: int = 60
     keep_seconds: int = 3600
     keep_events: int = 0
+    named_expiries: int = 0
     max_collections: int = 1_000_000
     subject_collections: int = 50_000
     view_bytes: int = 64 * 1024 * 1024
@@ -210,6 +211,7 @@ class GivenSettings(TypedDict, total=False):
     resign_seconds: int | None
     keep_seconds: int | None
     keep_events: int | None
+    named_expiries: int | None
     max_collections: int | None
     subject_collections: int | None
     view_bytes: int | None
@@ -437,6 +439,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "resign_seconds": _count(0, 3600),
     "keep_seconds": _count(60, 31_536_000),
     "keep_events": _count(0, 1 << 40),
+    "named_expiries": _count(0, 1000),
     "max_collections": _count(0, 1 << 40),
     "subject_collections": _count(0, 1 << 40),
     "view_bytes": _count(0, 1 << 40),

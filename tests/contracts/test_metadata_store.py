@@ -244,6 +244,27 @@ def test_expiries_are_of_current_files_only(store: MetadataStore) -> None:
     assert store.earliest_expiries() == {"root": AT + timedelta(days=5), "delegation": AT - timedelta(days=1)}
 
 
+def test_what_expires_first_is_named_of_owners_and_of_the_server(store: MetadataStore) -> None:
+    """The server's own roles expire every few days: they must leave room for those of the owners."""
+    alice = RoleName("targets/alice")
+    days = {ROOT: 9, TARGETS: 5, alice: 5, SNAPSHOT: 2, TIMESTAMP: 1}
+    files = tuple(file(role, 1, expires=AT + timedelta(days=number)) for role, number in days.items())
+    store.publish(publication(1, gun=OTHER, files=files))
+    store.publish(publication(1, files=(file(ROOT, 1, expires=AT), file(TIMESTAMP, 1, expires=AT + timedelta(days=1)))))
+    store.publish(publication(2, files=(file(ROOT, 2, expires=AT + timedelta(days=5)),)))
+
+    def named(most: int) -> list[tuple[str, str, int]]:
+        return [(each.gun, each.role, (each.expires - AT).days) for each in store.first_expiries(most=most)]
+
+    online = [(APP, TIMESTAMP, 1), (OTHER, TIMESTAMP, 1), (OTHER, SNAPSHOT, 2)]
+    owners = [(APP, ROOT, 5), (OTHER, TARGETS, 5), (OTHER, alice, 5), (OTHER, ROOT, 9)]
+    assert named(9) == [*online, *owners], "superseded files do not count"
+    assert named(2) == [*online[:2], *owners[:2]]
+    assert named(0) == []
+    store.delete(OTHER, base=1, tombstone=tombstone())
+    assert named(9) == [online[0], owners[0]]
+
+
 def test_the_listing_names_data_and_tombstones(store: MetadataStore) -> None:
     store.publish(publication(1, gun=OTHER))
     begin(store)

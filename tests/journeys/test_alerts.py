@@ -40,6 +40,9 @@ HEALTHY = {
     'trust_server_seconds_to_expiry{instance="a",role="snapshot"}': f"{40 * DAY}x120",
     'trust_server_seconds_to_expiry{instance="a",role="root"}': f"{90 * DAY}x120",
     'trust_server_seconds_to_expiry{instance="a",role="delegation"}': f"{31 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="n",role="root"}': f"{9 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="n",gun="r/app",role="root"}': f"{31 * DAY}x120",
+    'trust_server_seconds_to_expiry{instance="n",gun="r/app",role="timestamp"}': f"{1.5 * DAY}x120",
     'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+100x120",
     'trust_server_request_seconds_bucket{instance="a",kind="read",le="2.5"}': "0+100x120",
     'trust_server_request_seconds_bucket{instance="a",kind="read",le="+Inf"}': "0+100x120",
@@ -88,6 +91,12 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     },
     "TrustServerOwnersRoleRunsOut": {
         'trust_server_seconds_to_expiry{instance="a",role="delegation"}': f"{30 * DAY - 1}x120"
+    },
+    "TrustServerCollectionRunsOut": {
+        'trust_server_seconds_to_expiry{instance="n",gun="r/app",role="root"}': f"{30 * DAY - 1}x120"
+    },
+    "TrustServerCollectionExpired": {
+        'trust_server_seconds_to_expiry{instance="n",gun="r/app",role="root"}': "0-60x120"
     },
     "TrustServerSlow": {'trust_server_request_seconds_bucket{instance="a",kind="read",le="1.0"}': "0+98x120"},
     "TrustServerRefusesUploads": {'trust_server_publishes_total{instance="a",outcome="not-signed"}': "0+70x120"},
@@ -147,7 +156,7 @@ def of_the_verifiers() -> str:
 
 
 def test_each_alert_asks_for_metrics_and_labels_that_there_are() -> None:
-    site = Site()
+    site = Site(named_expiries=1)
     site.begin()
     page = site.get("/metrics").text + of_the_verifiers()
     for rule in rules():

@@ -146,12 +146,12 @@ def test_expired_offline_roles_come_back(town: Town) -> None:
     """Listable, renewed by one command, root too; clients accept them again."""
     town.grow_older(800)
     town.owner.run("verify", f"{town.tool}:1.0", expect=4).said("expired")
-    listed = town.owner.run("--json", "expiring", town.tool, "--within", "1d", expect=1).document()
+    listed = town.owner.run("--json", "expiring", town.tool, "--within", "1d", expect=4).document()
     assert [(row["role"], row["expired"], row["days_left"] < 0) for row in listed["expiring"]] == [
         ("targets", True, True),
         ("root", True, True),
     ]
-    assert "expired 435 days ago" in town.owner.run("expiring", town.tool, expect=1).stdout
+    assert "expired 435 days ago" in town.owner.run("expiring", town.tool, expect=4).stdout
     content = town.content(town.tool)
     said = town.owner.run("renew", town.tool)
     assert f"{town.tool}: root 1 -> 2, expires " in said.stdout
@@ -222,3 +222,57 @@ def test_names_that_cannot_be_looked_at(town: Town) -> None:
         ("failed", 0, 1),
         ("not tried", 0, 0),
     ]
+
+
+def test_all_that_a_server_has(town: Town, tmp_path: Path) -> None:
+    """Who knows a collection verifies it; a stranger has the server's word, and a calendar of it."""
+    verified = town.owner.run("--json", "expiring", "--all", "--within", "4000d", expect=1).document()
+    assert (verified["told"], verified["collections"]) == ([], 2)
+    assert [server["collections"] for server in verified["servers"]] == [2]
+    stranger = TrustUser(tmp_path / "stranger", "")
+    calendar = tmp_path / "expiry.ics"
+    named = ("--server", town.server.url, "expiring", "--within", "4000d", "--ics", str(calendar))
+    told = stranger.run("--json", *named, expect=1).document()
+    assert (told["expiring"], told["collections"]) == ([], 2)
+    first = {
+        row["gun"]: min(each["expires"] for each in verified["expiring"] if each["gun"] == row["gun"])
+        for row in told["told"]
+    }
+    assert {row["gun"]: row["expires"] for row in told["told"]} == first
+    assert calendar.read_text().count("BEGIN:VEVENT") == 2
+    assert "so there is nothing to look at" in stranger.run("expiring").stderr
+
+
+def test_whatever_is_due_and_ours(town: Town) -> None:
+    """As from cron: nobody is asked, and what alice must renew is told and no failure."""
+    town.grow_older(300)
+    content, before = town.content(town.app), town.offline_versions(town.tool)
+    plan = town.owner.run("renew", "--due", "--plan", expect=0, **NO_PASSPHRASES)
+    assert plan.stdout.splitlines()[-1] == "2 plans: 2 can be carried out, 0 cannot"
+    renewed = town.owner.run("--json", "renew", "--due")
+    renewed.said(f"{town.app}: targets/alice 1 expires ", "not here; it is a key of: alice")
+    assert [(row["state"], len(row["renewed"]), len(row["left"])) for row in renewed.document()["collections"]] == [
+        ("done", 2, 1),
+        ("done", 1, 0),
+    ]
+    assert town.content(town.app) == content
+    assert town.offline_versions(town.tool)["targets"] == before["targets"] + 1
+    assert "targets/alice 1 -> 2, expires " in town.alice.run("renew", "--due").stdout
+    town.alice.run("renew", "--due").said("nothing is due")
+
+
+def test_what_breaks_on_a_day_if_nobody_acts(town: Town) -> None:
+    """The real server says which keys it has; nothing on this machine changes."""
+    image = f"{town.tool}:1.0"
+    town.owner.run("verify", image)
+    kept = {file: file.read_bytes() for file in town.owner.home.rglob("*") if file.is_file()}
+    fine = town.owner.run("--json", "explain", image, "--at", "+300d").document()["explanation"]
+    assert (fine["trusted"], fine["simulation"]["server_renews"]) == (True, ["snapshot", "timestamp"])
+    assert fine["simulation"]["server_asked"] is True
+    assert fine["simulation"]["breaks_role"] == "targets"
+    broken = town.owner.run("--json", "explain", image, "--at", fine["simulation"]["breaks_at"], expect=4)
+    assert broken.document()["explanation"]["broke_at"] == "targets"
+    broken.said("this is a simulation of ", "targets version 2 expired")
+    assert {file: file.read_bytes() for file in town.owner.home.rglob("*") if file.is_file()} == kept
+    town.owner.run("verify", image)
+    town.owner.run("explain", image, "--at", "some day", expect=2).said("is no time")

@@ -75,7 +75,9 @@ class Client:
         self.recorded: list[tuple[Pin, str]] = []
         self.warnings: list[str] = []
 
-    def collection(self, *, wire: WireFormat | None = None, keep: bool = True) -> Collection:
+    def collection(
+        self, *, wire: WireFormat | None = None, keep: bool = True, at: datetime | None = None
+    ) -> Collection:
         """One invocation. `wire`: the format as a plan wraps it. Without `keep` nothing is stored, as in a plan."""
         return Collection(
             gun=self.server.gun,
@@ -91,7 +93,7 @@ class Client:
                 memory_required=self.memory_required,
             ),
             tofu=self.tofu,
-            at=self.at,
+            at=at or self.at,
             warn=self.warnings.append,
             other_format=self.other_format,
         )

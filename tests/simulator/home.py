@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -16,6 +18,7 @@ from trustcli.commands import inspect, verify
 from trustcli.commands.table import dispatch
 from trustcli.config.settings import Settings
 from trustcli.console.output import Output
+from trustcli.http.messages import Response
 from trustcli.http.record import Observer
 from trustcli.registry.client import Registry
 from trustcli.session import Session
@@ -31,7 +34,8 @@ class Home:
 
     `registry_digest`: what every registry serves under every tag (`sha256:HEX`); None: none can be reached.
     `contents`: manifests and blobs of the registries by digest; None: they cannot be reached. `fetched`: what of them
-    was asked for. `asked`: the collections whose servers were asked. `out`, `err`: what the last command said.
+    was asked for. `asked`: the collections whose servers were asked. `listed`: the rows of the server's list of all
+    names; None: it does not let us see it. `out`, `err`: what the last command said.
     """
 
     def __init__(self, folder: Path, *sites: RepositorySimulator) -> None:
@@ -44,6 +48,7 @@ class Home:
         self.contents: dict[str, bytes] | None = None
         self.fetched: list[str] = []
         self.asked: list[str] = []
+        self.listed: list[dict[str, Any]] | None = None
         self.out, self.err = "", ""
 
     def session(self, **settings: Any) -> Session:
@@ -92,6 +97,29 @@ class _Link:
     def __init__(self, home: Home, gun: GUN) -> None:
         self.home, self.gun = home, gun
         self.name = "https://trust.example.com"
+        self.tried = "without credentials"
+        self.told_time = None
+
+    def ask(self, method: str, target: str, *, scope: str, limit: int) -> Response:
+        """Answer with a page of the list of names; nothing else is known here."""
+        del method, scope, limit
+        path, _, query = target.partition("?")
+        if path != "/api/v1/collections":
+            return _answer(404, {"code": "not-found"})
+        if self.home.listed is None:
+            return _answer(403, {"code": "forbidden"})
+        after, size = parse_qs(query).get("after", [""])[0], int(parse_qs(query)["limit"][0])
+        rows = [row for row in self.home.listed if row["gun"] > after][:size]
+        following = rows[-1]["gun"] if len(rows) == size else None
+        return _answer(200, {"collections": rows, "next": following})
+
+    def close(self) -> None:
+        pass
+
+
+def _answer(status: int, document: object) -> Response:
+    headers = [("content-type", "application/json")]
+    return Response(status=status, headers=headers, body=json.dumps(document).encode())
 
 
 def without_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from trustserver.storage.ports import (
     OfferSalt,
     Overview,
     Publication,
+    RoleExpiry,
     Standing,
     Status,
     StoredCollection,
@@ -366,6 +367,16 @@ class MemoryStore:
                     kind = "delegation" if is_delegated(role) else role
                     found[kind] = min(found.get(kind, file.expires), file.expires)
             return found
+
+    def first_expiries(self, *, most: int) -> tuple[RoleExpiry, ...]:
+        with self._lock:
+            found = [
+                RoleExpiry(file.expires, gun, role)
+                for gun, slot in self._slots.items()
+                for role, file in slot.collection.files.items()
+            ]
+        by_owners = sorted(each for each in found if each.role not in ONLINE)[:most]
+        return tuple(sorted(by_owners + sorted(each for each in found if each.role in ONLINE)[:most]))
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
         return ()

@@ -120,7 +120,8 @@ class SimulatedSession(Session):
         assert gun == self.client.server.gun
         self.client.max_life = policy_max_life or self.settings.max_life_for(gun)
         found = self.client.server.wire
-        return self.client.collection(wire=wrap_wire(found) if wrap_wire else None, keep=keep)
+        kept = keep and self.keeps
+        return self.client.collection(wire=wrap_wire(found) if wrap_wire else None, keep=kept, at=self.at)
 
     def registry(self, observer: Observer | None = None) -> Registry:
         del observer

@@ -143,7 +143,7 @@ def _script(path: Path, command: str) -> None:
 
 _VARIABLE: Final = (
     (re.compile(r"\b[0-9a-f]{130,146}\b"), "SIGNATURE"),
-    (re.compile(r"\b20\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)?)?"), "TIME"),
+    (re.compile(r"\b20\d\d-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?(?:Z|\+00:00)?)?)?"), "TIME"),
     (re.compile(r"^(-rw-------) 1 \S+ \S+ +\d+ \w+ +\d+ [\d:]+ ", re.MULTILINE), r"\1 "),
     (re.compile(r'"length":\d+,"version"'), '"length":N,"version"'),
     (re.compile(r"\bPython 3\.\d+"), "Python 3"),

@@ -1,66 +1,43 @@
-"""`trust expiring`: list the roles of known collections that expire soon, and who can renew them."""
+"""`trust expiring`: list the roles of collections that expire soon, and who can renew them.
+
+1. names     those that are typed; else those that are known here, and with --all what the trust servers list besides
+2. read      each collection that is known here is verified; of any other one, its server's word is told as such
+3. tell      by expiry; as a table, as JSON, and with --ics as a calendar
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from keys.algorithms import accepted_fingerprints, key_fingerprint
+from keys.algorithms import key_fingerprint
+from keys.durable_file import write_atomically
+from trustcli.commands.support.calendar_file import CalendarEvent, calendar
 from trustcli.commands.support.durations import duration_option
+from trustcli.commands.support.expiring_roles import ExpiringRole, ExpiryReading
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
-from trustcli.commands.support.owner_decisions import warn_of_unvouched
-from trustcli.console.exit_codes import DONE, OTHER, worst
+from trustcli.console.exit_codes import DONE, NOT_TRUSTED, OTHER, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
-from trustcli.publish.plan import KeyPlace
-from trustcli.publish.plan_view import as_time, key_row, key_words
-from trustcli.publish.planner import absent_key
-from trustcli.publish.preparation import Roles
+from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustdata.collection_patterns import pattern_matches
 from trustdata.counting import counted
-from trustdata.due import LOOK_AHEAD, late_online_roles, offline_roles, within
-from trustdata.editing.repository_editor import public_keys, signing_keys
-from trustdata.envelope import Envelope
+from trustdata.due import LOOK_AHEAD
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
-from trustdata.roles import ONLINE
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _WITHIN: Final = f"{LOOK_AHEAD.days}d"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpiringRole:
-    """One role that expires soon.
-
-    `keys`: the keys that can sign it, `threshold` of which must; none for an online role, which the server signs.
-    """
-
-    gun: GUN
-    file: Envelope
-    threshold: int = 0
-    keys: tuple[KeyPlace, ...] = ()
-
-    @property
-    def renewable(self) -> bool:
-        """Whether this machine has enough of the keys."""
-        return bool(self.keys) and sum(key.here for key in self.keys) >= self.threshold
-
-    @property
-    def duty(self) -> str:
-        """Who has to renew it: `owner` or `server`."""
-        return "server" if self.file.role in ONLINE else "owner"
-
-    def days_left(self, at: datetime) -> int:
-        """Return whole days until it expires, rounded down: negative once it has expired."""
-        return (self.file.expires - at).days
 
 
 @app.command("expiring")
@@ -69,98 +46,166 @@ def command(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
     names_file: NamesFile = None,
     within_: Annotated[str, typer.Option("--within", metavar="TIME", help="How far to look ahead.")] = _WITHIN,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All that is known here, and all that the trust servers list.")
+    ] = False,
+    ics: Annotated[
+        Path | None, typer.Option("--ics", metavar="FILE", help="Also write a calendar, with an event for each role.")
+    ] = None,
 ) -> int:
-    """List the roles that run out; without NAME those of every pinned collection."""
+    """List the roles that run out; without NAME those of every pinned collection, or of the server of --server."""
     session: Session = ctx.obj
     span = duration_option("--within", within_)
     named = bool(names) or names_file is not None
-    guns = named_collections(session, names, names_file) if named else known_names(session)
-    found: list[ExpiringRole] = []
-    failures: list[dict[str, object]] = []
-    statuses = [DONE]
+    if named and all_:
+        raise UsageError("--all is for all collections: name none beside it")
+    # A server that is named for this run is asked what it has; one that is set for all runs is asked with --all.
+    whole = all_ or (not named and session.settings.server_source == "--server")
+    guns = named_collections(session, names, names_file) if named else _known(session, whole=whole)
     places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
+    found = _Found(session, ExpiryReading(session, span=span, places=places))
     for gun in guns:
-        try:
-            collection = session.collection(gun)
-            roles = collection.owner_roles()
-            warn_of_unvouched(session, gun, roles)
-        except TrustError as error:
-            session.output.failure(error, subject=gun)
-            failures.append({"gun": gun, "error": failure_document(error)})
-            statuses.append(row_for(error).status)
-            continue
-        due = (
-            *offline_roles(roles, within(span, at=session.at)),
-            *late_online_roles(roles, collection.wire.lifetimes, at=session.at),
-        )
-        found += [_expiring_role(gun, roles, roles[role], places) for role in due]
-    found.sort(key=lambda item: (item.file.expires, item.gun, item.file.role))
-    for item in found:
-        session.output.result(_line(item, session.at))
-    if not found:
-        session.output.notice(_nothing_found(within_, of=len(guns), unread=len(failures)))
-    renewable = sorted({item.gun for item in found if item.renewable})
+        found.read(gun)
+    if whole:
+        found.read_servers(guns)
+    found.sort()
+    if ics is not None:
+        _write_calendar(ics, [*found.roles, *found.told], session.at)
+    for item in sorted([*found.roles, *found.told], key=_by_expiry):
+        session.output.result(item.line(session.at))
+    if not found.roles and not found.told:
+        session.output.notice(found.nothing(within_))
+    renewable = sorted({item.gun for item in found.roles if item.renewable})
     if renewable:
-        session.output.notice(f"the keys here can renew: trust renew --within {within_} {' '.join(renewable)}")
-    status = worst([*statuses, OTHER if found else DONE])
+        which = " ".join(renewable) if named or len(renewable) <= _NAMES_SHOWN else "--due"
+        session.output.notice(f"the keys here can renew: trust renew --within {within_} {which}")
+    status = found.status()
     document: dict[str, object] = {
         "within_days": span.total_seconds() / 86400,
-        "collections": len(guns),
-        "expiring": [_row(item, session.at) for item in found],
-        "failures": failures,
+        "collections": found.collections,
+        "expiring": [item.row(session.at) for item in found.roles],
+        "told": [item.row(session.at) for item in found.told],
+        "servers": found.servers,
+        "failures": found.failures,
         "exit": status,
     }
     session.output.document(document)
     return status
 
 
-def _expiring_role(gun: GUN, roles: Roles, file: Envelope, places: dict[str, KeyPlace]) -> ExpiringRole:
-    if file.role in ONLINE:
-        return ExpiringRole(gun=gun, file=file)
-    keyids, threshold = signing_keys(roles, {file.role: file.content}, file.role)[-1]
-    public = public_keys(roles, {})
-    here = {
-        keyid: replace(places[fingerprint], keyid=keyid)
-        for keyid in keyids
-        if keyid in public
-        for fingerprint in accepted_fingerprints([public[keyid]])
-        if fingerprint in places
-    }
-    keys = tuple(here.get(keyid) or absent_key(roles, keyid) for keyid in keyids)
-    return ExpiringRole(gun=gun, file=file, threshold=threshold, keys=keys)
+_NAMES_SHOWN: Final = 20
+"""How many names the next command has; of more it has none."""
 
 
-def _nothing_found(span: str, *, of: int, unread: int) -> str:
-    """Say where nothing runs out; what cannot be read may well run out."""
-    if not of:
-        return "no collection is known here by a pin, so there is nothing to look at"
-    if unread == of:
-        return f"whether anything runs out is not known: {counted(unread, 'collection')} could not be read"
-    rest = f"; {counted(unread, 'collection')} could not be read" if unread else ""
-    return f"nothing runs out within {span} in {counted(of - unread, 'collection')}{rest}"
+def _by_expiry(item: ExpiringRole) -> tuple[datetime, str, str]:
+    return item.expires, item.gun, item.role
 
 
-def _line(item: ExpiringRole, at: datetime) -> str:
-    days = item.days_left(at)
-    when = f"in {counted(days, 'day')}" if item.file.expires > at else f"expired {counted(-days - 1, 'day')} ago"
-    what = f"{shown(item.file.role)} {item.file.version}"
-    if item.duty == "server":
-        renewer = "the server is late with it: tell its operator"
-    else:
-        renewer = f"{item.threshold} of: " + "; ".join(map(key_words, item.keys))
-    return f"{item.file.expires:%Y-%m-%d}  {when.ljust(22)}  {item.gun}  {what}  {renewer}"
+def _known(session: Session, *, whole: bool) -> list[GUN]:
+    """Return the names that are known here by a pin; if everything is asked for, also by the lock file."""
+    known = known_names(session)
+    locked = [gun for gun in session.locks if gun not in known] if whole else []
+    return sorted({*known, *locked})
 
 
-def _row(item: ExpiringRole, at: datetime) -> dict[str, object]:
-    return {
-        "gun": item.gun,
-        "role": item.file.role,
-        "version": item.file.version,
-        "expires": as_time(item.file.expires),
-        "days_left": item.days_left(at),
-        "expired": item.file.expires <= at,
-        "duty": item.duty,
-        "threshold": item.threshold,
-        "keys": [key_row(key) for key in item.keys],
-        "renewable": item.renewable,
-    }
+@dataclass(slots=True)
+class _Found:
+    """What runs out, and what could not be looked at.
+
+    `roles`: verified. `told`: what a server says of collections that nothing here knows. `servers`: a row for each
+    server that was asked what it has.
+    """
+
+    session: Session
+    reading: ExpiryReading
+    collections: int = 0
+    roles: list[ExpiringRole] = field(default_factory=list)
+    told: list[ExpiringRole] = field(default_factory=list)
+    servers: list[dict[str, object]] = field(default_factory=list)
+    failures: list[dict[str, object]] = field(default_factory=list)
+    _statuses: list[int] = field(default_factory=lambda: [DONE])
+
+    def read(self, gun: GUN) -> None:
+        """Read and verify a collection; what fails is told and counted."""
+        self.collections += 1
+        try:
+            self.roles += self.reading.collection(gun)
+        except TrustError as error:
+            self.session.output.failure(error, subject=gun)
+            self.failures.append({"gun": gun, "error": failure_document(error)})
+            self._statuses.append(row_for(error).status)
+
+    def read_servers(self, read: Sequence[GUN]) -> None:
+        """Ask each trust server of this run what it has, but for what was read. One that does not say it is told."""
+        seen = {self.session.real_name(gun) for gun in read}
+        for url in dict.fromkeys(self.session.settings.named_servers):
+            row: dict[str, object] = {"server": url, "collections": 0, "error": None}
+            self.servers.append(row)
+            try:
+                row["collections"] = self._read_server(url, seen)
+            except TrustError as error:
+                self.session.output.failure(error, subject=url)
+                row["error"] = failure_document(error)
+                self._statuses.append(row_for(error).status)
+
+    def _read_server(self, url: str, seen: set[GUN]) -> int:
+        """Return how many collections the server lists. Raises: as `ExpiryReading.listed`."""
+        listed = 0
+        patterns = self.session.pins.patterns()
+        for gun, told in self.reading.listed(url):
+            listed += 1
+            if gun in seen:
+                continue
+            seen.add(gun)
+            if self.session.settings.pin or any(pattern_matches(pattern, gun) for pattern in patterns):
+                self.read(gun)
+            else:
+                self.collections += 1
+                self.told += told
+        return listed
+
+    def sort(self) -> None:
+        """Put what runs out first first."""
+        self.roles.sort(key=_by_expiry)
+        self.told.sort(key=_by_expiry)
+
+    def status(self) -> int:
+        """Return the exit status: 4 if something has expired, 1 if something runs out; what failed may be worse."""
+        at = self.session.at
+        expired = any(item.expired(at) for item in (*self.roles, *self.told))
+        soon = OTHER if self.roles or self.told else DONE
+        return worst([*self._statuses, NOT_TRUSTED if expired else soon])
+
+    def nothing(self, span: str) -> str:
+        """Say where nothing runs out; what cannot be read may well run out."""
+        unread, silent = len(self.failures), sum(server["error"] is not None for server in self.servers)
+        if not self.collections:
+            if silent:
+                return "whether anything runs out is not known: no collection could be looked at"
+            return "no collection is known here by a pin, so there is nothing to look at"
+        if unread == self.collections:
+            return f"whether anything runs out is not known: {counted(unread, 'collection')} could not be read"
+        rest = f"; {counted(unread, 'collection')} could not be read" if unread else ""
+        rest += f"; {counted(silent, 'trust server')} did not say what else there is" if silent else ""
+        return f"nothing runs out within {span} in {counted(self.collections - unread, 'collection')}{rest}"
+
+
+def _write_calendar(file: Path, items: Sequence[ExpiringRole], at: datetime) -> None:
+    """Write the calendar. Raises: UsageError."""
+    content = calendar((_event(item) for item in sorted(items, key=_by_expiry)), at=at)
+    try:
+        write_atomically(file, content, mode=0o644)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise UsageError(f"--ics: {shown(str(file), 300)} cannot be written: {reason}") from error
+
+
+def _event(item: ExpiringRole) -> CalendarEvent:
+    renew = f"\nThe keys of this machine can renew it: trust renew {item.gun}" if item.renewable else ""
+    return CalendarEvent(
+        identity=(item.gun, item.role),
+        version=item.version or 0,
+        at=item.expires,
+        summary=f"{shown(item.role)} of {item.gun} expires",
+        description=f"Then clients refuse what hangs on it. {item.renewer[:1].upper()}{item.renewer[1:]}{renew}",
+    )

@@ -1,23 +1,28 @@
-"""`trust explain`: the verdict of `trust verify` with all its reasons; the exit status is that of `trust verify`."""
+"""`trust explain`: the verdict of `trust verify` with all its reasons; the exit status is that of `trust verify`.
+
+With --at it is the verdict of another time, by the trust data of now: what breaks on that day if nobody acts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keys.rfc3339 import to_rfc3339
 from trustcli.client.collection import Collection
 from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
-from trustcli.commands.support.durations import duration_option
+from trustcli.commands.support.durations import duration_option, time_option
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_names
+from trustcli.commands.support.simulated_time import SimulatedTime
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
@@ -48,6 +53,10 @@ def command(
         bool, typer.Option("--offline", help="As for verify; the registry is not asked either.")
     ] = False,
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="TIME", help="As for verify.")] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="DATE", help="Simulate that it is then: 2027-12-01, 2027-12-01T12:00:00Z, +90d."),
+    ] = None,
 ) -> int:
     """Say why images are trusted or refused: every step, what it rests on, and what would change the answer."""
     session: Session = ctx.obj
@@ -57,6 +66,7 @@ def command(
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
         max_age=duration_option("--max-age", max_age or DEFAULT_MAX_AGE) if offline else None,
+        at=None if at is None else time_option(at, now=session.at),
     )
     names = image_names(images or (), images_file)
     statuses: list[int] = []
@@ -81,9 +91,19 @@ class _Terms:
     signers: tuple[str, ...]
     policy: Policy | None
     max_age: timedelta | None
+    at: datetime | None
 
 
 def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
+    """Return the explanation of one image: of now, or of the time that is simulated."""
+    if terms.at is None:
+        return _explained_now(session, image, terms, None)
+    simulated = SimulatedTime(session, terms.at, offline=terms.max_age is not None)
+    found = _explained_now(simulated.session, image, terms, simulated)
+    return replace(found, at=terms.at, simulation=simulated.report())
+
+
+def _explained_now(session: Session, image: str, terms: _Terms, simulated: SimulatedTime | None) -> Explanation:
     collections: list[Collection] = []
     (decision,) = verify(
         session,
@@ -91,9 +111,13 @@ def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
         signers=terms.signers,
         policy=terms.policy,
         max_age=terms.max_age,
-        watch=collections.append,
+        watch=collections.append if simulated is None else simulated.watching(collections),
+        forecast=None if simulated is None else simulated.reader,
+        at=terms.at,
     )
+    # What the registry has now says nothing about another time.
     offline = terms.max_age is not None
+    silent = offline or simulated is not None
     judgement = decision.judgement or _unread(decision)
     real_name = _real_name(session, judgement.question.gun, by_policy=not decision.rule)
     read = [collection for collection in collections if collection.gun == real_name]
@@ -103,7 +127,8 @@ def _explanation(session: Session, image: str, terms: _Terms) -> Explanation:
         session=session,
         offline=offline,
         by_policy=not decision.rule,
-        ask_registry=None if offline else lambda: _ask_registry(session, image, judgement.question),
+        ask_registry=None if silent else lambda: _ask_registry(session, image, judgement.question),
+        at=terms.at,
     )
     if not decision.rule and decision.trust_name == judgement.question.gun:
         return found
@@ -137,16 +162,18 @@ def explained(
     offline: bool = False,
     by_policy: bool = True,
     ask_registry: Callable[[], RegistryAnswer | None] | None = None,
+    at: datetime | None = None,
 ) -> Explanation:
     """Return the reasons of a verdict that `verify` gave. What is read here in addition cannot change the verdict.
 
-    `by_policy`: the aliases of the machine's policy count, since no rule of a policy was asked.
+    `by_policy`: the aliases of the machine's policy count, since no rule of a policy was asked. `at`: the time that is
+    simulated.
     """
     real_name = _real_name(session, judgement.question.gun, by_policy=by_policy)
     return explain(
         judgement,
         state=None if updater is None else verification_state(updater),
-        at=session.at,
+        at=at or session.at,
         offline=offline,
         server=_server(session, real_name),
         registry=ask_registry() if ask_registry is not None else None,
@@ -213,6 +240,8 @@ def _report(session: Session, image: str, explanation: Explanation) -> tuple[int
     """Print an explanation, and return the status of its verdict and its row."""
     for line in explanation_lines(explanation):
         session.output.result(line)
+    if explanation.simulation is not None:
+        session.output.warn(f"{image}: this is a simulation of {to_rfc3339(explanation.at)}, and no verdict of now")
     registry = explanation.registry
     if registry is not None and registry.diverges:
         session.output.warn(

@@ -3,12 +3,16 @@
 1. due       roles in the last third of their life, or those that expire within --within, or all
 2. renew     sign what the keys here can sign, in one publish; report the rest with the holders of its keys
 3. check     the new versions can be read back, and a client accepts them
+
+With --due, in every collection that is known here: what others must renew is told and no failure before it has expired,
+and a key that cannot be opened keeps nobody from what the other keys can sign.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Final, TypeAlias
 
 import typer
@@ -21,6 +25,7 @@ from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import Done, carry_out, plan_each
 from trustcli.commands.support.name_lists import named_collections
+from trustcli.commands.support.names import known_names
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
     AcceptUnsigned,
@@ -31,12 +36,15 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.console.output import failure_document
+from trustcli.console.shared_passphrase import SharedPassphrase
 from trustcli.errors import UsageError
 from trustcli.publish.effects import check_same_releases
+from trustcli.publish.openable_keys import OpenableKeys
 from trustcli.publish.plan import Failure, KeyPlace, Plan
-from trustcli.publish.plan_view import as_time, key_row
+from trustcli.publish.plan_view import as_time, key_row, key_words
 from trustcli.publish.planner import absent_key
 from trustcli.publish.preparation import HeldKeys, Roles
+from trustcli.publish.store_keys import StoreKeys
 from trustcli.session import Session
 from trustdata.due import Due, in_its_last_third, offline_roles, within
 from trustdata.editing import repository_editor
@@ -65,6 +73,9 @@ def command(
         str | None, typer.Option("--within", metavar="TIME", help="What expires within; else the last third of life.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every offline role, however fresh.")] = False,
+    due_: Annotated[
+        bool, typer.Option("--due", help="What is due wherever the keys here can sign; without NAME, not asked.")
+    ] = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
@@ -73,9 +84,12 @@ def command(
 ) -> int:
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
+    if due_ and all_:
+        raise UsageError("--due and --all contradict each other")
     due = _due(session, within_, everything=all_)
     named = bool(names) or names_file is not None
-    guns = named_collections(session, names, names_file) if named else session.pinned_names()
+    everywhere = known_names if due_ else Session.pinned_names
+    guns = named_collections(session, names, names_file) if named else everywhere(session)
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
@@ -83,21 +97,41 @@ def command(
         agree_to_aliases(session, guns, yes=yes or plan_)
     if not guns:
         session.output.notice("no collection is pinned here: nothing to do")
-    elif not named and not plan_ and not yes:
-        what = f"all {len(guns)} pinned collections" if len(guns) > 1 else f"{guns[0]}, the only pinned collection"
-        if not confirm(session, f"Renew what is due in {what}?"):
-            raise UsageError(f"nothing was renewed; to renew in {what}, without being asked: --yes")
+    elif not named and not (plan_ or yes or due_):
+        _ask(session, guns)
 
     def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
-        return [plan(session, planning, gun, due, decisions)]
-
-    def do(gun: GUN) -> Done:
-        return _done(renew(session, gun, due, decisions))
+        return [plan(session, planning, gun, due, decisions, only_ours=due_)]
 
     if plan_:
         return plan_each(session, guns, check)
+    do = _renewing_ours(session, due, decisions) if due_ else lambda gun: _done(renew(session, gun, due, decisions))
     # Without names it is whatever this machine knows: what cannot be renewed must not let all others expire.
-    return carry_out(session, guns, check=check, do=do, checks_first=named, blank=_blank).report()
+    checks_first = named and not due_
+    return carry_out(
+        session, guns, check=check, do=do, checks_first=checks_first, blank=_blank, each_with_its_keys=due_
+    ).report()
+
+
+def _renewing_ours(session: Session, due: DueBy, decisions: OwnerDecisions) -> Callable[[GUN], Done]:
+    """Return what renews in one collection what the keys here can sign, and tells what others must renew."""
+    keys = OpenableKeys(session.keystore, SharedPassphrase(session.passphrases))
+
+    def do(gun: GUN) -> Done:
+        outcome = _renew_ours(session, gun, due, decisions, keys)
+        for unrenewed in outcome.unrenewed:
+            if not unrenewed.is_failure(session.at):
+                session.output.notice(_left_line(gun, unrenewed))
+        return _done(outcome)
+
+    return do
+
+
+def _ask(session: Session, guns: Sequence[GUN]) -> None:
+    """Ask whether to renew in names that nobody has typed. Raises: UsageError."""
+    what = f"all {len(guns)} pinned collections" if len(guns) > 1 else f"{guns[0]}, the only pinned collection"
+    if not confirm(session, f"Renew what is due in {what}?"):
+        raise UsageError(f"nothing was renewed; to renew in {what}, without being asked: --yes, or --due")
 
 
 def _blank(error: Mapping[str, object] | None) -> dict[str, object]:
@@ -117,11 +151,19 @@ def _due(session: Session, span: str | None, *, everything: bool) -> DueBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unrenewed:
-    """A due role that cannot be renewed here, and the keys of which `threshold` must sign it."""
+    """A due role that cannot be renewed here, and the keys of which `threshold` must sign it.
+
+    `hindrance`: why one of them that is here could not be opened, if one could not.
+    """
 
     file: Envelope
     threshold: int
     keys: tuple[KeyPlace, ...]
+    hindrance: KeysError | None = None
+
+    def is_failure(self, at: datetime) -> bool:
+        """Return whether it is a failure also where others are expected to renew what is theirs."""
+        return self.hindrance is not None or self.file.expires <= at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +177,32 @@ class Renewed:
     failures: tuple[Failure, ...] = ()
 
 
-def renew(session: Session, gun: GUN, due: DueBy, decisions: OwnerDecisions = NOTHING_DECIDED) -> Renewed:
-    """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised."""
+def _renew_ours(session: Session, gun: GUN, due: DueBy, decisions: OwnerDecisions, keys: OpenableKeys) -> Renewed:
+    """Renew what the keys here can sign. What others must renew is a failure only once it has expired."""
+    unopened = -1
+    outcome = Renewed(gun=gun)
+    while unopened < keys.unopened:  # a key that could not be opened is not held the next time
+        unopened = keys.unopened
+        outcome = renew(session, gun, due, decisions, keys, only_ours=True)
+    return outcome
+
+
+def renew(
+    session: Session,
+    gun: GUN,
+    due: DueBy,
+    decisions: OwnerDecisions = NOTHING_DECIDED,
+    keys: StoreKeys | None = None,
+    *,
+    only_ours: bool = False,
+) -> Renewed:
+    """Renew the due roles of one collection. A TrustError or KeysError is part of the result, and is not raised.
+
+    `keys`: which sign, if not those of the store. `only_ours`: what the keys here cannot sign is a failure only if it
+    has expired, or if a key is here and cannot be opened.
+    """
     renewed = Renewed(gun=gun)
-    keys = session.held_keys()
+    keys = keys or session.held_keys()
     try:
         collection = session.collection(gun)
         terms = EditTerms.of(collection.wire, at=session.at)
@@ -153,7 +217,7 @@ def renew(session: Session, gun: GUN, due: DueBy, decisions: OwnerDecisions = NO
             before=tuple(edit.seen[role] for role in uploads),
             after=tuple(uploads.values()),
             unrenewed=edit.unrenewed,
-            failures=(*map(edit.missing, edit.unrenewed), *edit.unvouched),
+            failures=(*edit.failures(edit.unrenewed, only_ours=only_ours), *edit.unvouched),
         )
         if uploads:
             session.collection(gun).verify_published(uploads)
@@ -173,8 +237,16 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
         check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
 
 
-def plan(session: Session, planning: Planning, gun: GUN, due: DueBy, decisions: OwnerDecisions) -> Plan:
-    """Return what `renew` would publish.
+def plan(
+    session: Session,
+    planning: Planning,
+    gun: GUN,
+    due: DueBy,
+    decisions: OwnerDecisions,
+    *,
+    only_ours: bool = False,
+) -> Plan:
+    """Return what `renew` would publish. `only_ours`: as there.
 
     What it would leave is no reason to hold back what it can do: only a plan that is shown is refused for it.
     """
@@ -185,7 +257,8 @@ def plan(session: Session, planning: Planning, gun: GUN, due: DueBy, decisions: 
     except TrustError as refusal:
         return Plan(gun=gun, places={}, refusal=refusal)
     planned = planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan
-    left: list[Failure] = [*edit.unvouched, *map(edit.missing, edit.unrenewed)] if planning.shown else []
+    failures = edit.failures(edit.unrenewed, only_ours=only_ours)
+    left: list[Failure] = [*edit.unvouched, *failures] if planning.shown else []
     return replace(planned, refusal=planned.refusal or (left[0] if left else None))
 
 
@@ -255,6 +328,15 @@ class RenewalEdit:
         more = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
         return f"{what}, for it lists {', '.join(map(shown, tags[:_TAGS_SHOWN])) or 'no tag'}{more}"
 
+    def failures(self, unrenewed: Iterable[Unrenewed], *, only_ours: bool) -> list[KeysError]:
+        """Return the errors for roles that cannot be renewed here: all, or those that nobody else is expected to renew.
+
+        `only_ours`: what others must renew is a failure only once it has expired.
+        """
+        told = [each for each in unrenewed if not only_ours or each.is_failure(self._terms.at)]
+        errors = [each.hindrance or self.missing(each) for each in told]
+        return list({str(error): error for error in errors}.values())  # one key may be in the way of several roles
+
     def missing(self, unrenewed: Unrenewed) -> KeyNotFound:
         """Return the error for a role that cannot be renewed here; it names the holders of its keys."""
         keyids_text = ", ".join(short_keyid(key.keyid) for key in unrenewed.keys)
@@ -273,9 +355,20 @@ class RenewalEdit:
 
     def _unrenewed(self, roles: Roles, role: RoleName) -> Unrenewed:
         keyids, threshold = signing_keys(roles, {role: roles[role].content}, role)[-1]
-        held = self._held(roles)
-        keys = [KeyPlace(keyid=keyid, place="store") if keyid in held else absent_key(roles, keyid) for keyid in keyids]
-        return Unrenewed(file=roles[role], threshold=threshold, keys=tuple(keys))
+        public = public_keys(roles, {})
+        here, hindrance = self._held(roles), None
+        if isinstance(self._keys, OpenableKeys):
+            here = self._keys.stored(public)
+            hindrance = self._keys.hindrance({keyid: public[keyid] for keyid in keyids if keyid in public})
+        keys = [KeyPlace(keyid=keyid, place="store") if keyid in here else absent_key(roles, keyid) for keyid in keyids]
+        return Unrenewed(file=roles[role], threshold=threshold, keys=tuple(keys), hindrance=hindrance)
+
+
+def _left_line(gun: GUN, unrenewed: Unrenewed) -> str:
+    """Return what is told of a role that others must renew."""
+    file = unrenewed.file
+    who = "; ".join(map(key_words, unrenewed.keys))
+    return f"{gun}: {shown(file.role)} {file.version} expires {file.expires:%Y-%m-%d}; {unrenewed.threshold} of: {who}"
 
 
 def _done(outcome: Renewed) -> Done:
@@ -284,7 +377,7 @@ def _done(outcome: Renewed) -> Done:
         f"expires {before.expires:%Y-%m-%d} -> {after.expires:%Y-%m-%d}"
         for before, after in zip(outcome.before, outcome.after, strict=True)
     )
-    nothing = not outcome.after and not outcome.failures
+    nothing = not outcome.after and not outcome.failures and not outcome.unrenewed
     return Done(
         changed=bool(outcome.after),
         lines=lines,

@@ -160,7 +160,7 @@ TRUST: Final = Words(
         ),
         "pins": Words(options={"--format": FORMATS, "--as": FORMS}),
         "lock": Words(options={**_IMAGES, "--replace": FLAG, "--remove": FLAG}, arguments=(IMAGE,)),
-        "expiring": Words(options={**_NAMES, "--within": FREE}, arguments=(NAME,)),
+        "expiring": Words(options={**_NAMES, "--within": FREE, "--all": FLAG, "--ics": FILE}, arguments=(NAME,)),
         "audit": Words(
             options={
                 **_NAMES,
@@ -173,7 +173,8 @@ TRUST: Final = Words(
             arguments=(NAME,),
         ),
         "renew": Words(
-            options={**_NAMES, "--within": FREE, "--all": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(NAME,)
+            options={**_NAMES, "--within": FREE, "--all": FLAG, "--due": FLAG, **_PLAN, **_DECISIONS, **_YES},
+            arguments=(NAME,),
         ),
         "collections": Words(arguments=(SERVER,)),
         "login": Words(
@@ -264,7 +265,7 @@ TRUST: Final = Words(
                 "--metrics": FREE,
             }
         ),
-        "explain": Words(options=_JUDGED, arguments=(IMAGE,)),
+        "explain": Words(options={**_JUDGED, "--at": FREE}, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),
         "completion": Words(arguments=(SHELLS,)),
         "demo": Words(),

@@ -143,7 +143,7 @@ def key_words(place: KeyPlace) -> str:
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
     if place.place == "store":
-        return f"{short}here: {shown(place.name)}"
+        return f"{short}here: {shown(place.name)}" if place.name else f"{short}here"
     if place.place == "key-file":
         return f"{short}in the key file that is named"
     if place.place == "recovery-file":

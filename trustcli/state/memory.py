@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from keys.record import replace
@@ -17,6 +18,7 @@ class MemoryFile:
 
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
+        self._parsed: tuple[bytes, Mapping[str, object]] | None = None
 
     def load(self, gun: GUN) -> Memory | None:
         """Return the memory of the collection, or None if this machine has never verified it.
@@ -57,7 +59,9 @@ class MemoryFile:
                 new = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
                 if new == before:
                     return None
-            return write_collections({**collections, gun: to_document(new)})
+            after = {**collections, gun: to_document(new)}
+            self._parsed = write_collections(after), after
+            return self._parsed[0]
 
         self._file.change(merged)
 
@@ -75,7 +79,8 @@ class MemoryFile:
 
         self._file.change(without)
 
-    def _collections(self) -> dict[str, object]:
+    def _collections(self) -> Mapping[str, object]:
+        """Return what the file holds. It is read each time, and parsed if it differs from what was read or written."""
         try:
             raw = self._file.read()
         except OSError as error:
@@ -83,7 +88,10 @@ class MemoryFile:
             raise MemoryUnreadable(path=str(self._file.path), reason=reason) from error
         if raw is None:
             return {}
-        return read_collections(raw, path=str(self._file.path))
+        parsed = self._parsed
+        if parsed is None or parsed[0] != raw:
+            parsed = self._parsed = raw, read_collections(raw, path=str(self._file.path))
+        return parsed[1]
 
     def _read(self, document: object) -> Memory:
         return read_memory(document, path=str(self._file.path))

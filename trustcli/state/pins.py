@@ -97,6 +97,7 @@ class PinsFile:
 
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
+        self._parsed: tuple[bytes, _Content] | None = None
 
     @property
     def place(self) -> str:
@@ -145,6 +146,14 @@ class PinsFile:
             raise self._unusable(error.strerror or type(error).__name__) from error
         if raw is None:
             return _Content(names={}, patterns={})
+        # A run over a thousand names looks some thousand times: the file is read each time, and parsed if it differs.
+        parsed = self._parsed
+        if parsed is None or parsed[0] != raw:
+            parsed = self._parsed = raw, self._content(raw)
+        return parsed[1]
+
+    def _content(self, raw: bytes) -> _Content:
+        """Return what the file holds. Raises: FileNewer, SettingsUnusable."""
         try:
             document = bounded_toml.loads(raw)
         except (ValueError, RecursionError) as error:

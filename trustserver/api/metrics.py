@@ -97,14 +97,16 @@ class _Access(Collector):
 
 
 class _Storage(Collector):
-    def __init__(self, store: MetadataStore, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: MetadataStore, clock: Callable[[], datetime], named: int) -> None:
         self._store = store
         self._clock = clock
+        self._named = named
 
     def collect(self) -> Iterator[Metric]:
         expiry = GaugeMetricFamily(
             "trust_server_seconds_to_expiry",
-            "Seconds until the first current file of a role expires, over all collections; negative: expired.",
+            "Seconds until the first current file of a role expires, over all collections, or of a collection that is "
+            "named; negative: expired.",
             labels=["role"],
         )
         yield GaugeMetricFamily(
@@ -114,12 +116,16 @@ class _Storage(Collector):
         )
         try:
             expiries = self._store.earliest_expiries()
+            first = self._store.first_expiries(most=self._named) if self._named else ()
             names, size = self._store.room_taken()
         except NotStored:
             return  # /readyz reports that the database fails; the other metrics are still useful
         now = self._clock()
         for role, expires in sorted(expiries.items()):
             expiry.add_metric([role], (expires - now).total_seconds())
+        for each in first:
+            labels = {"gun": each.gun, "role": each.role}
+            expiry.add_sample(expiry.name, labels, (each.expires - now).total_seconds())
         yield expiry
         yield GaugeMetricFamily("trust_server_collections", "Names in use, also by deleted collections.", names)
         yield GaugeMetricFamily("trust_server_database_bytes", "Bytes of the database that are in use.", size)
@@ -156,8 +162,12 @@ def metrics_router(
     committer: Committer,
     clock: Callable[[], datetime],
     access_warnings: Callable[[], Sequence[str]],
+    named_expiries: int,
 ) -> APIRouter:
     """Make the route /metrics. `reads`: for each API the number of responses by status.
+
+    `named_expiries`: how many roles of owners, and of the server, are named with their collections. None are unless the
+    operator says so, since this route asks nobody who they are.
 
     The metrics are collected in a worker thread, because that waits for the database; in one at a time, because it is
     work of Python, which all threads do in turns: with eight of them reads would get a hundredth of their rate.
@@ -165,7 +175,7 @@ def metrics_router(
     metrics.registry.register(_Reads(fast, reads, cache))
     metrics.registry.register(_Clock(guard, committer))
     metrics.registry.register(_Access(access_warnings))
-    metrics.registry.register(_Storage(store, clock))
+    metrics.registry.register(_Storage(store, clock, named_expiries))
     router = APIRouter()
     pages = SharedPages(lambda: generate_latest(metrics.registry))
 

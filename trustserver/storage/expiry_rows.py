@@ -1,4 +1,4 @@
-"""The statements that find the files of owners that run out soon, each once."""
+"""The statements that find the files that run out first: those of owners each once for the record, all for metrics."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from keys.rfc3339 import to_rfc3339
 from trustdata.gun import GUN
-from trustdata.roles import ROOT, TARGETS
+from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
 from trustserver.storage.event_rows import add_event
 from trustserver.storage.events import SERVER, EventKind, NewEvent
 from trustserver.storage.instants import from_seconds, to_seconds
+from trustserver.storage.ports import RoleExpiry
 from trustserver.storage.tables import CollectionRow, CurrentRow, FileRow, table_of
 
 _COLLECTION: Final = table_of(CollectionRow)
@@ -47,6 +48,23 @@ _TOLD: Final = (
     .where(_CURRENT.c.collection_id == bindparam("of_id"), _CURRENT.c.role == bindparam("of_role"))
     .values(expiry_told=1)
 )
+_FIRST_OF_KIND: Final = (
+    select(_CURRENT.c.expires, _COLLECTION.c.gun, _CURRENT.c.role)
+    .join(_COLLECTION, _COLLECTION.c.id == _CURRENT.c.collection_id)
+    .where(_CURRENT.c.kind == bindparam("of_kind"))
+    .order_by(_CURRENT.c.expires, _COLLECTION.c.gun, _CURRENT.c.role)
+    .limit(bindparam("most"))
+)
+
+
+def read_first_expiries(connection: Connection, *, most: int) -> tuple[RoleExpiry, ...]:
+    """Return the files that expire first, at most so many of owners and of the server (MetadataStore)."""
+    found: list[RoleExpiry] = []
+    for kinds in (OF_OWNERS, tuple(map(str, ONLINE))):
+        # A query for each kind, since the index has them by kind and expiry.
+        rows = [row for kind in kinds for row in connection.execute(_FIRST_OF_KIND, {"of_kind": kind, "most": most})]
+        found += sorted(RoleExpiry(from_seconds(r.expires), GUN(r.gun), RoleName(r.role)) for r in rows)[:most]
+    return tuple(sorted(found))
 
 
 def any_expiring(connection: Connection, *, at: datetime, until: datetime) -> bool:

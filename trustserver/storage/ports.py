@@ -181,6 +181,15 @@ class Overview:
     owner_expires_role: str = ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class RoleExpiry:
+    """When the current file of a role expires. They are compared by expiry, name and role."""
+
+    expires: datetime
+    gun: GUN
+    role: RoleName
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockRecord:
     """What is recorded of the server's clock, in whole seconds; None: nothing.
@@ -399,6 +408,12 @@ class MetadataStore(Protocol):
         """Return the earliest expiry among the current files of all live collections, by kind of role.
 
         The kinds are the top-level roles and `delegation`.
+        """
+
+    def first_expiries(self, *, most: int) -> tuple[RoleExpiry, ...]:
+        """Return the current files of live collections that expire first, in the order of expiry, name and role.
+
+        At most `most` of the roles of owners, and as many of those that the server renews.
         """
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:

@@ -21,7 +21,7 @@ from trustserver.errors import DiskFull, RevisionMoved
 from trustserver.storage import event_rows, statements, version_rows
 from trustserver.storage.blob_pieces import read_piece
 from trustserver.storage.events import Actor, EventRange, NewEvent, StoredEvent
-from trustserver.storage.expiry_rows import any_expiring, tell_expiring
+from trustserver.storage.expiry_rows import any_expiring, read_first_expiries, tell_expiring
 from trustserver.storage.feed_rows import change_row, drop_changes, feed_record, newest_surplus, select_changes
 from trustserver.storage.instants import from_optional_seconds, from_seconds, to_optional_seconds, to_seconds
 from trustserver.storage.lookups import Lookup
@@ -35,6 +35,7 @@ from trustserver.storage.ports import (
     OfferSalt,
     Overview,
     Publication,
+    RoleExpiry,
     Standing,
     Status,
     StoredCollection,
@@ -319,6 +320,10 @@ class SqlStore:
                 kind: connection.execute(statements.EARLIEST_EXPIRY, {"of_kind": kind}).scalar() for kind in _KINDS
             }
             return {kind: from_seconds(expires) for kind, expires in soonest.items() if expires is not None}
+
+    def first_expiries(self, *, most: int) -> tuple[RoleExpiry, ...]:
+        with self._reading() as connection:
+            return read_first_expiries(connection, most=most)
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
         with self._reading() as connection:

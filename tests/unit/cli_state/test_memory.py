@@ -256,3 +256,29 @@ def test_the_file_is_plain_json(seen: MemoryFile, path: Path) -> None:
     document = json.loads(path.read_bytes())
     assert set(document) == {"format", "collections"}
     assert list(document["collections"]) == [APP]
+
+
+def test_what_another_process_writes_counts_although_this_one_has_read_before(seen: MemoryFile, path: Path) -> None:
+    """The file is parsed again only if it differs from what was read or written here."""
+    seen.remember(APP, memory(timestamp=1))
+    assert seen.load(APP) == memory(timestamp=1)
+    MemoryFile(path).remember(APP, memory(timestamp=7))
+    assert seen.load(APP) == memory(timestamp=7)
+    seen.remember(OTHER, memory(timestamp=2))
+    assert seen.load(APP) == MemoryFile(path).load(APP) == memory(timestamp=7)
+    path.write_bytes(b"{")
+    with pytest.raises(MemoryDamaged):
+        seen.load(APP)
+
+
+def test_a_write_that_fails_is_not_believed(seen: MemoryFile, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen.remember(APP, memory(timestamp=1))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trustcli.state.guarded_file.write_durably", full)
+        with pytest.raises(MemoryUnwritable):
+            seen.remember(APP, memory(timestamp=7))
+    assert seen.load(APP) == MemoryFile(path).load(APP) == memory(timestamp=1)

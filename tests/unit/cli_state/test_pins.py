@@ -240,3 +240,19 @@ class TestPatterns:
         with pytest.raises(SettingsUnusable, match=said):
             pins.record(APP, ENTRY)
         assert path.read_text() == table.format("ab" * 32)
+
+
+def test_the_file_is_parsed_again_only_if_it_differs(path: Path, pins: PinsFile) -> None:
+    """A run over a thousand names asks some thousand times; what another process writes meanwhile counts at once."""
+    pins.record(APP, ENTRY)
+    pins.load()
+    with mock.patch.object(PinsFile, "_content", side_effect=AssertionError("parsed again")):
+        assert pins.load() == {APP: ENTRY}
+        assert pins.entries_for(APP) == [ENTRY]
+    PinsFile(path).record(OTHER, ANOTHER)
+    assert pins.load() == {OTHER: ANOTHER, APP: ENTRY}
+    path.write_text("[")
+    with pytest.raises(SettingsUnusable):
+        pins.load()
+    path.unlink()
+    assert pins.load() == {}

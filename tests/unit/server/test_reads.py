@@ -333,6 +333,18 @@ def test_a_released_name_may_begin_anew() -> None:
     assert TUF.parse(TIMESTAMP, site.file("timestamp.json").content).version == 1
 
 
+def test_roles_that_expire_first_are_named_where_the_operator_says_so() -> None:
+    site = Site(named_expiries=1)
+    site.begin()
+    lines = [line for line in site.get("/metrics").text.splitlines() if line.startswith("trust_server_seconds_to_exp")]
+    named = [line.rpartition(" ") for line in lines if "gun=" in line]
+    assert [(series, float(value)) for series, _, value in named] == [
+        (f'trust_server_seconds_to_expiry{{gun="{GUN_A}",role="timestamp"}}', 3 * 86400),
+        (f'trust_server_seconds_to_expiry{{gun="{GUN_A}",role="targets"}}', 365 * 86400),
+    ]
+    assert len([line for line in lines if "gun=" not in line]) == 4
+
+
 def test_the_operators_pages() -> None:
     site = Site()
     site.begin()
@@ -345,6 +357,7 @@ def test_the_operators_pages() -> None:
     assert 'trust_server_reads_total{answer="view"} 1.0' in text
     assert 'trust_server_reads_total{answer="404"} 1.0' in text
     assert 'trust_server_seconds_to_expiry{role="timestamp"} 259200.0' in text
+    assert "gun=" not in text, "names are told nobody unless the operator says so"
     paths = site.get("/api/v1/openapi.json").json()["paths"]
     assert set(paths) == {
         "/api/v1/collections",

@@ -19,6 +19,7 @@ from trustdata.explanation import (
     RoleStep,
     RootStep,
     SignerReport,
+    Simulation,
 )
 
 _CHILDREN_SHOWN: Final = 4
@@ -60,6 +61,8 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
         yield "verdict", f"{trusted}: {explanation.name}@{explanation.digest}"
     else:
         yield "verdict", f"refused at {explanation.broke_at}: {explanation.refusal}"
+    if explanation.simulation is not None:
+        yield from _simulation_rows(explanation.simulation, explanation)
     if policy is not None:
         yield from _policy_rows(policy, explanation)
     if explanation.server is not None:
@@ -76,6 +79,32 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for change in explanation.changes:
         when = f"{_time(change.at)} ({_distance(change.at, explanation.at)}): " if change.at else ""
         yield "changes if", f"{when}{change.what}"
+
+
+def _simulation_rows(simulation: Simulation, explanation: Explanation) -> Iterator[tuple[str, str]]:
+    """Return the rows of another time: what is assumed, when it breaks, what has expired, what other clients say."""
+    read_at, at = simulation.read_at, explanation.at
+    yield (
+        "simulated",
+        f"{_time_and_distance(at, read_at)}, by the trust data of {_time(read_at)}; nothing is kept",
+    )
+    if at <= read_at:
+        yield "assumed", "a clock that says so; the trust data is that of now"
+    elif simulation.server_renews:
+        renewed = " and ".join(simulation.server_renews)
+        known = "it says that it has the keys" if simulation.server_asked else "whether it has the keys is not known"
+        yield "assumed", f"no owner signs; the server goes on renewing {renewed} ({known})"
+        if simulation.without:
+            yield "assumed", f"and if it signs nothing, either: {simulation.without}"
+    if simulation.breaks_at is not None:
+        when = _time_and_distance(simulation.breaks_at, read_at)
+        yield "breaks", f"{when}, when {simulation.breaks_role} expires"
+    for role in simulation.roles:
+        fate = "" if role.fate == "expired" else f"{role.fate}; "
+        yield "then", f"{role.role} {role.version}: {fate}{_expiry(role.expires, at)}"
+    for client in simulation.clients:
+        note = f"; {client.note}" if client.note else ""
+        yield "client", f"{client.client}: {client.refusal or 'would take it'}{note}"
 
 
 def _policy_rows(policy: PolicyReport, explanation: Explanation) -> Iterator[tuple[str, str]]:

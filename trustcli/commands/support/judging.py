@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trustcli.client.collection import Collection
 from trustcli.hooks.deciding.decider import PolicyDecider
@@ -17,6 +17,11 @@ from trustdata.gun import GUN
 from trustdata.judgement import Judgement, refused
 from trustdata.policy import Policy
 from trustdata.verification.target_lookup import each_released
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from trustcli.hooks.deciding.ports import TrustDataReader
 
 TAGS_TOLD: Final = 5
 """How many signed tags are named beside one that is not."""
@@ -35,13 +40,16 @@ def verify(
     max_age: timedelta | None = None,
     watch: Callable[[Collection], None] | None = None,
     every_signer: bool = False,
+    forecast: Callable[[OnceReader], TrustDataReader] | None = None,
+    at: datetime | None = None,
 ) -> list[Decision]:
     """Return one decision for each image, in order; images of one collection share one refresh.
 
     An allowed image always has its digest: where a rule of the policy verifies nothing, the registry is asked for it.
 
     `watch`: is called with each collection before it is judged, so that the caller can see afterwards how far it got.
-    `every_signer`: name the signers of a digest that nobody asked for, too.
+    `every_signer`: name the signers of a digest that nobody asked for, too. `forecast`: a reader of another time in
+    place of the one of now, and `at`: which one, for the rules of the policy.
 
     Raises: as `policy_in_use`.
     """
@@ -52,7 +60,8 @@ def verify(
 
         policy = policy_in_use(policy, session, max_age=max_age)
     reader = OnceReader(session, max_age=max_age, every_signer=every_signer, watch=watch, finish=_with_signed_tags)
-    decider = PolicyDecider(policy, (), reader, at=lambda: session.at, signers=signers)
+    asked_reader = forecast(reader) if forecast is not None else reader
+    decider = PolicyDecider(policy, (), asked_reader, at=lambda: at or session.at, signers=signers)
     found: dict[int, Decision] = {}
     asked: dict[int, ImageReference] = {}
     for index, image in enumerate(images):

@@ -47,16 +47,8 @@ PlanOne: TypeAlias = Callable[[Planning, GUN], Sequence[Plan]]
 Blank: TypeAlias = Callable[[Mapping[str, object] | None], Mapping[str, object]]
 """A function from the error of a name, if it has failed, to the members of a row that says nothing else."""
 
-_OF_THIS_MACHINE: Final = (
-    PassphraseMissing,
-    PassphraseUnreadable,
-    PassphraseWrong,
-    KeyStoreInsecure,
-    KeyStoreUnreadable,
-    KeyStoreUnwritable,
-    MemoryUnwritable,
-    UsageError,
-)
+_OF_THE_STORE: Final = (KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable, MemoryUnwritable, UsageError)
+_OF_THIS_MACHINE: Final = (PassphraseMissing, PassphraseUnreadable, PassphraseWrong, *_OF_THE_STORE)
 """Failures that would be those of every other name, too."""
 
 
@@ -95,17 +87,19 @@ def carry_out(
     checks_first: bool = True,
     blank: Blank = lambda _: {},
     counts: bool = True,
+    each_with_its_keys: bool = False,
 ) -> Outcomes:
     """Check all names and do each of them; tell what becomes of each as it happens.
 
     `do`: does one and returns what it did; it raises TrustError, KeysError or UsageError. `checks_first`: False for a
     list that nobody has typed: one that cannot be done keeps nobody from the others. `blank`: members of the rows of
     names of which `do` has returned nothing. `counts`: say at the end how many names ended in which state; False for a
-    plan, which ends in none of them.
+    plan, which ends in none of them. `each_with_its_keys`: a passphrase that is missing or wrong holds for the keys of
+    one name, and keeps nobody from the others.
 
     Raises: UsageError, if nothing was done yet.
     """
-    outcomes = Outcomes(session, guns, blank=blank, counts=counts)
+    outcomes = Outcomes(session, guns, blank=blank, counts=counts, each_with_its_keys=each_with_its_keys)
     try:
         outcomes.carry_out(do, check=check if checks_first else None)
     except KeyboardInterrupt:
@@ -184,8 +178,15 @@ class Outcomes:
     """What becomes of each name of one command."""
 
     def __init__(
-        self, session: Session, guns: Sequence[GUN], *, blank: Blank = lambda _: {}, counts: bool = True
+        self,
+        session: Session,
+        guns: Sequence[GUN],
+        *,
+        blank: Blank = lambda _: {},
+        counts: bool = True,
+        each_with_its_keys: bool = False,
     ) -> None:
+        self._of_all = _OF_THE_STORE if each_with_its_keys else _OF_THIS_MACHINE
         self._blank = blank
         self._counts = counts
         self._session = session
@@ -290,7 +291,7 @@ class Outcomes:
         outcome.error = outcome.error or error
         self._statuses.append(status)
         self._errors.append((status, error))
-        if isinstance(failure, _OF_THIS_MACHINE):
+        if isinstance(failure, self._of_all):
             self._holds_for = lambda _: True
         elif isinstance(failure, RemoteRefused) and failure.status == HTTPStatus.UNAUTHORIZED:
             refused, before = failure.remote, self._holds_for

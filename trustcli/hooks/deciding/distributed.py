@@ -22,7 +22,7 @@ from trustcli.client.policy_file import parse_distributed
 from trustcli.errors import PolicyNotObtained, VerdictTooLate, VerifierBusy
 from trustcli.hooks.deciding.once import OnceReader, is_away
 from trustcli.registry.reference import ImageReference
-from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile
+from trustcli.state.kept_policy import KeptPolicy, KeptPolicyFile, UnkeptPolicyFile
 from trustdata.counting import counted
 from trustdata.errors import NotTrusted, TrustError
 from trustdata.judgement import Question
@@ -214,7 +214,8 @@ def distributed_policy(
             raise PolicyNotObtained(name=named, reason="it must be fetched, which --offline forbids")
         return fetch_policy(session.registry(), ImageReference(gun=of.name, tag=None, digest=digest, given=named))
 
-    file = KeptPolicyFile(_place(session.settings.memory_folder, of), read_only=only_look)
+    place = _place(session.settings.memory_folder, of)
+    file = KeptPolicyFile(place, read_only=only_look) if session.keeps else UnkeptPolicyFile(place)
     warn = _log.info if only_look else session.output.warn
     return DistributedPolicy(of, reader, fetch, file, at=at, warn=warn, ticks=ticks)
 
