@@ -17,6 +17,7 @@ from typing import Final
 
 from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
+from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
@@ -53,9 +54,19 @@ class Recovery:
 
 def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
     """Return the decision that the command line makes, if any. Raises: UsageError."""
+    check_recovery_file(file)
     if file is not None and none:
         raise UsageError("--recovery-key and --no-recovery-key contradict each other")
     return Recovery(file=file) if file is not None or none else None
+
+
+def check_recovery_file(file: Path | None) -> None:
+    """Refuse the URI of a key as a recovery key's file, which would be made under that name. Raises: UsageError."""
+    if file is not None and is_key_uri(str(file)):
+        raise UsageError(
+            f"--recovery-key takes a file, not {shown_uri(str(file))}; for a second root key that lives elsewhere: "
+            "trust key import URI --purpose root, then trust init with one --root-key for each"
+        )
 
 
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
