@@ -9,7 +9,7 @@ from trustcli.errors import OF_CERTIFICATE, RemoteRefused
 
 ANONYMOUS: Final = "anonymous"
 """How a trust server calls whoever has shown no credential."""
-_TOKEN_REFUSED: Final = "token-declined"  # noqa: S105 - a code of trust servers
+_TOKEN_REFUSED: Final = "token-refused"  # noqa: S105 - a code of trust servers
 _OF_REGISTRY: Final = "registry-token:"
 """How subjects begin to whom a token server, which the trust server believes, has given a token."""
 _RIGHT: Final = re.compile(r"[a-z]{1,20}", re.ASCII)
