@@ -3,7 +3,8 @@
 KeysError
 ├── KeyNotFound          the key store has no such key: its holder must provide it
 │   ├── KeyNotAuthorised     no key in the store may sign this
-│   └── KeyFileMissing       the file that should hold the key, and which the user named, is not there
+│   ├── KeyFileMissing       the file that should hold the key, and which the user named, is not there
+│   └── KeyNotOnToken        the token has no such key
 ├── KeyAmbiguous         several keys match: the caller must name one
 ├── KeyExists            a key with this name or id exists already
 ├── KeyFileMalformed     the file holds no key that can be read
@@ -17,10 +18,26 @@ KeysError
 │   └── KeyStoreInsecure     the same of the key store's folder, or of a file in it
 ├── KeyStoreUnreadable   the operating system refused to read the key store
 ├── KeyStoreUnwritable   the operating system refused to write to the key store
+├── KeyElsewhere         the private key is not in the store: it is used where it is, and cannot be taken out
+├── KeyUriMalformed      a key URI that cannot be read
+│   └── KeySchemeUnknown     a key URI of a kind that this program does not know
+├── KeySupportMissing    a kind of key URI whose library is not installed
+├── TokenError           a hardware token, or its library, failed
+│   ├── TokenModuleUnusable  the PKCS#11 library cannot be loaded
+│   ├── TokenMissing         no such token is there
+│   ├── TokenAmbiguous       several tokens fit: the URI must name the serial number
+│   ├── TokenGone            the token was removed, or answers no more
+│   ├── TokenKeyUnfit        the key on the token is of a kind or with rights that cannot be used
+│   └── TokenDeclined         the token refused what was asked of it
+├── TokenPinWrong        the PIN is not that of the token
+├── TokenPinLocked       the token takes no PIN any more
+├── TokenPinLastTry      one try is left, and it is kept for a person
+├── KeyCommandFailed     the command of the user that signs failed
 ├── PassphraseMissing    no variable gives a passphrase, and no prompt is possible
 ├── PassphraseUnreadable the file or file descriptor of a passphrase cannot be read
 ├── PassphraseWrong      the passphrase does not open the key
 └── SigningFailed        the device or service behind a key failed
+    └── SignatureNotVerified what it gave is no signature of this key
 """
 
 from __future__ import annotations
@@ -284,3 +301,175 @@ class SigningFailed(KeysError):
 
     def __str__(self) -> str:
         return f"key {self.key} could not sign: {self.reason}"
+
+
+class SignatureNotVerified(SigningFailed):
+    """What a device, service or command gave as a signature does not verify with the public key: it is not used."""
+
+    code: ClassVar[str] = "signature-not-verified"
+    reason: str = "what it gave is no signature of this key"
+
+
+class KeyElsewhere(KeysError):
+    """The private key is not in the key store, but where `uri` says: it is used there, and is not read."""
+
+    code: ClassVar[str] = "key-elsewhere"
+    key: str
+    uri: str
+
+    def __str__(self) -> str:
+        return f"the private part of {self.key} is not in the key store: it is at {self.uri}, and stays there"
+
+
+class KeyUriMalformed(KeysError):
+    """A key URI that cannot be read. `uri`: without what may be secret in it. `form`: how it would be right."""
+
+    code: ClassVar[str] = "key-uri-malformed"
+    uri: str
+    reason: str
+    form: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.uri} is no key URI that can be used: {self.reason}"
+
+
+class KeySchemeUnknown(KeyUriMalformed):
+    """A key URI of a kind that this program does not know. `known`: the kinds that it knows."""
+
+    code: ClassVar[str] = "key-scheme-unknown"
+    known: tuple[str, ...]
+
+
+class KeySupportMissing(KeysError):
+    """A kind of key URI needs a library that is not installed. `extra`: what to install."""
+
+    code: ClassVar[str] = "key-support-missing"
+    scheme: str
+    library: str
+    extra: str
+
+    def __str__(self) -> str:
+        return f"keys of the kind {self.scheme}: need the library {self.library}, which is not installed"
+
+
+class TokenError(KeysError):
+    """A hardware token, or its library, failed. `token`: its label and serial number, or what was asked for."""
+
+    code: ClassVar[str] = "token-error"
+    token: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.token}: {self.reason}"
+
+
+class TokenModuleUnusable(TokenError):
+    """The PKCS#11 library cannot be loaded or started. `token`: its path."""
+
+    code: ClassVar[str] = "token-module-unusable"
+
+    def __str__(self) -> str:
+        return f"the PKCS#11 module {self.token} cannot be used: {self.reason}"
+
+
+class TokenMissing(TokenError):
+    """No token that fits the URI is there. `present`: those that are."""
+
+    code: ClassVar[str] = "token-missing"
+    reason: str = "no such token is there"
+    present: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        there = f"there are: {', '.join(self.present)}" if self.present else "there is none at all"
+        return f"there is no token {self.token}; {there}"
+
+
+class TokenAmbiguous(TokenError):
+    """Several tokens fit the URI. `candidates`: their labels and serial numbers."""
+
+    code: ClassVar[str] = "token-ambiguous"
+    reason: str = "several tokens fit"
+    candidates: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.token} fits several tokens: {', '.join(self.candidates)}"
+
+
+class TokenGone(TokenError):
+    """The token was removed while it was in use, or answers no more."""
+
+    code: ClassVar[str] = "token-gone"
+
+
+class TokenKeyUnfit(TokenError):
+    """The key on the token is of a kind, or has rights, with which it cannot sign here."""
+
+    code: ClassVar[str] = "token-key-unfit"
+
+
+class TokenDeclined(TokenError):
+    """The token refused what was asked of it."""
+
+    code: ClassVar[str] = "token-declined"
+
+
+class KeyNotOnToken(KeyNotFound):
+    """The token has no key that fits the URI. `key`: what was looked for; `token`: where."""
+
+    code: ClassVar[str] = "key-not-on-token"
+    token: str
+
+    def __str__(self) -> str:
+        return f"there is no {self.key} on {self.token}"
+
+
+class TokenPinWrong(KeysError):
+    """The PIN is not that of the token. It was tried once. `left`: how many tries are left, None if that is not known.
+
+    `source`: where the PIN came from.
+    """
+
+    code: ClassVar[str] = "token-pin-wrong"
+    token: str
+    source: str
+    left: int | None = None
+
+    def __str__(self) -> str:
+        known = {None: "how many tries are left is not known", 0: "no try is left", 1: "one try is left"}
+        left = known.get(self.left) or f"{self.left} tries are left"
+        return f"the PIN {self.source} is not that of {self.token}; it was tried once, and {left}"
+
+
+class TokenPinLocked(KeysError):
+    """The token takes no PIN any more, after too many wrong ones; or none was ever set (`unset`)."""
+
+    code: ClassVar[str] = "token-pin-locked"
+    token: str
+    unset: bool = False
+
+    def __str__(self) -> str:
+        if self.unset:
+            return f"{self.token} has no PIN yet: nobody can use its keys"
+        return f"{self.token} is locked: too many wrong PINs were given"
+
+
+class TokenPinLastTry(KeysError):
+    """The token takes one more wrong PIN before it locks, and the PIN at hand was typed by nobody just now."""
+
+    code: ClassVar[str] = "token-pin-last-try"
+    token: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.token} locks after one more wrong PIN: the one {self.source} is not tried"
+
+
+class KeyCommandFailed(KeysError):
+    """The command of an `exec:` URI failed, or did not answer as it should. `command`: the program."""
+
+    code: ClassVar[str] = "key-command-failed"
+    command: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the command {self.command}, which signs with the key: {self.reason}"

@@ -1,4 +1,7 @@
-"""The key store on disk: one sealed file for each key, `KEYID.key` with mode 0600, in a folder with mode 0700."""
+"""The key store on disk: one file for each key, `KEYID.key` with mode 0600, in a folder with mode 0700.
+
+It is a sealed key (`keys.sealed_file`), or an entry for a key that lives elsewhere (`keys.store_entry`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from keys.key_info import KeyInfo
 from keys.pem import MAX_KEY_FILE
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
 from keys.store import check_new, find, in_order, is_keyid
+from keys.store_entry import write_entry
 
 _SUFFIX: Final = ".key"
 
@@ -57,17 +61,23 @@ class FileKeyStore:
                 raise missing from None
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
-        """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""
+        """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong, KeyElsewhere."""
         return sealed_file.unseal(self._read(keyid), passphrase, place=str(self._path(keyid)))
 
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
         """Store a new key. Raises: KeyExists, PassphraseMissing."""
-        sealed = sealed_file.seal(private, passphrase, info=info, cost=self._cost)
+        self._add(info, sealed_file.seal(private, passphrase, info=info, cost=self._cost))
+
+    def add_elsewhere(self, info: KeyInfo) -> None:
+        """Store an entry for a key that lives elsewhere. Raises: KeyExists, KeyFileMalformed (no `uri`)."""
+        self._add(info, write_entry(info))
+
+    def _add(self, info: KeyInfo, content: bytes) -> None:
         with self._os_errors_as(KeyStoreUnwritable):
             make_private_folder(self._folder)
         with self._folder_locked():
             check_new(self.list(), info)
-            write_durably(self._path(info.keyid), sealed)
+            write_durably(self._path(info.keyid), content)
 
     def retire(self, keyid: str) -> None:
         """Mark a key as retired: it stays in the store and can be opened. Raises: KeyNotFound."""
@@ -75,7 +85,7 @@ class FileKeyStore:
             write_durably(self._path(keyid), sealed_file.retire(self._read(keyid), place=str(self._path(keyid))))
 
     def passwd(self, keyid: str, old: str, new: str) -> None:
-        """Change the passphrase of a key. Raises: KeyNotFound, PassphraseWrong, PassphraseMissing."""
+        """Change the passphrase of a key. Raises: KeyNotFound, PassphraseWrong, PassphraseMissing, KeyElsewhere."""
         with self._locked(keyid):
             info = self._info(keyid)
             private = self.private(keyid, old)

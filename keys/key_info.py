@@ -11,10 +11,10 @@ from securesystemslib.exceptions import FormatError
 from securesystemslib.signer import SSlibKey
 from securesystemslib.signer._utils import compute_default_keyid
 
-from keys.algorithms import Algorithm, PrivateKey, algorithm_of_tuf_key
+from keys.algorithms import Algorithm, algorithm_of_tuf_key
 from keys.errors import KeyFileMalformed, KeyNotAccepted
 from keys.keyid import short_keyid
-from keys.material import tuf_key
+from keys.material import AnyKey, tuf_key
 from keys.rfc3339 import from_rfc3339, to_rfc3339
 
 Purpose = Literal["root", "targets", "snapshot", "signer", "recovery"]
@@ -31,7 +31,7 @@ class KeyInfo:
 
     `keyid`: the default TUF id of `public`. `name`: chosen by the holder, may be "". `gun`: the only collection that
     the key signs, "" if it may sign several. `created`: UTC in whole seconds, None if unknown. `retired`: the key stays
-    in the store, but new signatures do not use it.
+    in the store, but new signatures do not use it. `uri`: where the private key lives, "" if it is in the store itself.
     """
 
     keyid: str
@@ -42,12 +42,20 @@ class KeyInfo:
     gun: str = ""
     created: datetime | None = None
     retired: bool = False
+    uri: str = ""
 
     @classmethod
     def of(
-        cls, key: PrivateKey, *, purpose: Purpose, name: str = "", gun: str = "", created: datetime | None = None
+        cls,
+        key: AnyKey,
+        *,
+        purpose: Purpose,
+        name: str = "",
+        gun: str = "",
+        created: datetime | None = None,
+        uri: str = "",
     ) -> KeyInfo:
-        """Describe a private key that was generated or read. Raises: KeyNotAccepted."""
+        """Describe a key of which a half was generated or read. Raises: KeyNotAccepted."""
         public = tuf_key(key)
         rounded = None if created is None else created.astimezone(UTC).replace(microsecond=0)
         return cls(
@@ -58,6 +66,7 @@ class KeyInfo:
             name=name,
             gun=gun,
             created=rounded,
+            uri=uri,
         )
 
     @property
@@ -67,7 +76,7 @@ class KeyInfo:
         return f"{self.purpose} key{named} ({short_keyid(self.keyid)})"
 
     def to_dict(self) -> dict[str, object]:
-        """Return the JSON members, without `retired`, which a sealed key file stores outside its authenticated part."""
+        """Return the JSON members, without `retired` and `uri`, which are stored beside them."""
         created = None if self.created is None else to_rfc3339(self.created)
         return {
             "keyid": self.keyid,
@@ -80,7 +89,7 @@ class KeyInfo:
         }
 
     @classmethod
-    def from_dict(cls, members: Mapping[str, Any], *, retired: bool, place: str) -> KeyInfo:
+    def from_dict(cls, members: Mapping[str, Any], *, retired: bool, place: str, uri: str = "") -> KeyInfo:
         """Read the members that `to_dict` gives; compute the key id again and check the algorithm.
 
         `place`: the name of the source in error messages. Raises: KeyFileMalformed, KeyNotAccepted.
@@ -110,6 +119,7 @@ class KeyInfo:
             gun=texts["gun"],
             created=_time(members["created"], place=place),
             retired=retired,
+            uri=uri,
         )
 
 

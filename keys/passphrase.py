@@ -3,7 +3,8 @@
 The order for a purpose P: `TRUST_<P>_PASSPHRASE`, `TRUST_<P>_PASSPHRASE_FILE`, `TRUST_<P>_PASSPHRASE_FD`, Docker's
 variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for `targets`, `snapshot` and `signer` keys,
 RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, and SIGNER for `server` keys: those
-that a notary-signer had, in its dump. An empty variable counts as not set, because CI systems pass a secret that does
+that a notary-signer had, in its dump. The PIN of a hardware `token` is TRUST_TOKEN_PIN, TRUST_TOKEN_PIN_FILE or
+TRUST_TOKEN_PIN_FD. An empty variable counts as not set, because CI systems pass a secret that does
 not exist as an empty variable.
 
 Editors and shells leave a byte order mark, UTF-16 or a newline in a passphrase. A key is tried with the passphrase as
@@ -16,13 +17,13 @@ import codecs
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 from keys.file_access import changeable_secret, read_at_most
 
-PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server"]
-"""What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for `new` and `server`."""
+PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server", "token"]
+"""What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for the others."""
 
 SHORTEST_NEW: Final = 8
 """How many characters a new passphrase should have at least, as with docker."""
@@ -37,6 +38,7 @@ _VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "recovery": "TRUST_RECOVERY_PASSPHRASE",
     "new": "TRUST_NEW_PASSPHRASE",
     "server": "TRUST_SIGNER_PASSPHRASE",
+    "token": "TRUST_TOKEN_PIN",
 }
 _DOCKER_VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "root": "DOCKER_CONTENT_TRUST_ROOT_PASSPHRASE",
@@ -63,6 +65,20 @@ class PassphraseProvider(Protocol):
         Raises: PassphraseMissing (no variable gives one and no prompt is possible; it names the variables),
         PassphraseUnreadable, PassphraseWrong (`retry` is set, and the source would give the same again).
         """
+
+
+@runtime_checkable
+class Warns(Protocol):
+    """A source of passphrases that can also tell its user something before it asks."""
+
+    def warn(self, text: str) -> None:
+        """Tell the user."""
+
+
+def warn_user(passphrases: PassphraseProvider, text: str) -> None:
+    """Tell the user something through the source of passphrases, if it can."""
+    if isinstance(passphrases, Warns):
+        passphrases.warn(text)
 
 
 class PassphrasePrompt(Protocol):
@@ -108,25 +124,11 @@ class EnvironmentPassphrases:
             if not value:
                 continue
             if name.endswith("_FILE"):
-                return self._from_file(name, value, key)
+                return secret_in_file(value, source=f"{name} ({ascii(value)[1:-1]})", key=key)
             if name.endswith("_FD"):
                 return self._from_descriptor(name, value, key)
             return value
         return None
-
-    def _from_file(self, name: str, path: str, key: str) -> str:
-        source = f"{name} ({ascii(path)[1:-1]})"
-        try:
-            with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
-                # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
-                # that it opens is private (docs/adr/0048).
-                exposed = changeable_secret(Path(path), file.fileno())
-                content = read_at_most(file.fileno(), _MAX_BYTES)
-        except (OSError, ValueError) as error:
-            raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
-        if exposed is not None:
-            raise PassphraseUnreadable(key=key, source=source, reason=f"{exposed}; {exposed.remedy}")
-        return _decode_content(content, source, key)
 
     def _from_descriptor(self, name: str, number: str, key: str) -> str:
         source = f"{name} ({ascii(number)[1:-1]})"
@@ -139,6 +141,21 @@ class EnvironmentPassphrases:
                 raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
             self._passphrase_by_descriptor[number] = _decode_content(content, source, key)
         return self._passphrase_by_descriptor[number]
+
+
+def secret_in_file(path: str, *, source: str, key: str) -> str:
+    """Return the passphrase or PIN in a file. `source`: the file and who names it. Raises: PassphraseUnreadable."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - the path stays as the user wrote it
+            # Others may read it, but not change it: container platforms mount secrets with mode 0444. The key file
+            # that it opens is private (docs/adr/0048).
+            exposed = changeable_secret(Path(path), file.fileno())
+            content = read_at_most(file.fileno(), _MAX_BYTES)
+    except (OSError, ValueError) as error:
+        raise PassphraseUnreadable(key=key, source=source, reason=_reason(error)) from error
+    if exposed is not None:
+        raise PassphraseUnreadable(key=key, source=source, reason=f"{exposed}; {exposed.remedy}")
+    return _decode_content(content, source, key)
 
 
 def ask_and_try(
@@ -189,13 +206,18 @@ def passphrase_bytes(passphrase: str) -> bytes:
 
 
 def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without passphrase variables, to start other programs with.
+    """Return the environment without the variables of passphrases and PINs, to start other programs with.
 
     A rule on names, not the list of what is read here: old releases of Docker have others, such as
     DOCKER_CONTENT_TRUST_OFFLINE_PASSPHRASE.
     """
     ours = ("TRUST_", "DOCKER_CONTENT_TRUST_")
-    return {k: v for k, v in environ.items() if not (k.upper().startswith(ours) and "PASSPHRASE" in k.upper())}
+    secret = ("PASSPHRASE", "TOKEN_PIN")
+    return {
+        name: value
+        for name, value in environ.items()
+        if not (name.upper().startswith(ours) and any(word in name.upper() for word in secret))
+    }
 
 
 def variables_for(purpose: PassphrasePurpose) -> tuple[str, ...]:

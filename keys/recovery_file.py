@@ -25,7 +25,7 @@ from keys.errors import (
     KeyFileUnwritable,
 )
 from keys.file_access import exposed_secret, key_file_error, read_at_most
-from keys.key_info import KeyInfo
+from keys.key_info import KeyInfo, Purpose
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
@@ -58,15 +58,18 @@ def create(
     return info
 
 
-def read(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> PrivateKey:
+def read(
+    path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False, purpose: Purpose = "recovery"
+) -> PrivateKey:
     """Read the private key from the file. A passphrase is asked for only if the file is encrypted.
 
-    `platform_secrets`: as for `keys.file_access.exposed_secret`.
+    `purpose`: of the key, if it is not a recovery key but one that stays in its file. `platform_secrets`: as for
+    `keys.file_access.exposed_secret`.
 
     Raises: KeyFileMissing, KeyFileUnreadable, KeyFileExposed (a plain file that other users can read),
     KeyFileMalformed, KeyFileNewer, KeyNotAccepted, PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
     """
-    return _open(read_key_file(path, platform_secrets=platform_secrets), path, passphrases)
+    return _open(read_key_file(path, platform_secrets=platform_secrets), path, passphrases, purpose)
 
 
 def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_secrets: bool = False) -> SSlibKey:
@@ -78,14 +81,22 @@ def read_public_key(path: Path, passphrases: PassphraseProvider, *, platform_sec
     """
     data = read_key_file(path, platform_secrets=platform_secrets)
     if sealed_file.is_sealed(data):
-        return sealed_file.read_info(data, place=str(path)).public
-    return material.tuf_key(_open(data, path, passphrases))
+        return _sealed_info(data, place=str(path)).public
+    return material.tuf_key(_open(data, path, passphrases, "recovery"))
 
 
-def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKey:
+def _sealed_info(data: bytes, *, place: str) -> KeyInfo:
+    """Return the description in a sealed file. Raises: KeyFileMalformed, also for an entry without a private key."""
+    info = sealed_file.read_info(data, place=place)
+    if info.uri:
+        raise KeyFileMalformed(place=place, reason="it is an entry of a key store, whose key lives elsewhere")
+    return info
+
+
+def _open(data: bytes, path: Path, passphrases: PassphraseProvider, purpose: Purpose) -> PrivateKey:
     place = str(path)
     if sealed_file.is_sealed(data):
-        sealed_file.read_info(data, place=place)  # before anybody is asked for a passphrase that cannot help
+        _sealed_info(data, place=place)  # before anybody is asked for a passphrase that cannot help
         attempt: Callable[[str], PrivateKey] = partial(sealed_file.unseal, data, place=place)
     else:
         from keys.private_blocks import read_private_blocks, the_only_key  # rarely PEM: start-up time
@@ -97,7 +108,7 @@ def _open(data: bytes, path: Path, passphrases: PassphraseProvider) -> PrivateKe
         def attempt(passphrase: str) -> PrivateKey:
             return key.open(passphrase_bytes(passphrase))
 
-    return ask_and_try(passphrases, attempt, purpose="recovery", key=f"the recovery key {path}")[0]
+    return ask_and_try(passphrases, attempt, purpose=purpose, key=f"the {purpose} key {path}")[0]
 
 
 def _is_encrypted(data: bytes, place: str) -> bool:

@@ -11,6 +11,8 @@
 another or lower the cost of the key derivation. `retired` is not authenticated, because a key is retired without its
 passphrase. Encrypted PKCS#8 is not used, because the libraries that write it offer no strong key derivation; here each
 guess of a passphrase costs 32 MiB and about 0.1 s (docs/adr/0009).
+
+Version 2 is no sealed key, but an entry for one that lives elsewhere (`keys.store_entry`). Sealed keys stay version 1.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import base64
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
@@ -28,14 +30,17 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from keys.algorithms import PrivateKey
 from keys.document_version import DocumentKind
-from keys.errors import KeyFileMalformed, KeyFileNewer, PassphraseMissing, PassphraseWrong
+from keys.errors import KeyElsewhere, KeyFileMalformed, KeyFileNewer, PassphraseMissing, PassphraseWrong
 from keys.foreign_files import SEALED, sealed_key
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
+from keys.store_entry import FORMAT as FORMAT_OF_ENTRIES
+from keys.store_entry import read_entry, write_entry
 
-KIND: Final = DocumentKind(what="a sealed key", name=SEALED)
+KIND: Final = DocumentKind(what="a sealed key", name=SEALED, known=2)
+_FORMAT: Final = f"{SEALED}1"
 _SALT_BYTES: Final = 16
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
@@ -53,7 +58,7 @@ def seal(private: PrivateKey, passphrase: str, *, info: KeyInfo, cost: ScryptCos
         raise KeyFileMalformed(place=info.described, reason="the description is of another key")
     salt, nonce = os.urandom(_SALT_BYTES), os.urandom(_NONCE_BYTES)
     header: dict[str, object] = {
-        "format": KIND.stated,
+        "format": _FORMAT,
         "kdf": {"name": "scrypt", "n": cost.n, "r": cost.r, "p": cost.p, "salt": _encode(salt)},
         "cipher": {"name": "aes-256-gcm", "nonce": _encode(nonce)},
         "info": info.to_dict(),
@@ -70,9 +75,12 @@ def is_sealed(data: bytes) -> bool:
 def read_info(data: bytes, *, place: str) -> KeyInfo:
     """Read the description in a sealed key file. It is not authenticated until the key is opened with `unseal`.
 
-    `place`: the name of the file in error messages. Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted.
+    Of an entry for a key elsewhere, it has a `uri`. `place`: the name of the file in error messages.
+
+    Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted.
     """
-    return _parse(data, place=place).info
+    parsed = _parse(data, place=place)
+    return parsed if isinstance(parsed, KeyInfo) else parsed.info
 
 
 def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
@@ -80,10 +88,12 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
 
     `place`: the name of the file in error messages.
 
-    Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted; PassphraseWrong if the passphrase is wrong or the file was
-    altered.
+    Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted; KeyElsewhere, if it is an entry for a key elsewhere;
+    PassphraseWrong if the passphrase is wrong or the file was altered.
     """
     parsed = _parse(data, place=place)
+    if isinstance(parsed, KeyInfo):
+        raise KeyElsewhere(key=parsed.described, uri=parsed.uri)
     key = _derive(passphrase, parsed.salt, parsed.cost)
     try:
         der = AESGCM(key).decrypt(parsed.nonce, parsed.sealed, _authenticated(parsed.header))
@@ -98,6 +108,8 @@ def unseal(data: bytes, passphrase: str, *, place: str) -> PrivateKey:
 def retire(data: bytes, *, place: str) -> bytes:
     """Return the same key file, marked as retired. Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted."""
     parsed = _parse(data, place=place)
+    if isinstance(parsed, KeyInfo):
+        return write_entry(replace(parsed, retired=True))
     return _document({**parsed.header, "retired": True, "sealed": _encode(parsed.sealed)})
 
 
@@ -111,17 +123,26 @@ class _SealedParts:
     sealed: bytes
 
 
-def _parse(data: bytes, *, place: str) -> _SealedParts:
-    if len(data) > MAX_KEY_FILE:
-        raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
+def _known_document(data: bytes, *, place: str) -> dict[str, Any]:
+    """Return the members of a file whose version is known. Raises: KeyFileMalformed, KeyFileNewer."""
     try:
         document = json.loads(unwrapped(data), object_pairs_hook=_without_duplicates)
     except (ValueError, RecursionError) as error:
         raise KeyFileMalformed(place=place, reason="not the JSON of a sealed key") from error
     if (version := KIND.newer(document)) is not None:
         raise KeyFileNewer(place=place, version=version, known=KIND.known)
-    if not KIND.is_known(document):
-        raise KeyFileMalformed(place=place, reason=f"not a sealed key of format {KIND.stated}")
+    if not isinstance(document, dict) or not KIND.is_known(document):
+        raise KeyFileMalformed(place=place, reason=f"not a sealed key of format {_FORMAT}")
+    return document
+
+
+def _parse(data: bytes, *, place: str) -> _SealedParts | KeyInfo:
+    """Read a sealed key, or the description in an entry. Raises: KeyFileMalformed, KeyFileNewer, KeyNotAccepted."""
+    if len(data) > MAX_KEY_FILE:
+        raise KeyFileMalformed(place=place, reason=f"larger than {MAX_KEY_FILE} bytes")
+    document = _known_document(data, place=place)
+    if document["format"] == FORMAT_OF_ENTRIES:
+        return read_entry(document, place=place)
     members = _object(document, {*_HEADER, "retired", "sealed"}, place=place, what="the document")
     kdf = _object(members["kdf"], {"name", "n", "r", "p", "salt"}, place=place, what="kdf")
     cipher = _object(members["cipher"], {"name", "nonce"}, place=place, what="cipher")

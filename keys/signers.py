@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 from securesystemslib.signer import CryptoSigner, Key, SecretsHandler, Signature, Signer, SSlibKey
 
-from keys.algorithms import EncodedKey, PrivateKey
-from keys.errors import SigningFailed
+from keys.algorithms import EncodedKey, PrivateKey, public_key_of
+from keys.errors import KeyElsewhere, KeysError, SigningFailed
 from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try
 from keys.store import KeyStore
@@ -18,7 +18,7 @@ _opened: Final[WeakKeyDictionary[KeyStore, dict[str, FileSigner]]] = WeakKeyDict
 
 
 class FileSigner(Signer):
-    """A signer with a private key that is open in memory. Its errors name the key."""
+    """A signer with a private key that is open here: in memory, or where it lives. Its errors name the key."""
 
     def __init__(self, private: PrivateKey, info: KeyInfo) -> None:
         self.private = private
@@ -31,9 +31,11 @@ class FileSigner(Signer):
         return self._signer.public_key
 
     def sign(self, payload: bytes) -> Signature:
-        """Sign the bytes. Raises: SigningFailed."""
+        """Sign the bytes. Raises: SigningFailed; of a key that lives elsewhere, what its holder raises."""
         try:
             return self._signer.sign(payload)
+        except KeysError:  # of a key that lives elsewhere: it says more
+            raise
         except Exception as error:  # cryptographic back ends raise anything; the error must name the key
             raise SigningFailed(key=self._described, reason=type(error).__name__) from error
 
@@ -60,19 +62,27 @@ class FileSigner(Signer):
 
 
 def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> Signer:
-    """Return the signer of a key of the store. `keyid`: the id, a name, or the first digits of an id.
+    """Return the signer of a key of the store, wherever it lives. `keyid`: the id, a name, or digits of an id.
 
     The user may be asked for the passphrase several times (`keys.passphrase.ask_and_try`). The opened key is kept as
     long as the store object lives, because opening costs 0.1 s and 32 MiB.
 
     Raises: KeyNotFound, KeyAmbiguous, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure,
-    KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted.
+    KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted; of a key that lives elsewhere, as `keys.key_opening.open_key`.
     """
     info = store.get(keyid)
     opened = _opened.setdefault(store, {})
     if info.keyid not in opened:
-        opened[info.keyid] = FileSigner(ask_and_open(store, info, passphrases)[0], info)
+        opened[info.keyid] = FileSigner(_private(store, info, passphrases), info)
     return opened[info.keyid]
+
+
+def _private(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> PrivateKey:
+    if not info.uri:
+        return ask_and_open(store, info, passphrases)[0]
+    from keys.key_opening import open_key  # few keys live elsewhere: start-up time
+
+    return open_key(info.uri, public_key_of(info.public), passphrases, info.purpose)
 
 
 def keep_open(store: KeyStore, keyid: str, signer: FileSigner) -> None:
@@ -83,7 +93,9 @@ def keep_open(store: KeyStore, keyid: str, signer: FileSigner) -> None:
 def ask_and_open(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> tuple[PrivateKey, str]:
     """Ask for the passphrase of a key and open it; return the private key and the passphrase.
 
-    Raises: KeyNotFound, PassphraseMissing, PassphraseUnreadable, PassphraseWrong, KeyStoreInsecure, KeyStoreUnreadable,
-    KeyFileMalformed, KeyNotAccepted.
+    Raises: KeyElsewhere, if it is not in the store; KeyNotFound, PassphraseMissing, PassphraseUnreadable,
+    PassphraseWrong, KeyStoreInsecure, KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted.
     """
+    if info.uri:
+        raise KeyElsewhere(key=info.described, uri=info.uri)
     return ask_and_try(passphrases, partial(store.private, info.keyid), purpose=info.purpose, key=info.described)

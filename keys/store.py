@@ -18,7 +18,7 @@ _PREFIX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},64}}", re.ASCII)
 
 
 class KeyStore(Protocol):
-    """A store of private keys by key id, each encrypted with its own passphrase.
+    """A store of private keys by key id, each encrypted with its own passphrase, and of where other keys live.
 
     A change is durable when the method returns, and it is complete or does not happen, also if the process is killed.
     Existing keys are never lost or damaged. Every method may raise KeyStoreInsecure, KeyStoreUnreadable,
@@ -39,13 +39,19 @@ class KeyStore(Protocol):
         """
 
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
-        """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong."""
+        """Open a key by its full id. Raises: KeyNotFound, PassphraseWrong; KeyElsewhere if it is not in the store."""
 
     def add(self, private: PrivateKey, info: KeyInfo, passphrase: str) -> None:
         """Store a new key.
 
         Raises: KeyExists if the store has its id, or has its name for a key that is not retired; PassphraseMissing if
         the passphrase is empty.
+        """
+
+    def add_elsewhere(self, info: KeyInfo) -> None:
+        """Store an entry for a key that lives where `info.uri` says; no passphrase protects it.
+
+        Raises: as `add`; KeyFileMalformed if `info` has no URI.
         """
 
     def retire(self, keyid: str) -> None:
@@ -57,7 +63,8 @@ class KeyStore(Protocol):
     def passwd(self, keyid: str, old: str, new: str) -> None:
         """Change the passphrase of a key.
 
-        Raises: KeyNotFound; PassphraseWrong if `old` is wrong; PassphraseMissing if `new` is empty.
+        Raises: KeyNotFound; PassphraseWrong if `old` is wrong; PassphraseMissing if `new` is empty; KeyElsewhere if the
+        key is not in the store.
         """
 
     def remove(self, keyid: str) -> None:
@@ -98,6 +105,13 @@ def _with_notary_id(keys: Iterable[KeyInfo], reference: str) -> list[KeyInfo]:
     return [k for k in keys if notary_key(k.public).keyid.startswith(reference)]
 
 
+def check_name(keys: Iterable[KeyInfo], name: str) -> None:
+    """Refuse a name that a key has that is not retired; many keys may have none. Raises: KeyNameTaken."""
+    for known in keys:
+        if name and known.name == name and not known.retired:
+            raise KeyNameTaken(key=known.described, name=ascii(name)[1:-1])
+
+
 def check_new(keys: Iterable[KeyInfo], new: KeyInfo) -> None:
     """Refuse a new key whose id exists, or whose name belongs to a key that is not retired.
 
@@ -107,9 +121,8 @@ def check_new(keys: Iterable[KeyInfo], new: KeyInfo) -> None:
     for known in all_known:
         if known.keyid == new.keyid:
             raise KeyExists(key=known.described)
-    for known in all_known:
-        if new.name and known.name == new.name and not known.retired and not new.retired:
-            raise KeyNameTaken(key=known.described, name=ascii(new.name)[1:-1])
+    if not new.retired:
+        check_name(all_known, new.name)
 
 
 def in_order(keys: Iterable[KeyInfo]) -> tuple[KeyInfo, ...]:

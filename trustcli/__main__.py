@@ -8,6 +8,10 @@ import gc
 # quarter of the start-up time.
 gc.set_threshold(100_000, 50, 50)
 
+from keys.back_ends import leave_out_back_ends
+
+leave_out_back_ends()
+
 import sys
 from collections.abc import Sequence
 

@@ -11,8 +11,10 @@ import pytest
 from keys.algorithms import Algorithm, PrivateKey, generate
 from keys.errors import (
     KeyAmbiguous,
+    KeyElsewhere,
     KeyExists,
     KeyFileMalformed,
+    KeyNameTaken,
     KeyNotFound,
     PassphraseMissing,
     PassphraseWrong,
@@ -202,3 +204,45 @@ def test_a_removed_key_is_gone_and_may_come_again(store: KeyStore) -> None:
         store.remove(info.keyid)
     store.add(private, info, PASSPHRASE)
     assert store.get(info.keyid) == info
+
+
+def elsewhere(name: str = "hsm") -> KeyInfo:
+    return KeyInfo.of(generate(), purpose="root", name=name, uri="pkcs11:object=a?module-path=/x.so")
+
+
+def test_a_key_that_lives_elsewhere_is_listed_found_retired_and_removed_as_others(store: KeyStore) -> None:
+    here, info = add(store, purpose="root", name="here"), elsewhere()
+    store.add_elsewhere(info)
+    assert store.list() == (here, info)
+    for reference in (info.keyid, info.keyid[:20], "hsm", notary_key(info.public).keyid):
+        assert store.get(reference) == info
+    store.retire(info.keyid)
+    store.retire(info.keyid)
+    assert store.get("hsm") == replace(info, retired=True)
+    store.remove(info.keyid)
+    assert store.list() == (here,)
+
+
+def test_a_key_that_lives_elsewhere_is_not_opened(store: KeyStore) -> None:
+    info = elsewhere()
+    store.add_elsewhere(info)
+    with pytest.raises(KeyElsewhere, match="it is at pkcs11:object=a"):
+        store.private(info.keyid, PASSPHRASE)
+    with pytest.raises(KeyElsewhere):
+        store.passwd(info.keyid, PASSPHRASE, "new")
+    assert store.list() == (info,)
+
+
+def test_an_entry_is_refused_twice_without_a_place_and_under_a_name_that_is_taken(store: KeyStore) -> None:
+    info = elsewhere()
+    store.add_elsewhere(info)
+    with pytest.raises(KeyExists):
+        store.add_elsewhere(info)
+    with pytest.raises(KeyNameTaken):
+        store.add_elsewhere(elsewhere())
+    with pytest.raises(KeyFileMalformed):
+        store.add_elsewhere(replace(elsewhere(name="other"), uri=""))
+    private = generate()
+    with pytest.raises(KeyNameTaken):
+        store.add(private, KeyInfo.of(private, purpose="signer", name="hsm"), PASSPHRASE)
+    assert store.list() == (info,)

@@ -103,8 +103,9 @@ def test_it_is_what_its_schema_says(name: str) -> None:
     assert faults(tomllib.loads((VERSION_1 / name).read_text()), schema) == []
 
 
-NEWEST: Final = {**dict.fromkeys(KINDS, 1), "pins.toml": 2}
-"""The newest version of each kind; version 2 of `pins.toml` has patterns, and is written only where there are some."""
+NEWEST: Final = {**dict.fromkeys(KINDS, 1), "pins.toml": 2, "private": 2}
+"""The newest version of each kind. Version 2 of `pins.toml` has patterns, and is written only where there are some; of
+keys in the store it is an entry for one that lives elsewhere, and sealed ones stay version 1."""
 
 
 def test_a_new_version_of_a_kind_is_no_accident() -> None:
@@ -156,6 +157,24 @@ def test_unfinished_rotations_are_read_and_written_as_before(home: Path) -> None
     assert entry.collections == {APP: BEGUN}
     file.begin(entry, APP, BEGUN)
     assert (home / "rotations.json").read_bytes() == (VERSION_1 / "rotations.json").read_bytes()
+
+
+def test_entries_for_keys_elsewhere_are_read_and_written_as_in_version_2(tmp_path: Path) -> None:
+    (written,) = VERSION_1.with_name("trust_home_2").joinpath("private").glob("*.key")
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    (folder / written.name).write_bytes(written.read_bytes())
+    (folder / written.name).chmod(0o600)
+    store = FileKeyStore(folder)
+    (info,) = store.list()
+    assert (info.name, info.purpose, info.uri.partition("?")[0]) == (
+        "hsm",
+        "root",
+        "pkcs11:token=T;serial=0123;object=hsm;id=%02",
+    )
+    store.remove(info.keyid)
+    store.add_elsewhere(info)
+    assert (folder / written.name).read_bytes() == written.read_bytes()
 
 
 def test_sealed_keys_are_opened_and_written_as_before(home: Path) -> None:
@@ -263,6 +282,7 @@ USES: Final[list[tuple[str, Callable[[Path], Any]]]] = [
     ("private", lambda home: FileKeyStore(home / "private").retire(key_file(home).stem)),
     ("private", lambda home: FileKeyStore(home / "private").passwd(key_file(home).stem, PASSPHRASE, "another")),
     ("private", lambda home: FileKeyStore(home / "private", cost=CHEAP).add(*_another_key(), PASSPHRASE)),
+    ("private", lambda home: FileKeyStore(home / "private").add_elsewhere(_key_elsewhere())),
     ("private", lambda home: recovery_file.read(key_file(home), _passphrases())),
     ("private", lambda home: recovery_file.read_public_key(key_file(home), _passphrases())),
 ]
@@ -280,6 +300,10 @@ def _rotation() -> rotations.UnfinishedRotation:
 def _another_key() -> tuple[Any, KeyInfo]:
     private = generate(Algorithm.ED25519)
     return private, KeyInfo.of(private, purpose="signer", name="bob")
+
+
+def _key_elsewhere() -> KeyInfo:
+    return KeyInfo.of(generate(Algorithm.ED25519), purpose="signer", name="bob", uri="exec:/usr/bin/sign")
 
 
 def later(name: str, home: Path) -> Path:
@@ -309,7 +333,7 @@ def test_a_later_file_is_refused_by_name_and_stays(home: Path, name: str, use: C
     if name == "private":
         with pytest.raises(KeyFileNewer) as caught:
             use(home)
-        assert caught.value.details() == {"place": str(file), "version": 2, "known": 1}
+        assert caught.value.details() == {"place": str(file), "version": 3, "known": 2}
     else:
         with refused(FileNewer, path=str(file), what=KINDS[name].what, version=NEWEST[name] + 1, known=NEWEST[name]):
             use(home)

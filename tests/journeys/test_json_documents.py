@@ -86,6 +86,8 @@ class Life:
     def keys(self) -> None:
         run, owner, reader = self.run, self.owner, self.reader
         run("key", "list")
+        run("key", "test", "alice")
+        run("key", "test", "alice", "nobody", expect=8)
         run("key", "export", "alice", "-o", "alice.pem")
         run("key", "show", "alice.pem", "alice.pub", "recovery.key")
         run("key", "show", "alice.pem", "none.pem", "--decrypt", expect=8)

@@ -87,9 +87,9 @@ def test_every_command_refuses_a_newer_lock_file(owner: TrustUser, gun: str, beg
 def test_every_command_refuses_a_newer_key(owner: TrustUser, gun: str, begun: BuiltImage) -> None:
     owner.run("key", "generate", "alice")
     for file in owner.home.joinpath("private").glob("*.key"):
-        file.write_text(NEWER_JSON.format("key"))
+        file.write_text(NEWER_JSON.format("key").replace("key-2", "key-3"))
     recovery = owner.folder / "recovery.key"
-    recovery.write_text(recovery.read_text().replace("content-trust-key-1", "content-trust-key-2"))
+    recovery.write_text(recovery.read_text().replace("content-trust-key-1", "content-trust-key-3"))
     before = owner.key_files()
     for command in (
         ["sign", f"{gun}:1.0"],
@@ -102,7 +102,7 @@ def test_every_command_refuses_a_newer_key(owner: TrustUser, gun: str, begun: Bu
         ["init", f"{gun}-new", "--recovery-key", "recovery.key"],
         ["renew", gun, "--all"],
     ):
-        owner.run(*command, expect=8).said("is a sealed key of version 2, and this program knows versions up to 1")
+        owner.run(*command, expect=8).said("is a sealed key of version 3, and this program knows versions up to 2")
     assert owner.key_files() == before
     owner.run("doctor", gun, expect=1)
     owner.run("verify", f"{gun}:1.0")

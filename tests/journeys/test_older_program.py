@@ -91,6 +91,18 @@ def test_one_home_serves_both_in_turns(both: OlderUser, gun: str, put: Put, wire
     assert both.old("key", "list").count("targets") == both.run("key", "list").stdout.count("targets")
 
 
+def test_an_entry_for_a_key_elsewhere_is_refused_by_name_and_stays(both: OlderUser) -> None:
+    both.run("key", "generate", "alice")
+    (entry,) = (ROOT / "tests" / "golden" / "trust_home_2" / "private").glob("*.key")
+    put_there = both.home / "private" / entry.name
+    put_there.write_bytes(entry.read_bytes())
+    put_there.chmod(0o600)
+    both.run("key", "list")
+    for command in (["key", "list"], ["key", "generate", "bob"], ["key", "remove", "hsm", "--yes"]):
+        both.old(*command, expect=8)
+    assert put_there.read_bytes() == entry.read_bytes()
+
+
 def test_a_server_goes_on_with_the_data_of_the_older_one(tmp_path: Path, older: Path, gun: str, put: Put) -> None:
     port, data = free_port(), tmp_path / "data"
     command = [sys.executable, "-m", "trustserver", "serve", "--listen", f"127.0.0.1:{port}", "--data", str(data)]

@@ -6,17 +6,18 @@ import hmac
 from dataclasses import replace
 
 from keys.algorithms import PrivateKey
-from keys.errors import KeyFileMalformed, KeyNotFound, PassphraseMissing, PassphraseWrong
+from keys.errors import KeyElsewhere, KeyFileMalformed, KeyNotFound, PassphraseMissing, PassphraseWrong
 from keys.key_info import KeyInfo
 from keys.material import tuf_key
 from keys.store import check_new, find, in_order
+from keys.store_entry import write_entry
 
 
 class MemoryKeyStore:
     """`KeyStore` over a dictionary. Nothing is sealed: the passphrase is only compared."""
 
     def __init__(self) -> None:
-        self._keys: dict[str, tuple[KeyInfo, PrivateKey, str]] = {}
+        self._keys: dict[str, tuple[KeyInfo, PrivateKey | None, str]] = {}
 
     def list(self) -> tuple[KeyInfo, ...]:
         """See `KeyStore.list`."""
@@ -29,6 +30,8 @@ class MemoryKeyStore:
     def private(self, keyid: str, passphrase: str) -> PrivateKey:
         """See `KeyStore.private`."""
         info, private, known = self._entry(keyid)
+        if private is None:
+            raise KeyElsewhere(key=info.described, uri=info.uri)
         if not hmac.compare_digest(_bytes(passphrase), _bytes(known)):
             raise PassphraseWrong(key=info.described)
         return private
@@ -41,6 +44,12 @@ class MemoryKeyStore:
             raise KeyFileMalformed(place=info.described, reason="the description is of another key")
         check_new(self.list(), info)
         self._keys[info.keyid] = (info, private, passphrase)
+
+    def add_elsewhere(self, info: KeyInfo) -> None:
+        """See `KeyStore.add_elsewhere`."""
+        write_entry(info)  # refuses what cannot be stored
+        check_new(self.list(), info)
+        self._keys[info.keyid] = (info, None, "")
 
     def retire(self, keyid: str) -> None:
         """See `KeyStore.retire`."""
@@ -60,7 +69,7 @@ class MemoryKeyStore:
         self._entry(keyid)
         del self._keys[keyid]
 
-    def _entry(self, keyid: str) -> tuple[KeyInfo, PrivateKey, str]:
+    def _entry(self, keyid: str) -> tuple[KeyInfo, PrivateKey | None, str]:
         try:
             return self._keys[keyid]
         except KeyError as error:

@@ -148,6 +148,8 @@ _VARIABLE: Final = (
     (re.compile(r'"length":\d+,"version"'), '"length":N,"version"'),
     (re.compile(r"\bPython 3\.\d+"), "Python 3"),
     (re.compile(r"^total \d+$", re.MULTILINE), "total N"),
+    (re.compile(r"\bserial([= ])[0-9a-f]{16}\b"), r"serial\1SERIAL"),
+    (re.compile(r";id=(?:%[0-9A-F]{2}){8}"), ";id=ID"),
     (re.compile(r"\bprocess \d+ on \S+ since"), "process N on HOST since"),
     (re.compile(r"\(for localhost,(?: [^,]+,)? 127"), "(for localhost, HOST, 127"),
 )

@@ -18,6 +18,7 @@ CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
 DISTRIBUTE: Final = "docs/guides/distribute-policy.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
+HARDWARE: Final = "docs/guides/hardware-keys.md"
 KUBERNETES: Final = "docs/guides/kubernetes.md"
 LOCK_FILE: Final = "docs/reference/lock-file.md"
 MIGRATE: Final = "docs/guides/migrate.md"
@@ -301,6 +302,7 @@ STORIES: Final = {
         ),
     ),
     "ci": Story(parts=(_tutorial(1, 7, compared=False), Part(guide=CI))),
+    "hardware-keys": Story(parts=(_SERVER_AND_REGISTRY, Part(guide=HARDWARE, before=_OWN_HOME)), environ=SECRETS),
     "operate-server": Story(
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,

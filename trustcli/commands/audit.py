@@ -13,6 +13,7 @@ from keys import recovery_file
 from keys.algorithms import key_fingerprint
 from trustcli.commands.support import audit_csv, audit_view
 from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
+from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
@@ -114,6 +115,7 @@ def _audited(session: Session, gun: GUN, keeping: KeyKeeping, narrowing: Narrowi
 def _recovery_fingerprint(session: Session, file: Path | None) -> str | None:
     if file is None:
         return None
+    check_recovery_file(file)
     public = recovery_file.read_public_key(
         file, session.passphrases, platform_secrets=session.settings.platform_secrets
     )

@@ -14,7 +14,7 @@ from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
-from trustcli.commands.support.key_file import signers_in
+from trustcli.commands.support.key_file import signers_of
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.many import Done, carry_out, plan_each
 from trustcli.commands.support.name_lists import image_references
@@ -46,7 +46,10 @@ def command(
     images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE:TAG[@DIGEST]...")] = None,
     images_file: ImagesFile = None,
     signer: Annotated[str | None, typer.Option(help="Sign as this signer only.")] = None,
-    key: Annotated[Path | None, typer.Option(help="Sign with this private key (PEM), too; it is not stored.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Sign with this private key (PEM, or a key URI), too; it is not stored."),
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="Take the digest that the container engine pushed.")] = False,
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
     recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
@@ -65,7 +68,7 @@ def command(
     looked_up = LookedUpImages(session, image_references(images, images_file), local=local)
     terms = SigningTerms(
         signer=signer,
-        extra=signers_in(session, key) if key is not None else (),
+        extra=signers_of(session, key) if key is not None else (),
         decisions=owner_decisions(
             guns=looked_up.guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -25,7 +24,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.commands.support.signer_key import read_signer_key
+from trustcli.commands.support.signer_key import signer_key
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
 from trustcli.publish.publisher import Edit, PublishResult
@@ -54,7 +53,10 @@ EditFor: TypeAlias = Callable[[GUN, WireFormat], Edit]
 def add(
     ctx: typer.Context,
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
-    key: Annotated[list[Path], typer.Option(help="The signer's public key (PEM); may be repeated.")],
+    key: Annotated[
+        list[str],
+        typer.Option(metavar="FILE", help="The signer's public key (PEM, or a key URI); may be repeated."),
+    ],
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
     yes: AgreeToAlias = False,
@@ -65,7 +67,7 @@ def add(
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
-    keys = [read_signer_key(file, session.at) for file in key]
+    keys = [signer_key(session, named) for named in key]
     role = signer_role(signer)
     guns = named_collections(session, names, names_file)
     agree_to_aliases(session, guns, yes=yes or plan_)

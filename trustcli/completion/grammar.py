@@ -128,12 +128,20 @@ TRUST: Final = Words(
         "key": Words(
             below={
                 "generate": Words(
-                    options={"--dir": FOLDER, "--algorithm": ALGORITHMS, "--purpose": PURPOSES}, arguments=(FREE,)
+                    options={
+                        "--dir": FOLDER,
+                        "--algorithm": ALGORITHMS,
+                        "--purpose": PURPOSES,
+                        "--at": FREE,
+                        "--collection": NAME,
+                    },
+                    arguments=(FREE,),
                 ),
                 "load": Words(options=_KEY_FILE, arguments=(FILE,)),
                 "import": Words(options=_KEY_FILE, arguments=(FILE,)),
                 "list": Words(),
                 "show": Words(options={"--decrypt": FLAG}, arguments=(FILE,)),
+                "test": Words(arguments=(KEY,)),
                 "export": Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
                     arguments=(KEY,),

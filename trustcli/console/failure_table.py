@@ -24,11 +24,13 @@ from keys.errors import (
     KeysError,
     KeyStoreUnreadable,
     KeyStoreUnwritable,
+    KeyUriMalformed,
     PassphraseMissing,
     PassphraseWrong,
 )
 from keys.record import record
 from trustcli import errors as cli_errors
+from trustcli.console import token_advice
 from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.certificate_advice import advice_certificate
@@ -233,6 +235,8 @@ def _advice_key_exists(error: Failure) -> str:
         return ""
     if isinstance(error, KeyNameTaken):
         return "give the new one another name (key import: --name NAME, for one file); trust key list"
+    if error.place.startswith("token "):
+        return "name another object or id in the key URI; to use the key that is there: trust key import URI"
     return "trust key list" if error.place == KeyExists.place else "name another file"
 
 
@@ -485,6 +489,8 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeyFileExposed: Row(status=KEYS),  # the sentence has the command that puts it right
     KeyStoreUnreadable: Row(status=KEYS, advice=_template("check who owns {path}, and its mode")),
     KeyStoreUnwritable: Row(status=KEYS, advice=_template("check who may write to {path}, and the space on its disk")),
+    **{kind: Row(status=KEYS, advice=_template(text)) for kind, text in token_advice.ADVICE.items()},
+    KeyUriMalformed: Row(status=KEYS, advice=lambda error: token_advice.advice_key_uri(error.details().get("form"))),
     PassphraseMissing: Row(status=KEYS),
     PassphraseWrong: Row(
         status=KEYS, advice=_template("look for another passphrase in TRUST_*_PASSPHRASE, or unset it to be asked")

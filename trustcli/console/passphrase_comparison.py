@@ -39,6 +39,10 @@ class ComparedPassphrases:
         given.add(answer)
         return answer
 
+    def warn(self, text: str) -> None:
+        """Tell the user something before a passphrase or PIN is asked for or used."""
+        self._warn(text)
+
     def shared(self, one: PassphrasePurpose, other: PassphrasePurpose) -> bool:
         """Return whether one passphrase has served both purposes in this invocation."""
         return bool(self._given.get(one, set()) & self._given.get(other, set()))

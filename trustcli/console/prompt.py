@@ -61,6 +61,8 @@ class TerminalPrompt:
             except (OSError, EOFError, Warning) as error:
                 raise PassphraseMissing(key=key, sources=variables_for(purpose)) from error
 
+        if purpose == "token":
+            return answer(f"PIN of {key}: ")
         if not new:
             again = "That does not open it. " if retry else ""
             return answer(f"{again}Passphrase of {key}: ")

@@ -16,6 +16,7 @@ import threading
 import time
 from typing import Final, NoReturn
 
+from keys.back_ends import leave_out_back_ends
 from keys.record import replace
 from trustcli.config.verifier_settings import DEFAULT_TIMEOUT
 from trustcli.console.exit_codes import DONE, OTHER
@@ -76,6 +77,7 @@ class _Deadline:
 
 def main() -> NoReturn:
     """Run the console script: judge one image and end the process."""
+    leave_out_back_ends()
     _open_missing_standard_files()
     argv = sys.argv[1:]
     if argv in (["--help"], ["-help"], ["-h"], ["--version"], ["-version"]):

@@ -47,6 +47,14 @@ def test_says_that_the_last_one_was_wrong() -> None:
     assert "not open" in terminal.questions[0]
 
 
+def test_a_pin_is_called_one_and_is_never_asked_for_again() -> None:
+    terminal = Terminal("1234", "1234")
+    prompt = TerminalPrompt(hidden=terminal)
+    for retry in (False, True):  # the second before the last try, when somebody else may have been wrong
+        assert prompt(purpose="token", key="token vault (serial 01)", new=False, retry=retry) == "1234"
+    assert terminal.questions == ["PIN of token vault (serial 01): "] * 2
+
+
 def test_a_new_one_is_asked_for_until_two_answers_agree() -> None:
     terminal = Terminal("one-of-eight", "two-of-eight", "", "a secret", "a secret")
     assert ask(terminal, new=True) == "a secret"

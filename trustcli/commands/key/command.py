@@ -1,10 +1,10 @@
-"""The commands of `trust key`: generate, import, list, show, export, passwd, remove, rotate."""
+"""The commands of `trust key`: generate, import, list, show, test, export, passwd, remove, rotate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 import typer
 
@@ -17,7 +17,9 @@ from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
+from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.commands.key import key_show
+from trustcli.commands.key.key_elsewhere import make_at, proven_key, record
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
@@ -39,8 +41,11 @@ from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
+from trustdata.gun import parse_gun
 from trustdata.roles import RoleName, signer_role
 from trustdata.suggestion import one_of
+
+_PROVEN: Final = ("keyid", "notary_keyid", "algorithm", "uri")
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="The key store, and key rotation.")
 
@@ -52,8 +57,12 @@ def generate_(
     directory: Annotated[Path, typer.Option("--dir", help="Where NAME.pub goes.")] = Path(),
     algorithm: Annotated[Algorithm, typer.Option(help="Which kind of key.")] = Algorithm.ECDSA_P256,
     purpose: Annotated[str, typer.Option(help="signer, root, targets or snapshot.")] = "signer",
+    at: Annotated[str, typer.Option("--at", metavar="URI", help="Make it there: pkcs11:token=T?module-path=/M.")] = "",
+    gun: Annotated[
+        str, typer.Option("--collection", metavar="NAME", help="The one collection that the key serves.")
+    ] = "",
 ) -> int:
-    """Make a key in the store and write its public half to NAME.pub."""
+    """Make a key in the store, or in a token, and write its public half to NAME.pub."""
     session: Session = ctx.obj
     signer_role(name)  # the rule for names, which also keeps them inside --dir
     public = directory / f"{name}.pub"
@@ -61,12 +70,17 @@ def generate_(
         raise UsageError(f"--dir {directory} is no folder; nothing was made")
     if public.exists():
         raise KeyExists(key="the public key", place=str(public))
-    private = generate(algorithm)
-    info = KeyInfo.of(private, purpose=_purpose(purpose), name=name, created=session.at)
-    passphrase = session.passphrases.passphrase(purpose=info.purpose, key=f"the new key {name}", new=True)
-    session.keystore.add(private, info, passphrase)
+    serves = parse_gun(gun) if gun else ""
+    if at:
+        info = make_at(session, at, name=name, purpose=_purpose(purpose), gun=serves, algorithm=algorithm)
+    else:
+        private = generate(algorithm)
+        info = KeyInfo.of(private, purpose=_purpose(purpose), name=name, gun=serves, created=session.at)
+        passphrase = session.passphrases.passphrase(purpose=info.purpose, key=f"the new key {name}", new=True)
+        session.keystore.add(private, info, passphrase)
     _write(public, write_public_pem(info.public), mode=0o644)
-    session.output.result(f"{info.described} made; its public key is in {public}")
+    where = f" at {shown_uri(info.uri)}" if info.uri else ""
+    session.output.result(f"{info.described} made{where}; its public key is in {public}")
     session.output.document({**row(info), "public_file": str(public), "exit": DONE})
     return DONE
 
@@ -75,21 +89,24 @@ def generate_(
 @app.command("load")
 def load(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Or the URI of a key that stays where it is.")],
     name: Annotated[str, typer.Option(help="What to call the key.")] = "",
     purpose: Annotated[
         str, typer.Option(help="signer, root, targets or snapshot. [as the file says, else signer]")
     ] = "",
     gun: Annotated[str, typer.Option("--collection", help="The one collection that the key serves.")] = "",
 ) -> int:
-    """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary."""
+    """Bring a private key into the store: PEM, plain or encrypted, or a key file of docker or notary.
+
+    Of a key URI, the store gets an entry, and the key stays where it is.
+    """
     session: Session = ctx.obj
     options = ImportOptions(name=name, purpose=_purpose(purpose) if purpose else None, gun=gun)
-    if file.is_dir():
+    if Path(file).is_dir():
         if options != ImportOptions():
             raise UsageError("a folder holds several keys: --name, --purpose and --collection are for one file")
-        return _report_import(session, import_folder(session, file))
-    imported = import_file(session, file, options)
+        return _report_import(session, import_folder(session, Path(file)))
+    imported = [record(session, file, options)] if is_key_uri(file) else import_file(session, Path(file), options)
     [only] = imported if len(imported) == 1 else [None]
     if only is None or only.info is None:
         return _report_import(session, imported)
@@ -102,7 +119,8 @@ def _tell_import(session: Session, imported: ImportedKey, info: KeyInfo) -> None
     if imported.known:
         session.output.notice(f"{imported.place}: {info.described} is in the key store already: nothing to do")
     else:
-        session.output.result(f"{info.described} loaded from {imported.place}")
+        done = "recorded: it stays at" if info.uri else "loaded from"
+        session.output.result(f"{info.described} {done} {imported.place}")
 
 
 def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
@@ -143,7 +161,7 @@ def list_(ctx: typer.Context) -> int:
 @app.command("show")
 def show(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...")],
     decrypt: Annotated[bool, typer.Option("--decrypt", help="Ask for passphrases, to know the ids.")] = False,
 ) -> int:
     """Say what key files hold, and where their keys count; no private part is shown."""
@@ -154,11 +172,37 @@ def show(
         try:
             rows += [key_show.row(session, key) for key in key_show.keys_of(session, file, decrypt=decrypt)]
         except KeysError as error:
-            statuses.append(session.output.failure(error, subject=str(file)))
-            rows.append({"file": str(file), "error": failure_document(error)})
+            place = shown_uri(file) if is_key_uri(file) else file
+            statuses.append(session.output.failure(error, subject=place))
+            rows.append({"file": place, "error": failure_document(error)})
     for told in rows:
         for line in key_show.lines(told) if "error" not in told else ():
             session.output.result(line)
+    status = worst(statuses)
+    session.output.document({"keys": rows, "exit": status})
+    return status
+
+
+@app.command("test")
+def test_(
+    ctx: typer.Context,
+    keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Ids, their first digits, names, or key URIs.")],
+) -> int:
+    """Prove that keys are where they should be: each signs a text that is good for nothing else."""
+    session: Session = ctx.obj
+    statuses = [DONE]
+    rows: list[dict[str, object]] = []
+    for key in keys:
+        place = shown_uri(key) if is_key_uri(key) else shown(key)
+        try:
+            info = proven_key(session, key)
+        except KeysError as error:
+            statuses.append(session.output.failure(error, subject=place))
+            rows.append({"key": place, "proven": False, "error": failure_document(error)})
+            continue
+        session.output.result(f"{place}: {info.described} has signed, and the signature verifies")
+        known = {name: value for name, value in row(info).items() if name in _PROVEN}
+        rows.append({"key": place, "proven": True, **known})
     status = worst(statuses)
     session.output.document({"keys": rows, "exit": status})
     return status

@@ -16,6 +16,7 @@ from keys.pem import MAX_KEY_FILE
 from keys.private_blocks import PrivateKeyBlock, read_private_blocks
 from keys.sealed_file import is_sealed, read_info
 from keys.store import check_new
+from keys.uris.uri import shown_uri
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import InvalidName
@@ -121,6 +122,10 @@ def _sealed(session: Session, file: Path, info: KeyInfo) -> KeyInfo:
 
     Raises: KeyFileMalformed: such a file is what an import would make.
     """
+    if info.uri:
+        reason = "it is an entry of a key store, whose key lives elsewhere"
+        command = f"trust key import {shlex.quote(shown_uri(info.uri))}"
+        raise KeyFileMalformed(place=str(file), reason=reason, command=command)
     if info.purpose == "recovery":
         reason = "it is a recovery key, which stays in its file: --recovery-key names it"
         raise KeyFileMalformed(place=str(file), reason=reason)

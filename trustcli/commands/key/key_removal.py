@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from keys.errors import KeysError
+from keys.uris.uri import shown_uri
 from trustcli.commands.key.key_rows import row, uses
 from trustcli.console.exit_codes import DONE
 from trustcli.console.output import failure_document
@@ -47,6 +48,8 @@ def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable
                 told |= {"state": "failed", "error": failure_document(error)}
             else:
                 session.output.result(f"{info.described} removed")
+                if info.uri:
+                    session.output.notice(f"its private key stays at {shown_uri(info.uri)}")
                 told["state"] = "done"
         rows.append(told)
     only = {name: value for name, value in rows[0].items() if name not in {"state", "error"}} if len(rows) == 1 else {}

@@ -10,6 +10,7 @@ from securesystemslib.signer import Key
 from keys.algorithms import key_fingerprint, matching_keyids
 from keys.key_info import PURPOSES, KeyInfo
 from keys.notary import notary_key
+from keys.uris.uri import shown_uri
 from trustcli.session import Session
 from trustdata.errors import MalformedMetadata, shown
 from trustdata.gun import GUN
@@ -26,11 +27,16 @@ def lines(infos: Iterable[KeyInfo]) -> Iterator[str]:
         yield _HEADER
     for info in ordered:
         retired = "\tretired" if info.retired else ""
-        yield f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{shown(info.name or info.gun or '-')}{retired}"
+        elsewhere = f"\tat {shown_uri(info.uri)}" if info.uri else ""
+        name = shown(info.name or info.gun or "-")
+        yield f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{name}{retired}{elsewhere}"
 
 
 def row(info: KeyInfo) -> dict[str, object]:
-    """Return what documents say of a key. `keyid` is its id in TUF 1.0, `notary_keyid` that in Notary v1."""
+    """Return what documents say of a key. `keyid` is its id in TUF 1.0, `notary_keyid` that in Notary v1.
+
+    `uri`: where its private part lives, None if that is the store.
+    """
     return {
         "keyid": info.keyid,
         "notary_keyid": notary_key(info.public).keyid,
@@ -39,6 +45,7 @@ def row(info: KeyInfo) -> dict[str, object]:
         "name": info.name,
         "gun": info.gun,
         "retired": info.retired,
+        "uri": info.uri or None,
     }
 
 

@@ -21,12 +21,22 @@ from keys.passphrase import ask_and_try, passphrase_bytes
 from keys.private_blocks import PrivateKeyBlock
 from keys.public_pem import read_public_pem
 from keys.sealed_file import is_sealed, read_info
+from keys.uris.uri import is_key_uri, shown_uri
+from trustcli.commands.key.key_elsewhere import found_at
 from trustcli.commands.key.key_import import blocks_of, read_key_file, stored_purpose
 from trustcli.commands.key.key_rows import uses
 from trustcli.session import Session
 from trustdata.errors import shown
 
-Form: TypeAlias = Literal["sealed private key", "private key", "encrypted private key", "public key", "certificate"]
+Form: TypeAlias = Literal[
+    "sealed private key",
+    "private key",
+    "encrypted private key",
+    "public key",
+    "certificate",
+    "entry for a key elsewhere",
+    "key at a URI",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +44,7 @@ class ShownKey:
     """One key of a file. `public`: as TUF 1.0 encodes it, None for a key that is encrypted.
 
     `certificate_id`: the id of a certificate as a key of Notary v1. `role`, `gun`, `name`: as the file says. Or "".
+    `uri`: where the private half lives, if it is in no file here.
     """
 
     place: str
@@ -43,13 +54,18 @@ class ShownKey:
     role: str = ""
     gun: str = ""
     name: str = ""
+    uri: str = ""
 
 
-def keys_of(session: Session, file: Path, *, decrypt: bool) -> list[ShownKey]:
-    """Return the keys of a file: sealed, PEM of either half, a certificate, or a key file of docker or notary.
+def keys_of(session: Session, named: str, *, decrypt: bool) -> list[ShownKey]:
+    """Return the key at a URI, or those of a file: sealed, PEM of either half, a certificate, of docker or notary.
 
     `decrypt`: ask for the passphrase of an encrypted PEM key, to know its public half. Raises: KeysError.
     """
+    if is_key_uri(named):
+        found = found_at(session, named)
+        return [ShownKey(place=shown_uri(named), form="key at a URI", public=tuf_key(found.public), uri=found.uri)]
+    file = Path(named)
     data = read_key_file(file)
     if is_sealed(data):
         return [_of_info(read_info(data, place=str(file)), str(file))]
@@ -70,7 +86,13 @@ def keys_of(session: Session, file: Path, *, decrypt: bool) -> list[ShownKey]:
 
 def _of_info(info: KeyInfo, place: str) -> ShownKey:
     return ShownKey(
-        place=place, form="sealed private key", public=info.public, role=info.purpose, gun=info.gun, name=info.name
+        place=place,
+        form="entry for a key elsewhere" if info.uri else "sealed private key",
+        public=info.public,
+        role=info.purpose,
+        gun=info.gun,
+        name=info.name,
+        uri=info.uri,
     )
 
 
@@ -104,6 +126,7 @@ def row(session: Session, key: ShownKey) -> dict[str, object]:
         "role": shown(key.role),
         "gun": shown(key.gun),
         "name": shown(key.name),
+        "uri": key.uri or (stored.uri if stored is not None else "") or None,
         "in_store": stored.described if stored is not None else None,
         "collections": uses(session, public) if public is not None else {},
     }
@@ -122,6 +145,7 @@ def lines(row: dict[str, object]) -> Iterator[str]:
         "role": "role, as the file says",
         "gun": "collection, as the file says",
         "name": "name",
+        "uri": "its private key lives at",
         "in_store": "in the key store here",
     }
     yield from (f"  {text}: {row[member]}" for member, text in words.items() if row[member])

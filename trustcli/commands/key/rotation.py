@@ -19,6 +19,7 @@ from keys.errors import KeyAmbiguous, KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
+from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.many import Done
@@ -150,6 +151,7 @@ class RotationRun:
 
 
 def _check(rotation: Rotation) -> None:
+    check_recovery_file(rotation.recovery)
     if rotation.role not in ROTATABLE:
         raise UsageError(f"{rotation.role} cannot be rotated{one_of(rotation.role, ROTATABLE)}")
     if rotation.role in ONLINE and rotation.key:

@@ -36,6 +36,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "key load": ("trust key load alice.key --name alice", "trust key load root.key --purpose root"),
     "key list": ("trust key list", "trust --json key list"),
     "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
+    "key test": ("trust key test alice", "trust key test root 0123456789ab"),
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
     "key passwd": ("trust key passwd alice", "trust key passwd 0123456789ab"),
     "key remove": ("trust key remove alice", "trust key remove 0123456789ab carol --yes"),

@@ -17,6 +17,7 @@ from typing import Final
 
 from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
+from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
@@ -53,9 +54,19 @@ class Recovery:
 
 def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
     """Return the decision that the command line makes, if any. Raises: UsageError."""
+    check_recovery_file(file)
     if file is not None and none:
         raise UsageError("--recovery-key and --no-recovery-key contradict each other")
     return Recovery(file=file) if file is not None or none else None
+
+
+def check_recovery_file(file: Path | None) -> None:
+    """Refuse the URI of a key as a recovery key's file, which would be made under that name. Raises: UsageError."""
+    if file is not None and is_key_uri(str(file)):
+        raise UsageError(
+            f"--recovery-key takes a file, not {shown_uri(str(file))}; for a second root key that lives elsewhere: "
+            "trust key import URI --purpose root, then trust init with one --root-key for each"
+        )
 
 
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
@@ -223,7 +234,8 @@ class Founding:
         if file is None or not file.exists():  # else the pinned key may be the one in it
             _check_pattern(self._session, gun, self._candidates(wire), wire)
         root_signers = _root_signers(self._session, self._source, self._root_keys, wire)
-        recovery_signer = _recovery_signer(self._session, self._source, self._recovery)
+        spare = len(root_signers) > threshold
+        recovery_signer = _recovery_signer(self._session, self._source, self._recovery, spare=spare)
         signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
@@ -370,10 +382,14 @@ def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: Wire
     return source.new(purpose="targets", gun=gun, wire=wire)
 
 
-def _recovery_signer(session: Session, source: KeySource, recovery: Recovery) -> Signer | None:
-    """Return a signer with the recovery key, or None, and warn of what the decision means. Raises: KeysError."""
+def _recovery_signer(session: Session, source: KeySource, recovery: Recovery, *, spare: bool) -> Signer | None:
+    """Return a signer with the recovery key, or None, and warn of what the decision means.
+
+    `spare`: whether there are more root keys than must sign, so that one may be lost. Raises: KeysError.
+    """
     if recovery.file is None:
-        session.output.warn("no recovery key: if the root key is lost, the collection is lost")
+        if not spare:
+            session.output.warn("no recovery key: if the root key is lost, the collection is lost")
         return None
     file = recovery.file
     if file.resolve().is_relative_to(session.settings.home.resolve()):

@@ -1,4 +1,4 @@
-"""Open the private keys of a file for one run: nothing of them is stored on this machine."""
+"""Open the private keys of a file, or the one at a URI, for one run: nothing of them is stored on this machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,20 @@ from keys.private_blocks import PrivateKeyBlock, read_private_blocks
 from keys.recovery_file import read_key_file
 from keys.sealed_file import is_sealed
 from keys.signers import FileSigner
+from keys.uris.uri import is_key_uri
 from trustcli.session import Session
 from trustdata.roles import TIMESTAMP
+
+
+def signers_of(session: Session, named: str) -> tuple[FileSigner, ...]:
+    """Return a signer for the key at a URI, or for each private key of a PEM file. Raises: KeysError."""
+    if not is_key_uri(named):
+        return signers_in(session, Path(named))
+    from keys.key_opening import find_key, open_key  # few keys live elsewhere: start-up time
+
+    found = find_key(named, session.passphrases, "signer")
+    private = open_key(found.uri, found.public, session.passphrases, "signer")
+    return (FileSigner(private, KeyInfo.of(private, purpose="signer", created=session.at, uri=found.uri)),)
 
 
 def signers_in(session: Session, file: Path) -> tuple[FileSigner, ...]:

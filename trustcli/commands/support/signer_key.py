@@ -1,4 +1,4 @@
-"""Read the public key of a signer, as somebody has sent it."""
+"""Read the public key of a signer, as somebody has sent it, or where the private one lives."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ from datetime import datetime
 from pathlib import Path
 
 from keys.file_access import key_file_error
+from keys.material import tuf_key
 from keys.pem import MAX_KEY_FILE
 from keys.public_pem import read_public_pem
+from keys.uris.uri import is_key_uri
+from trustcli.session import Session
 from trustdata.model import Key
+
+
+def signer_key(session: Session, named: str) -> Key:
+    """Return the public key in a file, or of the key at a URI. Raises: KeysError."""
+    if not is_key_uri(named):
+        return read_signer_key(Path(named), session.at)
+    from keys.key_opening import find_key  # few keys live elsewhere: start-up time
+
+    return tuf_key(find_key(named, session.passphrases, "signer").public)
 
 
 def read_signer_key(file: Path, at: datetime) -> Key:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from keys.algorithms import accepted_fingerprints, key_fingerprint
 from keys.document_version import DocumentKind
 from keys.keyid import short_keyid
+from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.signer_key import read_signer_key
@@ -136,7 +137,9 @@ class _Reader:
         return found
 
     def _path(self, written: str) -> Path:
-        """Return a path, which is relative to the template."""
+        """Return a path, which is relative to the template. The URI of a key is none: opening it may run a program."""
+        if is_key_uri(written):
+            raise self._unusable(f"{shown_uri(written)} is the URI of a key, which only a command line may name")
         try:
             return self._file.parent / expanded(written)
         except SettingsUnusable as error:

@@ -1,0 +1,43 @@
+"""What to do about keys that live elsewhere: in tokens, behind commands, at URIs that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from keys.errors import (
+    KeyCommandFailed,
+    KeyElsewhere,
+    KeyNotOnToken,
+    KeysError,
+    KeySupportMissing,
+    SignatureNotVerified,
+    TokenAmbiguous,
+    TokenGone,
+    TokenMissing,
+    TokenModuleUnusable,
+    TokenPinLastTry,
+    TokenPinLocked,
+    TokenPinWrong,
+)
+
+ADVICE: Final[Mapping[type[KeysError], str]] = {
+    SignatureNotVerified: "nothing was sent; see which key is really there: trust key test KEY",
+    KeyElsewhere: "trust key export KEY --public writes the public half",
+    KeySupportMissing: "pip install '{extra}'",
+    TokenModuleUnusable: "check module-path in the key URI, and who may read it",
+    TokenMissing: "plug it in, or name another: p11tool --list-token-urls",
+    TokenAmbiguous: "say which by its serial number: serial=... in the key URI",
+    TokenGone: "plug it in again, then run the same command again",
+    KeyNotOnToken: "see what is on it: p11tool --provider MODULE --login --list-all; then name that",
+    TokenPinWrong: "make sure of the PIN before the next try: a few wrong ones lock the token",
+    TokenPinLocked: "its security officer sets a new PIN: softhsm2-util, ykman, pkcs11-tool",
+    TokenPinLastTry: "type the PIN at the prompt: unset TRUST_TOKEN_PIN, and take pin-source out of the key URI",
+    KeyCommandFailed: "run it by hand, as docs/reference/keys.md shows",
+}
+"""The next step for each class of errors; fields of the error stand in braces."""
+
+
+def advice_key_uri(form: object) -> str:
+    """Return how a URI was perhaps meant; "" if that is not known."""
+    return f"write it like this: '{form}'" if form else ""
