@@ -2,9 +2,9 @@
 
 The order for a purpose P: `TRUST_<P>_PASSPHRASE`, `TRUST_<P>_PASSPHRASE_FILE`, `TRUST_<P>_PASSPHRASE_FD`, Docker's
 variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for `targets`, `snapshot` and `signer` keys,
-RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, and SIGNER for `server` keys: those
-that a notary-signer had, in its dump. An empty variable counts as not set, because CI systems pass a secret that does
-not exist as an empty variable.
+RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, BACKUP for that of a backup of keys,
+and SIGNER for `server` keys: those that a notary-signer had, in its dump. An empty variable counts as not set, because
+CI systems pass a secret that does not exist as an empty variable.
 
 Editors and shells leave a byte order mark, UTF-16 or a newline in a passphrase. A key is tried with the passphrase as
 it is, and then as it was meant; a new key gets it as it was meant.
@@ -21,8 +21,8 @@ from typing import Final, Literal, Protocol, TypeVar
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 from keys.file_access import changeable_secret, read_at_most
 
-PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server"]
-"""What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for `new` and `server`."""
+PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "backup", "server"]
+"""What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for the others."""
 
 SHORTEST_NEW: Final = 8
 """How many characters a new passphrase should have at least, as with docker."""
@@ -36,6 +36,7 @@ _VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "signer": "TRUST_REPOSITORY_PASSPHRASE",
     "recovery": "TRUST_RECOVERY_PASSPHRASE",
     "new": "TRUST_NEW_PASSPHRASE",
+    "backup": "TRUST_BACKUP_PASSPHRASE",
     "server": "TRUST_SIGNER_PASSPHRASE",
 }
 _DOCKER_VARIABLES: Final[dict[PassphrasePurpose, str]] = {

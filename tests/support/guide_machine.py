@@ -149,6 +149,8 @@ _VARIABLE: Final = (
     (re.compile(r"\bPython 3\.\d+"), "Python 3"),
     (re.compile(r"^total \d+$", re.MULTILINE), "total N"),
     (re.compile(r"\bprocess \d+ on \S+ since"), "process N on HOST since"),
+    (re.compile(r"\bby \S+@\S+"), "by USER@HOST"),
+    (re.compile(r"^Backup:  [0-9a-f]{32}$", re.MULTILINE), "Backup:  NAME"),
     (re.compile(r"\(for localhost,(?: [^,]+,)? 127"), "(for localhost, HOST, 127"),
 )
 _IN_NO_ORDER: Final = ("docker images", "trust key import ")

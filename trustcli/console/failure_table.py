@@ -231,7 +231,7 @@ def _advice_key_exists(error: Failure) -> str:
     if not isinstance(error, KeyExists):
         return ""
     if isinstance(error, KeyNameTaken):
-        return "give the new one another name (key import: --name NAME, for one file); trust key list"
+        return "give the new one another name (key import, key restore: --name NAME, for one key); trust key list"
     return "trust key list" if error.place == KeyExists.place else "name another file"
 
 

@@ -1,4 +1,4 @@
-"""The commands of `trust key`: generate, import, list, show, export, passwd, remove, rotate."""
+"""The commands of `trust key`: generate, import, list, show, export, passwd, remove, backup, restore, rotate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keys.notary import notary_key
 from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
-from trustcli.commands.key import key_show
+from trustcli.commands.key import backup, key_show, restore
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
@@ -225,6 +225,11 @@ def remove(
     """Remove keys from the store for good; all are looked up before the first is removed."""
     session: Session = ctx.obj
     return remove_keys(session, keys, agreed=lambda what: yes or confirm(session, f"Remove {what} for good?"))
+
+
+app.command("backup")(backup.backup)
+app.command("backup-verify")(restore.backup_verify)
+app.command("restore")(restore.restore)
 
 
 @app.command("rotate")
