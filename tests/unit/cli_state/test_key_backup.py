@@ -288,6 +288,19 @@ def test_a_backup_that_is_not_proven_is_taken_away(person: Person, monkeypatch: 
     assert (Path("keys.backup").exists(), list(Path("shares").iterdir())) == (False, [])
 
 
+@pytest.mark.parametrize("command", ["backup-verify", "restore"])
+def test_a_backup_whose_keys_do_not_sign_is_told_at_any_later_time(
+    person: Person, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    person.makes("alice")
+    person.key("backup", "keys.backup", "--all")
+    person.moves(person.folder / "new", NEW)
+    sign = FileSigner.sign
+    monkeypatch.setattr(FileSigner, "sign", lambda signer, payload: sign(signer, payload + b"!"))
+    assert person.key(command, "keys.backup", status=8)["error"]["code"] == "backup-not-proven"
+    assert person.store.list() == ()
+
+
 def test_a_disk_that_gives_back_something_else_is_noticed(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     person.makes("alice")
 
@@ -346,6 +359,15 @@ def test_a_key_that_is_here_stays_as_it_is(person: Person) -> None:
     assert "signer key alice" in person.said
     assert "is in the key store already: left as it is" in person.said
     assert set(person.states(person.key("restore", "keys.backup")).values()) == {"nothing to do"}
+
+
+def test_nobody_is_asked_for_the_passphrase_of_a_key_that_is_here(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.makes("alice")
+    person.key("backup", "keys.backup", "--all")
+    monkeypatch.delenv("TRUST_REPOSITORY_PASSPHRASE")
+    assert person.states(person.key("restore", "keys.backup")) == {"alice": "nothing to do"}
 
 
 def test_only_what_was_named_comes_back_and_what_it_does_not_hold_is_told(person: Person) -> None:
