@@ -19,6 +19,8 @@ Wanted = Literal["private key", "unencrypted private key", "public key", "certif
 
 SEALED: Final = "content-trust-key-"
 """How the format of a sealed key file begins (`keys.sealed_file`)."""
+BACKUP: Final = "content-trust-backup-"
+"""How the format of a backup of keys begins (`keys.backup.archive`)."""
 _HEAD: Final = 2_000
 """How many characters of a text are looked at to tell what it is: a pattern may not run through a whole file."""
 _PKCS7_OID: Final = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07"
@@ -67,6 +69,8 @@ def _binary_file(data: bytes) -> ForeignFile | None:
 
 def _text_file(text: str) -> ForeignFile | None:
     head = text.lstrip()[:_HEAD]
+    if head.startswith("{") and f'"{BACKUP}' in head:
+        return _BACKUP
     if head.startswith(("{", "[")):
         return (_JWK_PRIVATE if '"d"' in head else _JWK) if '"kty"' in head else ForeignFile(kind="JSON")
     found = next((kind for pattern, kind in _TEXT_KINDS if re.match(pattern, head, re.IGNORECASE)), None)
@@ -169,6 +173,13 @@ _PGP: Final = ForeignFile(kind="a key of PGP, and signatures of PGP are none of 
 _PGP_PACKETS: Final = re.compile(rb"[\x94\x98].[\x03\x04]|[\x95\x99]..[\x03\x04]", re.DOTALL)
 """A private or public key of version 3 or 4, with a length of one byte or of two (RFC 4880, 4.2.1 and 5.5)."""
 _SEALED: Final = ForeignFile(kind="a private key that trust has sealed, as in its key store", is_private=True)
+_RESTORE: Final = "trust key restore FILE"
+_BACKUP: Final = ForeignFile(
+    kind="a backup of keys, which restoring brings into the key store",
+    commands={"private key": _RESTORE, "unencrypted private key": _RESTORE},
+    is_private=True,
+)
+_SHARE: Final = ForeignFile(kind="a share, which opens a backup of keys together with others", is_private=True)
 _COSIGN: Final = ForeignFile(kind="a private key of cosign, which cosign alone opens", is_private=True)
 _JWK_COMMAND: Final = "step crypto key format --pem --out KEY.pem FILE"
 _JWK: Final = ForeignFile(kind="a JWK", commands=_public(_JWK_COMMAND))
@@ -201,5 +212,6 @@ _TEXT_KINDS: Final = (
     (r"putty-user-key-file-\d: ssh-ed", ForeignFile(kind=f"a private key of PuTTY {_OF_ED25519}", is_private=True)),
     (r"putty-user-key-file", _PUTTY),
     (r"untrusted comment:", ForeignFile(kind="a key of minisign or signify")),
+    (r"share \d+ of \d+ of a backup", _SHARE),
     (r"age-secret-key-", ForeignFile(kind="a key of age", is_private=True)),
 )

@@ -2,10 +2,10 @@
 
 The order for a purpose P: `TRUST_<P>_PASSPHRASE`, `TRUST_<P>_PASSPHRASE_FILE`, `TRUST_<P>_PASSPHRASE_FD`, Docker's
 variable if there is one, the prompt. P is ROOT for `root` keys, REPOSITORY for `targets`, `snapshot` and `signer` keys,
-RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, and SIGNER for `server` keys: those
-that a notary-signer had, in its dump. The PIN of a hardware `token` is TRUST_TOKEN_PIN, TRUST_TOKEN_PIN_FILE or
-TRUST_TOKEN_PIN_FD. An empty variable counts as not set, because CI systems pass a secret that does
-not exist as an empty variable.
+RECOVERY for `recovery` keys, NEW for the passphrase that `trust key passwd` sets, BACKUP for that of a backup of keys,
+and SIGNER for `server` keys: those that a notary-signer had, in its dump. The PIN of a hardware `token` is
+TRUST_TOKEN_PIN, TRUST_TOKEN_PIN_FILE or TRUST_TOKEN_PIN_FD. An empty variable counts as not set, because CI systems
+pass a secret that does not exist as an empty variable.
 
 Editors and shells leave a byte order mark, UTF-16 or a newline in a passphrase. A key is tried with the passphrase as
 it is, and then as it was meant; a new key gets it as it was meant.
@@ -22,7 +22,7 @@ from typing import Final, Literal, Protocol, TypeVar, runtime_checkable
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 from keys.file_access import changeable_secret, read_at_most
 
-PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "server", "token"]
+PassphrasePurpose = Literal["root", "targets", "snapshot", "signer", "recovery", "new", "backup", "server", "token"]
 """What a passphrase opens: a key of that purpose (`keys.key_info.Purpose`), or see above for the others."""
 
 SHORTEST_NEW: Final = 8
@@ -37,6 +37,7 @@ _VARIABLES: Final[dict[PassphrasePurpose, str]] = {
     "signer": "TRUST_REPOSITORY_PASSPHRASE",
     "recovery": "TRUST_RECOVERY_PASSPHRASE",
     "new": "TRUST_NEW_PASSPHRASE",
+    "backup": "TRUST_BACKUP_PASSPHRASE",
     "server": "TRUST_SIGNER_PASSPHRASE",
     "token": "TRUST_TOKEN_PIN",
 }

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import typer
 
+from keys.backup.errors import BackupError
 from keys.error_record import ErrorRecord
 from keys.errors import KeysError
 from trustcli.commands import inspect, verify
@@ -90,16 +91,22 @@ def _server_options() -> Iterator[tuple[str, str]]:
         yield from ((words, option) for option in _options_of_parser(leaf))
 
 
+_OF_BACKUPS = BackupError.__module__
+
+
 def _classes(root: type[ErrorRecord]) -> Iterator[type[ErrorRecord]]:
     """The root and everything below it that the product's own modules define."""
-    if root.__module__ in {"keys.errors", "trustcli.errors", "trustdata.errors", "trustserver.errors"}:
+    if root.__module__ in {"keys.errors", _OF_BACKUPS, "trustcli.errors", "trustdata.errors", "trustserver.errors"}:
         yield root
     for below in root.__subclasses__():
         yield from _classes(below)
 
 
 def _errors() -> list[type[ErrorRecord]]:
-    return sorted({*_classes(KeysError), *_classes(TrustError)}, key=lambda kind: (kind.__module__, kind.__name__))
+    return sorted(
+        {*_classes(KeysError), *_classes(TrustError)},
+        key=lambda kind: (kind.__module__, kind.__name__),
+    )
 
 
 def _rows(text: str) -> list[list[str]]:

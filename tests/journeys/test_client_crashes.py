@@ -222,3 +222,29 @@ def test_verify(
         assert again.stdout == f"{gun}@{image.digest}\n"
         dying.done(user, "verify", "--offline", f"{gun}:1.0")
         assert user.pin_of(gun) == pin
+
+
+@pytest.mark.parametrize("few", [SOME, EVERY])
+def test_backup_and_restore(*, dying: DyingTrust, people: People, few: int | None) -> None:
+    owner = people("owner")
+    for name, purpose in (("alice", "signer"), ("bob", "signer"), ("boss", "root")):
+        dying.done(owner, "key", "generate", name, "--purpose", purpose)
+    keys = owner.key_files()
+    calls = dying.done(owner, "key", "backup", "whole.backup", "--all").calls
+    for moment in range(1, calls + 1):
+        file = owner.folder / f"{moment}.backup"
+        dying.killed(owner, "key", "backup", file.name, "--all", die_before=moment)
+        assert owner.key_files() == keys
+        if file.exists():  # it was not proven yet, but what is there is whole
+            dying.done(owner, "key", "backup-verify", file.name)
+    backup = str(owner.folder / "whole.backup")
+    calls = dying.done(people("whole"), "key", "restore", backup).calls
+    for moment in moments(calls, few):
+        user = people(f"user{moment}")
+        dying.killed(user, "key", "restore", backup, die_before=moment)
+        nothing_is_damaged(user)
+        before = user.key_files()
+        dying.done(user, "key", "restore", backup)
+        after = user.key_files()
+        assert after.keys() == keys.keys()
+        assert after.items() >= before.items(), "keys that were restored stay as they were"

@@ -97,6 +97,11 @@ class Life:
         shutil.copy(owner.folder / "alice.pub", folder / "public.key")
         run("key", "import", "keys/alice.key", "--name", "alice", user=reader)
         run("key", "import", "keys", user=reader, expect=8)
+        backup = str(owner.folder / "keys.backup")
+        run("key", "backup", backup, "--all")
+        run("key", "backup-verify", backup)
+        run("key", "restore", backup, user=reader)
+        run("key", "restore", backup, "none", user=reader, expect=8)
         run("key", "passwd", "alice", TRUST_NEW_PASSPHRASE="Neues-Geheimnis-99")
         run("key", "remove", "alice", "--yes")
 

@@ -248,6 +248,13 @@ FOREIGN: Final[dict[str, Foreign]] = {
     ),
     "JSON": Foreign(data=b'{"keys": []}', kind="JSON"),
     "minisign": Foreign(data=b"untrusted comment: minisign public key\nRWQ", kind="a key of minisign or signify"),
+    "backup": Foreign(
+        data=b'{\n "format": "content-trust-backup-1",\n "backup": ""}',
+        kind="a backup of keys",
+        commands=dict.fromkeys(("private key", "unencrypted private key"), "trust key restore FILE"),
+        is_private=True,
+    ),
+    "share": Foreign(data=b"SHARE 1 OF 3 of a backup of", kind="a share, which opens a backup", is_private=True),
     "age": Foreign(data=b"AGE-SECRET-KEY-1QQQ", kind="a key of age", is_private=True),
 }
 """By name. What is said of ZIP archives, web pages and damaged PEM: tests/unit/keys/test_pem.py."""

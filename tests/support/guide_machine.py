@@ -151,6 +151,8 @@ _VARIABLE: Final = (
     (re.compile(r"\bserial([= ])[0-9a-f]{16}\b"), r"serial\1SERIAL"),
     (re.compile(r";id=(?:%[0-9A-F]{2}){8}"), ";id=ID"),
     (re.compile(r"\bprocess \d+ on \S+ since"), "process N on HOST since"),
+    (re.compile(r"\bby \S+@\S+"), "by USER@HOST"),
+    (re.compile(r"^Backup:  [0-9a-f]{32}$", re.MULTILINE), "Backup:  NAME"),
     (re.compile(r"\(for localhost,(?: [^,]+,)? 127"), "(for localhost, HOST, 127"),
 )
 _IN_NO_ORDER: Final = ("docker images", "trust key import ")

@@ -13,6 +13,7 @@ from tests.support.trust_program import SECRETS
 TUTORIAL: Final = "docs/tutorial.md"
 ACCESS: Final = "docs/guides/access.md"
 AGENT: Final = "docs/guides/agent.md"
+BACK_UP: Final = "docs/guides/back-up-keys.md"
 CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
@@ -157,6 +158,20 @@ cp ~/client/seen.json .
 export TRUST_SERVER_DATA=/var/lib/trust-server
 """
 """Two collections after a backup: a tag more in one, a renewal in both, all of it seen by a client. Then back."""
+
+
+def _backed_up(wire: str) -> Story:
+    before = f"""\
+mkdir ~/stick
+skopeo copy --quiet --dest-tls-verify=false oci:layout-1 docker://{_APP}:1.1
+trust init {_APP} --no-recovery-key --format {wire}
+"""
+    return Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=BACK_UP, before=_OWN_HOME + before)),
+        there={"registry.example.com/team/app": _APP},
+        environ=SECRETS,
+    )
+
 
 _LOST_ROOT: Final = f"""\
 trust init {_APP} --no-recovery-key
@@ -325,6 +340,8 @@ STORIES: Final = {
         },
         environ=SECRETS,
     ),
+    "back-up-keys": _backed_up("tuf"),
+    "back-up-keys in Notary v1": _backed_up("notary"),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
     "kubernetes": Story(parts=(replace(_tutorial(2, 5, compared=False), before=_PATH), Part(guide=KUBERNETES))),
     "distribute-policy": Story(

@@ -17,6 +17,7 @@ SECRETS = {
     "TRUST_ROOT_PASSPHRASE": "Wurzel-Geheimnis-17",
     "TRUST_REPOSITORY_PASSPHRASE": "Ablage-Geheimnis-23",
     "TRUST_RECOVERY_PASSPHRASE": "Notfall-Geheimnis-42",
+    "TRUST_BACKUP_PASSPHRASE": "Sicherungs-Geheimnis-58",
 }
 """Passphrases that no output holds by chance; every output of every command is searched for them."""
 

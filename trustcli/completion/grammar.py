@@ -148,6 +148,12 @@ TRUST: Final = Words(
                 ),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
+                "backup": Words(
+                    options={"--all": FLAG, "--shares": FREE, "--shares-dir": FOLDER, "--qr": FLAG},
+                    arguments=(FILE, KEY),
+                ),
+                "backup-verify": Words(options={"--share": FILE}, arguments=(FILE,)),
+                "restore": Words(options={"--share": FILE, "--name": FREE}, arguments=(FILE, KEY)),
                 "rotate": Words(
                     options={
                         **_NAMES,

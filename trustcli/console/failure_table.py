@@ -18,7 +18,6 @@ from keys.errors import (
     KeyFileUnreadable,
     KeyFileUnwritable,
     KeyIsPrivate,
-    KeyNameTaken,
     KeyNotAuthorised,
     KeyNotFound,
     KeysError,
@@ -227,17 +226,6 @@ def _advice_not_authorised(error: Failure) -> str:
             f"bring your key: trust key import FILE; or make one (trust key generate YOU), and ask an owner for: {add}"
         )
     return f"ask an owner to add your key as a signer: {add}"
-
-
-def _advice_key_exists(error: Failure) -> str:
-    """Return where a key is found that is there already: in the store, or under the name of a file."""
-    if not isinstance(error, KeyExists):
-        return ""
-    if isinstance(error, KeyNameTaken):
-        return "give the new one another name (key import: --name NAME, for one file); trust key list"
-    if error.place.startswith("token "):
-        return "name another object or id in the key URI; to use the key that is there: trust key import URI"
-    return "trust key list" if error.place == KeyExists.place else "name another file"
 
 
 def _advice_format_changed(error: Failure) -> str:
@@ -464,7 +452,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     # 8: keys and passphrases, and files that decide what is trusted
     KeysError: Row(status=KEYS),
     KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
-    KeyExists: Row(status=KEYS, advice=_advice_key_exists),
+    KeyExists: Row(status=KEYS, advice=token_advice.advice_key_exists),
     KeyFileMalformed: Row(status=KEYS, advice=_template("{command}")),
     KeyEncryptionUnknown: Row(
         status=KEYS,

@@ -1,4 +1,4 @@
-"""What to do about keys that live elsewhere: in tokens, behind commands, at URIs that cannot be read."""
+"""What to do about keys that live elsewhere: in tokens, behind commands, at URIs that cannot be read; and twice."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final
 from keys.errors import (
     KeyCommandFailed,
     KeyElsewhere,
+    KeyExists,
+    KeyNameTaken,
     KeyNotOnToken,
     KeysError,
     KeySupportMissing,
@@ -41,3 +43,14 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
 def advice_key_uri(form: object) -> str:
     """Return how a URI was perhaps meant; "" if that is not known."""
     return f"write it like this: '{form}'" if form else ""
+
+
+def advice_key_exists(error: Exception) -> str:
+    """Return where a key is found that is there already: in the store, on a token, or under the name of a file."""
+    if not isinstance(error, KeyExists):
+        return ""
+    if isinstance(error, KeyNameTaken):
+        return "give the new one another name (key import, key restore: --name NAME, for one key); trust key list"
+    if error.place.startswith("token "):
+        return "name another object or id in the key URI; to use the key that is there: trust key import URI"
+    return "trust key list" if error.place == KeyExists.place else "name another file"

@@ -63,7 +63,7 @@ def typist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_commands_and_options(typist: Typist) -> None:
     assert typist.tab("ver") == ["verify"]
     assert typist.tab("--home", "/x", "ver") == ["verify"]
-    assert typist.tab("key", "r") == ["remove", "rotate"]
+    assert typist.tab("key", "r") == ["remove", "restore", "rotate"]
     assert {"--format", "--signer", "--json", "--server", "--help"} <= set(typist.tab("sign", "--"))
     assert "--format" not in typist.tab("--")
     assert typist.tab("sign", "--loc") == ["--local", "--lock"]

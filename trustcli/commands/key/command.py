@@ -1,4 +1,4 @@
-"""The commands of `trust key`: generate, import, list, show, test, export, passwd, remove, rotate."""
+"""The commands of `trust key`: generate, import, list, show, test, export, passwd, remove, backup, restore, rotate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from keys.uris.uri import is_key_uri, shown_uri
-from trustcli.commands.key import key_show
+from trustcli.commands.key import backup, key_show, restore
 from trustcli.commands.key.key_elsewhere import make_at, proven_key, record
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
@@ -269,6 +269,11 @@ def remove(
     """Remove keys from the store for good; all are looked up before the first is removed."""
     session: Session = ctx.obj
     return remove_keys(session, keys, agreed=lambda what: yes or confirm(session, f"Remove {what} for good?"))
+
+
+app.command("backup")(backup.backup)
+app.command("backup-verify")(restore.backup_verify)
+app.command("restore")(restore.restore)
 
 
 @app.command("rotate")

@@ -40,6 +40,18 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
     "key passwd": ("trust key passwd alice", "trust key passwd 0123456789ab"),
     "key remove": ("trust key remove alice", "trust key remove 0123456789ab carol --yes"),
+    "key backup": (
+        "trust key backup /media/stick/keys.backup --all",
+        "trust key backup /media/stick/keys.backup root --shares 2/3 --shares-dir shares --qr",
+    ),
+    "key backup-verify": (
+        "trust key backup-verify /media/stick/keys.backup",
+        "trust key backup-verify keys.backup --share 1.txt --share 3.txt",
+    ),
+    "key restore": (
+        "trust key restore /media/stick/keys.backup",
+        "trust key restore keys.backup root --share 1.txt --share 3.txt",
+    ),
     "key rotate": (
         f"trust key rotate targets {_APP} --plan",
         f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
