@@ -19,6 +19,8 @@ from tests.support.trust_program import SECRETS, TrustUser
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 ONLINE = frozenset({"snapshot", "timestamp"})
+ENOUGH = 50_000
+"""Reads, of which each takes long enough that the server has renewed by then."""
 NO_PASSPHRASES = dict.fromkeys(SECRETS, "")
 
 
@@ -53,14 +55,16 @@ class Town:
 
     def grow_older(self, days: int) -> None:
         """The server, too, which then does its own duty."""
+        files = [f"/tuf/{gun}/metadata/timestamp.json" for gun in (self.app, self.tool)]
+        before = [self.server.get(file)[1] for file in files]
         self.server.stop()
         self.server.program = ("tests.journeys.late_server", "serve")
         self.server.start(environ={"DAYS": str(days)})
         self.days = days
         for user in (self._owner, self._alice):
             user.environ["TRUST_SERVER"] = self.server.url
-        for gun in (self.app, self.tool):  # a read waits for the renewal, so that no later one moves the versions
-            self.server.get(f"/tuf/{gun}/metadata/timestamp.json")
+        for file, old in zip(files, before, strict=True):  # so that no later renewal moves the versions
+            assert any(self.server.get(file)[1] != old for _ in range(ENOUGH)), self.server.log()
 
     def versions(self, gun: str) -> dict[str, int]:
         return dict(json.loads(self.server.get(f"/api/v1/collections/{gun}")[1])["versions"])
