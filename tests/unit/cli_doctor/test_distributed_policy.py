@@ -67,7 +67,7 @@ def test_one_that_can_be_had(site: Site) -> None:
     digest, before = site.publish(), site.left()
     (found,) = site.look()
     assert (found.check, found.severity, found.place) == ("policy", "ok", str(site.file))
-    assert f"{RULES}:now is {digest}, 1 rule, until " in found.text
+    assert f"{RULES}:now is {digest}, 1 rule, in force until " in found.text
     assert site.left() == before
 
 
