@@ -26,7 +26,8 @@ def _machine(folder: Path, story: Story) -> Machine:
     return machine
 
 
-OFTEN = ("readme", "ci")
+DOORS = ("containerd", "docker-plugin", "agent", "proxy", "kubernetes", "distribute-policy")
+OFTEN = ("readme", "ci", *DOORS)
 """What `make test` types: the second begins with steps 1 to 7 of the tutorial. `make test-long` types the others."""
 
 
