@@ -42,6 +42,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("whoami",): (GUN,),
     ("delete",): (GUN, f"{GUN}/b", "--yes"),
     ("policy", "check"): ("policy.toml", f"{GUN}:1.0", f"{GUN}/b"),
+    ("policy", "push"): ("policy.toml", f"{GUN}:1.0", "--yes"),
 }
 """Each command that takes names of images, collections, signers or keys, with words for it. No server is there."""
 ODD: dict[str, Callable[[str], str]] = {
