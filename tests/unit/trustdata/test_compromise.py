@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -273,10 +274,15 @@ def test_releases_that_contradict_targets_release_nothing(wire: WireFormat) -> N
 def test_an_entry_that_is_no_image_is_nobodys_claim(wire: WireFormat) -> None:
     scene = good_collection(wire)
     unusable = {"hashes": {"sha512": "ab" * 64 if wire is TUF else _BASE64}, "length": 1}
-    for role in (ALICE, TARGETS):
-        listed = {"9.0": unusable} if role == ALICE else {"8.0": unusable} if wire is NOTARY else {}
-        scene.forger.alter(role, lambda d, listed=listed: d.update(version=d["version"] + 1, targets=listed))
+    listed = {ALICE: {"9.0": unusable}, TARGETS: {"8.0": unusable} if wire is NOTARY else {}}
+    for role, targets in listed.items():
+        version = scene.server.stored[role].version + 1
+        scene.forger.alter(role, partial(_write, version=version, targets=targets))
     assert "9.0" not in {claim.tag for claim in found(scene, stolen("alice")).claims}
+
+
+def _write(document: Document, **members: object) -> None:
+    document.update(members)
 
 
 def test_roles_that_clients_refuse_vouch_for_nothing(wire: WireFormat) -> None:
@@ -294,3 +300,11 @@ def test_a_file_that_its_owner_accepts_unsigned_has_no_signature_of_the_key(wire
     roles = scene.newcomer().collection().owner_roles(decisions)
     bob = examine(roles, stolen("bob"), known={}, at=scene.server.at)
     assert {power.role: power.signed for power in bob.powers} == {RELEASES: True, BOB: False}
+
+
+def test_a_role_that_nobody_has_signed_has_no_version(wire: WireFormat) -> None:
+    powers = found(good_collection(wire), stolen("bob")).powers
+    assert {power.role: (power.version is None, power.signed) for power in powers} == {
+        RELEASES: (False, False),
+        BOB: (True, False),
+    }
