@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "pull": CommandEntry("trustcli.commands.pull", "Verify, pull by digest through the container engine, tag."),
     "inspect": CommandEntry("trustcli.commands.inspect", "Show signed tags, signers and administrative keys."),
     "revoke": CommandEntry("trustcli.commands.revoke", "Remove a tag, or all tags, from every role that we can sign."),
+    "deny": CommandEntry("trustcli.commands.deny", "Deny digests, which then run nowhere, whatever is signed."),
     "prune": CommandEntry("trustcli.commands.prune", "Revoke signed tags that the registry no longer has."),
     "delete": CommandEntry("trustcli.commands.delete", "Delete collections at the trust server."),
     "signer": CommandEntry("trustcli.commands.signer", "Add, remove and list signers."),

@@ -204,7 +204,9 @@ class PolicyDecider:
     ) -> _Case | Decision:
         try:
             denials = self._denials()
-        except DenyListNotObtained as refusal:
+            if digest := reference.digest or digest:  # whatever can be read of the collection itself
+                check_not_denied(trust_name, digest, denials.lists)
+        except (DenyListNotObtained, DigestDenied) as refusal:
             return _denied(reference, trust_name, refusal, rule=rule.source if rule else "")
         question = question_about(
             reference, rule=rule, gun=trust_name, signers=self._signers, digest=digest, denied=denials.lists
