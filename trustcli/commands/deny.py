@@ -28,7 +28,7 @@ def command(
     ctx: typer.Context,
     images: Annotated[list[str] | None, typer.Argument(metavar="IMAGE@DIGEST...")] = None,
     images_file: ImagesFile = None,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; every refusal says it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Every refusal says it.")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Deny these digests no longer.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List what the collections deny; nothing is changed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
