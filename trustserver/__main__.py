@@ -21,7 +21,6 @@ from trustdata.usage_words import command_meant, usage_sentence
 from trustserver.admin import access_app, events_app
 from trustserver.settings import GivenSettings
 
-
 app = typer.Typer(
     help="Content trust server: publishes and serves signed trust data.",
     no_args_is_help=True,
