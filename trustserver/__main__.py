@@ -18,7 +18,7 @@ import typer
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
-from trustserver.admin import access_app, events_app
+from trustserver.admin import access_app, events_app, seal_app
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.add_typer(events_app.app, name="events")
 clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
 app.add_typer(access_app.app, name="access")
+app.add_typer(seal_app.app, name="seal")
 
 _REFUSED: Final = 2
 COMPLETE: Final = "__complete"
@@ -73,6 +74,12 @@ SealKey = Annotated[
 ]
 
 
+NextSealKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--next-seal-key", help="The seal key that shall replace it: all new keys are sealed with it (seal rotate)."
+    ),
+]
 Witness = Annotated[
     Path | None,
     typer.Option(
@@ -88,6 +95,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    next_seal_key: NextSealKey = None,
     platform_secrets: Annotated[
         bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
     ] = None,
@@ -206,6 +214,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         data=data,
         database=database,
         seal_key=seal_key,
+        next_seal_key=next_seal_key,
         platform_secrets=platform_secrets,
         witness=witness,
         webhooks=webhooks,
@@ -264,6 +273,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    next_seal_key: NextSealKey = None,
     witness: Witness = None,
     against: Annotated[
         list[Path] | None,
@@ -285,7 +295,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     config: Config = None,
 ) -> None:
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
-    given = GivenSettings(data=data, database=database, seal_key=seal_key, witness=witness)
+    given = GivenSettings(data=data, database=database, seal_key=seal_key, next_seal_key=next_seal_key, witness=witness)
     from trustserver.admin.commands import check as run
     from trustserver.process.kernel_clock import now
 
@@ -374,6 +384,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     **events_app.EXAMPLES,
     **access_app.EXAMPLES,
+    **seal_app.EXAMPLES,
     "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
 }
 
