@@ -101,7 +101,7 @@ def reseal(
         if done // _TOLD_EVERY != before // _TOLD_EVERY:
             tell(f"{done} of {counted(total, 'key')} sealed anew")
     if not broken:
-        event = NewEvent(kind=EventKind.RESEALED, at=at, by=operator(), details={"keys": total})
+        event = NewEvent(kind=EventKind.RESEALED, at=at, by=operator(), details={"sealed_keys": total})
         if not keys.finish(sealer.mark, event=event):
             return reseal(keys, sealer, served=served, at=at, tell=tell, step=step)  # somebody has added one meanwhile
         step()

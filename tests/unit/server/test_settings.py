@@ -59,6 +59,7 @@ MEANT = Settings(
     data=Path("/d"),
     database="sqlite:////d/x.db",
     seal_key=Path("/k"),
+    next_seal_key=Path("next.key"),
     platform_secrets=True,
     witness=Path("/w"),
     tls_cert=Path("/c"),
