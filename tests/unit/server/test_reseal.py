@@ -79,7 +79,7 @@ class Ground:
         with engine.connect() as connection:
             rows = [tuple(row) for row in connection.execute(text(ROWS)).all()]
         engine.dispose()
-        return rows  # type: ignore[return-value]
+        return rows
 
     def private(self, *, with_key: bytes) -> set[bytes]:
         """The private keys, each opened with this seal key alone."""

@@ -17,6 +17,7 @@ GIVEN = {
     "data": "/d",
     "database": "sqlite:////d/x.db",
     "seal_key": "/k",
+    "next_seal_key": "next.key",
     "platform_secrets": "true",
     "witness": "/w",
     "tls_cert": "/c",
