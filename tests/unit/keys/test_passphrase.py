@@ -23,13 +23,13 @@ from keys.passphrase import (
     passphrase_bytes,
     variables_for,
 )
+from keys.secret_variables import without_passphrases
 from tests.support.prompted_person import Person
 
 KEY = "root key (0123456789ab)"
 given_bytes = given(
     st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff"]).flatmap(lambda mark: st.binary().map(mark.__add__))
 )
-from keys.secret_variables import without_passphrases
 
 
 @pytest.mark.parametrize(
