@@ -234,7 +234,7 @@ class EntryRemoval(TagRemoval):
         self._absence = ""
         self._kept: dict[RoleName, str] = {}
         """The roles whose entries stay, since no key here signs them, with their holders."""
-        self._going: AbstractSet[str] = frozenset()
+        self._going: set[str] = set()
         """The released tags that go, whatever lies beneath them (Notary v1)."""
 
     def __call__(self, roles: OwnerRoles) -> Contents:
@@ -253,9 +253,10 @@ class EntryRemoval(TagRemoval):
             return {}
         signable = repository_editor.signable_roles(roles, self._keys.held(public_keys(roles, {})))
         releasing = releasing_roles(roles[TARGETS].targets)
-        self._going = released.keys()
-        removed = {role: tags.keys() | (self._going if role in releasing else set()) for role, tags in chosen.items()}
-        removed |= {role: self._going for role in releasing if role in roles and role not in removed}
+        self._going = set(released)
+        removed = {role: set(tags) for role, tags in chosen.items()}
+        for role in releasing:
+            removed.setdefault(role, set()).update(self._going)
         self.left = {
             role: roles.unvouched[role] for role in chosen if role in roles.unvouched and role not in releasing
         }
