@@ -86,7 +86,17 @@ _SERVER_COMMAND_LINE = {
     "trustserver.__main__",
     *(
         f"trustserver.admin.{name}"
-        for name in ("access", "access_app", "commands", "credentials", "shown_settings", "users")
+        for name in (
+            "access",
+            "access_app",
+            "commands",
+            "credentials",
+            "events_app",
+            "reseal",
+            "seal_app",
+            "shown_settings",
+            "users",
+        )
     ),
 }
 
