@@ -41,6 +41,7 @@ from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
 from keys.record import record
+from trustcli.late_verdict import late_sentence
 from trustdata.errors import NotTrusted, TrustError, shown
 
 OF_CERTIFICATE: Final = "the client certificate "
@@ -338,7 +339,7 @@ class VerdictTooLate(TrustError):
     doing: str
 
     def __str__(self) -> str:
-        return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+        return late_sentence(self.seconds, shown(self.doing, 300))
 
 
 class VerifierBusy(TrustError):

@@ -450,6 +450,22 @@ def test_it_starts_without_frameworks() -> None:
     assert heavy & loaded == set()
 
 
+@pytest.mark.parametrize(
+    ("lacking", "more", "said"),
+    [
+        ("trustcli.hooks.containerd_refusal", ["-nonsense"], b"refused: this image cannot be judged\n"),
+        ("trustcli.hooks.containerd_refusal", [], b"refused: this image cannot be judged\n"),
+        ("trustcli.session", [], b"this should not happen (ModuleNotFoundError in trustcli.hooks.containerd:"),
+    ],
+)
+def test_what_is_imported_late_refuses_in_words_where_it_is_lacking(lacking: str, more: list[str], said: bytes) -> None:
+    code = f"import sys; sys.modules['{lacking}'] = None; from trustcli.hooks.containerd import main; main()"
+    command = [sys.executable, "-c", code, *ASKED, *more]
+    done = subprocess.run(command, input=descriptor(D), capture_output=True, check=False, timeout=60, env={})
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert done.stdout.startswith(said)
+
+
 def test_a_credential_helper_that_hangs_is_ended_with_the_verdict(tmp_path: Path, serve: Serve) -> None:
     """It has a process group of its own: containerd's killing would not reach it."""
     server = serve(always(reply(401, headers={"WWW-Authenticate": 'Basic realm="x"'})))
