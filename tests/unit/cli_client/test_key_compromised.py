@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keys.errors import KeyNotFound
-from keys.material import write_private_pem, write_public_pem
+from keys.material import tuf_key, write_private_pem, write_public_pem
 from tests.simulator import keyring
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
@@ -87,7 +87,7 @@ def test_keys_that_the_thief_may_have_added_are_told(scene: Scene, wire: WireFor
 
 def test_a_key_is_named_in_every_way(scene: Scene, wire: WireFormat, tmp_path: Path) -> None:
     public, private = tmp_path / "a.pub", tmp_path / "a.pem"
-    public.write_bytes(write_public_pem(keyring.key("alice")))
+    public.write_bytes(write_public_pem(tuf_key(keyring.private("alice"))))
     private.write_bytes(write_private_pem(keyring.private("alice"), None))
     private.chmod(0o600)
     by_name = _found(scene.newcomer())
