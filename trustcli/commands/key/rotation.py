@@ -22,11 +22,11 @@ from trustcli.client.memory_cache import MemoryCache
 from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
-from trustcli.commands.support.many import Done
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.errors import RemoteMisbehaved, UsageError
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
