@@ -124,7 +124,7 @@ class Session:
     def another(self, output: Output) -> Session:
         """Return a session of this run for another thread; key store and passphrases are shared, connections not."""
         settings, environ, timeouts = self.settings, self.environ, self._timeouts
-        other = Session(settings=settings, environ=environ, output=output, at=self.at, timeouts=timeouts)
+        other = type(self)(settings=settings, environ=environ, output=output, at=self.at, timeouts=timeouts)
         other.keeps, other.keystore, other.passphrases = self.keeps, self.keystore, self.passphrases
         return other
 

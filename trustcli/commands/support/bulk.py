@@ -157,9 +157,9 @@ class BulkCommand:
         if not self._options.typed and wanted:
             self._ask(wanted)
         jobs = min(self._options.jobs, len(wanted))
-        threads = _Threads(self._session, work, journal, self._planned) if jobs > 1 else None
+        threads = _Threads(self._session, work, wanted, journal, self._planned) if jobs > 1 else None
         progress = _Progress(self._session.output, outcomes, threads, of=len(wanted))
-        here = _Here(self._session, work, journal, self._planned)
+        here = _Here(self._session, work, wanted, journal, self._planned)
         try:
             carry_out(wanted, threads.do if threads else here.do, progress, journal=journal, jobs=jobs)
         finally:
@@ -191,13 +191,18 @@ class _Here:
     """Do works in this thread, with the session of the command."""
 
     def __init__(
-        self, session: Session, work: BulkWork, journal: Journal | None, planned: Mapping[GUN, Essence]
+        self,
+        session: Session,
+        work: BulkWork,
+        guns: Sequence[GUN],
+        journal: Journal | None,
+        planned: Mapping[GUN, Essence],
     ) -> None:
         self._session = session
         self._work = work
         self._record = journal or NoRecord()
         self._planned = planned
-        self._real = session.real_name
+        self._names = {gun: session.real_name(gun) for gun in guns}
 
     def do(self, gun: GUN) -> Done:
         """Do one. Raises: TrustError, KeysError, UsageError."""
@@ -205,16 +210,21 @@ class _Here:
 
     def step(self, gun: GUN) -> Step:
         """Return what the work is given."""
-        return Step(self._real(gun), self._record, self._planned.get(gun))
+        return Step(self._names[gun], self._record, self._planned.get(gun))
 
 
 class _Threads(_Here):
     """Do works in other threads, each with a session of its own; what they tell is kept until the work is settled."""
 
     def __init__(
-        self, session: Session, work: BulkWork, journal: Journal | None, planned: Mapping[GUN, Essence]
+        self,
+        session: Session,
+        work: BulkWork,
+        guns: Sequence[GUN],
+        journal: Journal | None,
+        planned: Mapping[GUN, Essence],
     ) -> None:
-        super().__init__(session, work, journal, planned)
+        super().__init__(session, work, guns, journal, planned)
         self._own = threading.local()
         self._sessions: list[Session] = []
         self._told: dict[GUN, list[str]] = {}

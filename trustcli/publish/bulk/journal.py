@@ -69,11 +69,11 @@ class RunOf:
     def goes_on_with(self, earlier: RunOf) -> bool:
         """Return whether this command goes on with an earlier run: the same, of the last day, with these names."""
         same = (self.what, self.terms) == (earlier.what, earlier.terms) and self.names <= earlier.names
-        return same and earlier.is_fresh(self.begun)
+        return same and abs(self.begun - earlier.begun) <= RESUMED_FOR  # the clock may have been set back
 
-    def is_fresh(self, at: datetime) -> bool:
-        """Return whether the same command still goes on with this run at that time."""
-        return timedelta() <= at - self.begun <= RESUMED_FOR
+    def is_over(self, at: datetime) -> bool:
+        """Return whether no command goes on with this run any more."""
+        return at - self.begun > RESUMED_FOR
 
 
 @dataclass(slots=True)
@@ -188,7 +188,7 @@ class Journal:
             written = _read(path)
             if run.goes_on_with(written.run):
                 return cls._begun(path, written)
-            if not written.run.is_fresh(run.begun):
+            if written.run.is_over(run.begun):
                 with suppress(OSError):
                     os.unlink(path)  # noqa: PTH108 - the crash tests count each call of `os`
         name = f"{run.begun:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}{_SUFFIX}"
