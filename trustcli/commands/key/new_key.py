@@ -47,7 +47,7 @@ def _known(session: Session, named: str) -> str:
         stored = key.public is not None and key.public.keyid in {info.keyid for info in session.keystore.list()}
         if key.public is not None and stored:
             return key.public.keyid
-    reason = "a plan writes nothing, so it can name only a key that the store has; trust key import brings it there"
+    reason = "a plan asks for no passphrase and writes nothing: trust key import brings it there, and then name its id"
     raise UsageError(f"--key {shown(named, 300)}: {reason}")
 
 
