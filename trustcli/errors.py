@@ -41,6 +41,7 @@ from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
 from keys.record import record
+from trustcli.late_verdict import late_sentence
 from trustdata.errors import NotTrusted, TrustError, shown
 
 OF_CERTIFICATE: Final = "the client certificate "
@@ -71,6 +72,15 @@ class PolicyNotObtained(TrustError):
 
     def __str__(self) -> str:
         return f"the distributed policy {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
+
+
+class DenyListNotObtained(PolicyNotObtained):
+    """The list of denied digests that a policy names cannot be had, so nothing is allowed. `name`: its collection."""
+
+    code: ClassVar[str] = "deny-list-not-obtained"
+
+    def __str__(self) -> str:
+        return f"the denied digests of {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
 
 
 class TagChanged(TrustError):
@@ -338,7 +348,7 @@ class VerdictTooLate(TrustError):
     doing: str
 
     def __str__(self) -> str:
-        return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+        return late_sentence(self.seconds, shown(self.doing, 300))
 
 
 class VerifierBusy(TrustError):

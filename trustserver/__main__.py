@@ -14,24 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
 from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
-from trustserver.admin import access_app
+from trustserver.admin import access_app, events_app, seal_app
 from trustserver.settings import GivenSettings
-
-
-class ListedByDefault(TyperGroup):
-    """A group whose command `list` is meant where none is named: `events NAME` is `events list NAME`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the command in front of what is for it."""
-        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
 
 app = typer.Typer(
     help="Content trust server: publishes and serves signed trust data.",
@@ -45,13 +33,11 @@ collections_app = typer.Typer(
     help="What the operator does to collections.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(collections_app, name="collections")
-events_app = typer.Typer(
-    help="The record of changes: who changed what, and when.", cls=ListedByDefault, rich_markup_mode=None
-)
-app.add_typer(events_app, name="events")
+app.add_typer(events_app.app, name="events")
 clock_app = typer.Typer(help="The clock that the server signs with.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(clock_app, name="clock")
 app.add_typer(access_app.app, name="access")
+app.add_typer(seal_app.app, name="seal")
 
 _REFUSED: Final = 2
 COMPLETE: Final = "__complete"
@@ -88,6 +74,12 @@ SealKey = Annotated[
 ]
 
 
+NextSealKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--next-seal-key", help="The seal key that shall replace it: all new keys are sealed with it (seal rotate)."
+    ),
+]
 Witness = Annotated[
     Path | None,
     typer.Option(
@@ -103,6 +95,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    next_seal_key: NextSealKey = None,
     platform_secrets: Annotated[
         bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
     ] = None,
@@ -221,6 +214,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         data=data,
         database=database,
         seal_key=seal_key,
+        next_seal_key=next_seal_key,
         platform_secrets=platform_secrets,
         witness=witness,
         webhooks=webhooks,
@@ -279,6 +273,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     data: Data = None,
     database: Database = None,
     seal_key: SealKey = None,
+    next_seal_key: NextSealKey = None,
     witness: Witness = None,
     against: Annotated[
         list[Path] | None,
@@ -300,7 +295,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     config: Config = None,
 ) -> None:
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
-    given = GivenSettings(data=data, database=database, seal_key=seal_key, witness=witness)
+    given = GivenSettings(data=data, database=database, seal_key=seal_key, next_seal_key=next_seal_key, witness=witness)
     from trustserver.admin.commands import check as run
     from trustserver.process.kernel_clock import now
 
@@ -367,38 +362,6 @@ def release(
         raise typer.Exit(1)
 
 
-@events_app.command("list")
-def list_events(  # noqa: PLR0917 - Typer makes options of the parameters
-    name: Annotated[str | None, typer.Argument(help="The collection; without it, all of them.")] = None,
-    since: Annotated[
-        str, typer.Option("--since", metavar="DATE|NUMBER", help="The day, the time or the event to begin with.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as one JSON document a line.")] = False,  # noqa: FBT002
-    data: Data = None,
-    database: Database = None,
-    config: Config = None,
-) -> None:
-    """Every change of a collection, or of all: number, time, what it was, who made it. `list` may be left out."""
-    from trustserver.admin.commands import list_events as run
-
-    given = GivenSettings(data=data, database=database)
-    run(given, os.environ, config, name=name, since=since, as_json=as_json)
-
-
-@events_app.command("erase")
-def erase(
-    subject: Annotated[str, typer.Argument(help="As `events` names them, such as registry-token:alice.")],
-    data: Data = None,
-    database: Database = None,
-    config: Config = None,
-) -> None:
-    """Erase a subject, with addresses and programs, from the record, lists and tombstones; the events stay."""
-    from trustserver.admin.commands import erase_subject as run
-    from trustserver.process.kernel_clock import now
-
-    run(subject, GivenSettings(data=data, database=database), os.environ, config, at=now())
-
-
 @clock_app.command("accept")
 def accept_clock(data: Data = None, database: Database = None, config: Config = None) -> None:
     """Sign on with the clock as it is now, if it jumped forward and is right; a running server needs no restart."""
@@ -419,15 +382,9 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust-server collections release registry.example.com/team/app",
         "trust-server collections release registry.example.com/team/app --data /var/lib/trust-server",
     ),
-    "events list": (
-        "trust-server events list",
-        "trust-server events list registry.example.com/team/app --since 2026-11-30 --json",
-    ),
-    "events erase": (
-        "trust-server events erase registry-token:alice",
-        "trust-server events erase registry-token:alice --data /var/lib/trust-server",
-    ),
+    **events_app.EXAMPLES,
     **access_app.EXAMPLES,
+    **seal_app.EXAMPLES,
     "clock accept": ("trust-server clock accept", "trust-server clock accept --data /var/lib/trust-server"),
 }
 

@@ -85,6 +85,7 @@ from trustserver.storage.opening import (
     open_exchanges,
     open_published_log,
     open_sealer,
+    open_server_keys,
     open_store,
 )
 from trustserver.storage.ports import KeySealer, MetadataStore
@@ -369,6 +370,15 @@ def open_webhooks(settings: Settings, store: MetadataStore) -> Webhooks:
     return Webhooks(settings.webhooks, open_outbox)
 
 
+def _note_next_seal(settings: Settings, sealer: KeySealer) -> None:
+    """Note which seal key this server accepts, so that `seal rotate` seals nothing that it could not open."""
+    keys = open_server_keys(settings)
+    try:
+        keys.accept_next(sealer.mark if settings.next_seal_key is not None else "")
+    finally:
+        keys.close()
+
+
 def _serve(
     settings: Settings,
     store: MetadataStore,
@@ -386,6 +396,8 @@ def _serve(
             extra={"host": crashed.host, "pid": crashed.pid, "since": crashed.since},
         )
     sealer = open_sealer(settings, store)
+    _note_next_seal(settings, sealer)
+    sealer = open_sealer(settings, store)  # again: nobody has sealed with another one before that was noted
     application = compose(
         store=store,
         sealer=sealer,

@@ -98,6 +98,7 @@ class Settings:
     data: Path = Path("trust-server-data")
     database: str = ""
     seal_key: Path | None = None
+    next_seal_key: Path | None = None
     platform_secrets: bool = False
     witness: Path | None = None
     webhooks: Path | None = None
@@ -180,6 +181,7 @@ class GivenSettings(TypedDict, total=False):
     data: Path | None
     database: str | None
     seal_key: Path | None
+    next_seal_key: Path | None
     platform_secrets: bool | None
     witness: Path | None
     webhooks: Path | None
@@ -408,6 +410,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "data": _path,
     "database": _text,
     "seal_key": _path,
+    "next_seal_key": _path,
     "platform_secrets": _flag,
     "witness": _path,
     "webhooks": _path,

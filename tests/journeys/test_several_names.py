@@ -37,6 +37,10 @@ CHANGING: dict[str, Words] = {
     "sign": lambda names: ["sign", *(f"{name}:2.0" for name in names)],
     "revoke": lambda names: ["revoke", "--yes", *(f"{name}:1.0" for name in names)],
 }
+CHECKED: dict[str, Words] = {
+    **CHANGING,
+    "revoke --signer": lambda names: ["revoke", "--yes", "--signer", "alice", *names],
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +113,10 @@ def _mark(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("order", ["good first", "bad first"])
-@pytest.mark.parametrize("command", CHANGING)
+@pytest.mark.parametrize("command", CHECKED)
 def test_one_that_cannot_be_done_holds_back_all(unchanged: Town, command: str, order: str) -> None:
     good, bad = unchanged.names[0], unchanged.unknown
-    words = CHANGING[command]([good, bad] if order == "good first" else [bad, good])
+    words = CHECKED[command]([good, bad] if order == "good first" else [bad, good])
     before = unchanged.state()
     document = unchanged.owner.run("--json", *words, expect=3).document()
     assert {row["gun"]: row["state"] for row in document["collections"]} == {good: "not tried", bad: "failed"}
@@ -126,9 +130,9 @@ def test_one_that_cannot_be_done_holds_back_all(unchanged: Town, command: str, o
     assert unchanged.state() == before
 
 
-@pytest.mark.parametrize("command", CHANGING)
+@pytest.mark.parametrize("command", CHECKED)
 def test_a_wrong_passphrase_is_known_before_anything_is_sent(unchanged: Town, command: str) -> None:
-    words = CHANGING[command](unchanged.names)
+    words = CHECKED[command](unchanged.names)
     before = unchanged.state()
     wrong = dict.fromkeys(("TRUST_ROOT_PASSPHRASE", "TRUST_REPOSITORY_PASSPHRASE"), "wrong-passphrase")
     document = unchanged.owner.run("--json", *words, expect=8, **wrong).document()
@@ -137,10 +141,10 @@ def test_a_wrong_passphrase_is_known_before_anything_is_sent(unchanged: Town, co
     assert unchanged.state() == before
 
 
-@pytest.mark.parametrize("command", CHANGING)
+@pytest.mark.parametrize("command", CHECKED)
 def test_one_that_cannot_be_planned_hides_no_other(unchanged: Town, command: str) -> None:
     good, bad = unchanged.names[0], unchanged.unknown
-    words = [word for word in CHANGING[command]([bad, good]) if word != "--yes"]
+    words = [word for word in CHECKED[command]([bad, good]) if word != "--yes"]
     plans = unchanged.owner.run("--json", *words, "--plan", expect=3).document()["plans"]
     assert [(plan["gun"], plan["error"] is None) for plan in plans] == [(bad, False), (good, True)]
 
@@ -166,6 +170,18 @@ def test_done_and_then_nothing_to_do(changing: Town) -> None:
         assert changing.states(words, expect=0) == {first: "nothing to do", second: "done"}, command
         assert changing.states(words, expect=0) == dict.fromkeys(changing.names, "nothing to do"), command
     assert changing.states(["renew", *changing.names], expect=0) == dict.fromkeys(changing.names, "nothing to do")
+
+
+def test_collections_are_chosen_by_what_is_known_here(changing: Town) -> None:
+    host = changing.names[0].partition("/")[0]
+    signed = changing.owner.run("inspect", changing.names[0]).document()[0]["SignedTags"]
+    digest = f"sha256:{signed[0]['Digest']}"
+    one = ["revoke", "--yes", "--digest", digest, "--glob", f"{changing.names[0]}"]
+    assert changing.states(one, expect=0) == {changing.names[0]: "done"}
+    both = dict.fromkeys(changing.names, "nothing to do")
+    assert changing.states([*one[:-1], f"{host}/*"], expect=0) == {**both, changing.names[1]: "done"}
+    assert changing.states([*one[:-2], "--all"], expect=0) == both
+    changing.owner.run("--json", "revoke", "--signer", "alcie", "--all", "--yes").said("did you mean 'alice'?")
 
 
 def test_signing_into_a_collection_that_is_not_there(changing: Town, shared_registry: RunningProgram) -> None:

@@ -111,7 +111,32 @@ TRUST: Final = Words(
         "verify": Words(options={**_JUDGED, "--fresh": FLAG}, arguments=(IMAGE,)),
         "pull": Words(options={**_IMAGES, "--signer": SIGNER, "--policy": FILE}, arguments=(IMAGE,)),
         "inspect": Words(options={**_IMAGES, "--pretty": FLAG}, arguments=(IMAGE,)),
-        "revoke": Words(options={**_IMAGES, **_YES, **_PLAN, **_DECISIONS}, arguments=(IMAGE,)),
+        "revoke": Words(
+            options={
+                **_IMAGES,
+                "--digest": FREE,
+                "--signer": SIGNER,
+                **_NAMES,
+                "--glob": FREE,
+                "--all": FLAG,
+                **_YES,
+                **_PLAN,
+                **_DECISIONS,
+            },
+            arguments=(IMAGE,),
+        ),
+        "deny": Words(
+            options={
+                **_IMAGES,
+                "--reason": FREE,
+                "--remove": FLAG,
+                "--list": FLAG,
+                **_YES,
+                **_PLAN,
+                "--accept-unsigned": FREE,
+            },
+            arguments=(IMAGE,),
+        ),
         "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(

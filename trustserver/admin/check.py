@@ -25,7 +25,7 @@ from trustserver.settings import Settings
 from trustserver.storage import database
 from trustserver.storage.events import EventKind, NewEvent
 from trustserver.storage.file_audit import audit_files
-from trustserver.storage.opening import exclusive_use, existing_store, open_sealer
+from trustserver.storage.opening import database_mark, exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, Summary
 from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
 
@@ -122,7 +122,7 @@ def _accept(
     settings: Settings, store: MetadataStore, remembered: Iterable[ClientState], at: datetime
 ) -> list[Accepted]:
     sealer = open_sealer(settings, store)
-    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    published_log = PublishedLogFile(settings.witness_file, mark=database_mark(settings, sealer))
     published = [(gun, entry.versions) for gun, entry in (published_log.load() or {}).items()]
     seen = highest_versions([*published, *((each.gun, each.versions) for each in remembered)])
     accepted = list(open_restore(store, sealer, at).accept(seen))
@@ -163,7 +163,8 @@ def _of_the_database(settings: Settings, store: MetadataStore, sealer: KeySealer
         engine.dispose()
     yield from audit_events(store)
     # The log is read before the database: a publish in between can only make the database newer than the log.
-    published = PublishedLogFile(settings.witness_file, mark=sealer.mark).load() if sealer else None
+    mark = database_mark(settings, sealer) if sealer else ""
+    published = PublishedLogFile(settings.witness_file, mark=mark).load() if sealer else None
     yield from map(outdated_finding, find_outdated(published or {}, store.collections()))
 
 

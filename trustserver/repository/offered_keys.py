@@ -40,7 +40,7 @@ class OfferedKeys:
 
     def newest(self, state: StoredCollection, role: RoleName, at: datetime) -> KeyRecord:
         """Return the key to offer for a role of a name without data. Raises: NotStored."""
-        return self._derive(state, role, self._salt(at), at)
+        return self._derived(state, role, self._salt(at), at)[0]
 
     def another(self, state: StoredCollection, role: RoleName, at: datetime) -> KeyRecord:
         """Return another key for a role of a name without data than `newest` does, and than the call before.
@@ -51,17 +51,18 @@ class OfferedKeys:
         salt = self._salt(at)
         with self._lock:
             number = next(self._numbers)
-        return self._derive(state, role, salt, at, number=number)
+        return self._derived(state, role, salt, at, number=number)[0]
 
     def add(self, state: StoredCollection, at: datetime) -> StoredCollection:
         """Return the state of a name with the keys that may have been offered for it, if it has no data."""
         if state.status is Status.LIVE:
             return state
         offered = [
-            self._derive(state, role, salt, at, number=number)
+            key
             for salt in self._usable(at)
             for role in ONLINE
             for number in range(ALTERNATIVES)
+            for key in self._derived(state, role, salt, at, number=number)
         ]
         return replace(state, keys=(*state.keys, *offered))
 
@@ -79,13 +80,16 @@ class OfferedKeys:
         """Return the salts with which offered keys may have been derived that still count, the newest first."""
         return [salt for salt in self._store.offer_salts() if abs(at - salt.created) < 2 * SALT_LIFETIME]
 
-    def _derive(
+    def _derived(
         self, state: StoredCollection, role: RoleName, salt: OfferSalt, at: datetime, *, number: int = 0
-    ) -> KeyRecord:
+    ) -> list[KeyRecord]:
+        """Return the key for each seal key that is accepted, the one for new offers first."""
         numbered = salt.salt + bytes([number]) if number else salt.salt
-        secret = self._sealer.derive(numbered, gun=state.gun, role=role, revision=state.revision)
-        private = derive_p256(secret)
-        return sealed_record(private, self._sealer, gun=state.gun, role=role, state=KeyState.OFFERED, at=at)
+        secrets = self._sealer.derive(numbered, gun=state.gun, role=role, revision=state.revision)
+        return [
+            sealed_record(derive_p256(each), self._sealer, gun=state.gun, role=role, state=KeyState.OFFERED, at=at)
+            for each in secrets
+        ]
 
 
 def sealed_record(
@@ -101,4 +105,5 @@ def sealed_record(
         sealed=sealer.seal(write_private_der(private), gun=gun, role=role, keyid=public.keyid),
         state=state,
         created=at.replace(microsecond=0),
+        seal=sealer.mark,
     )

@@ -27,7 +27,7 @@ from trustserver.errors import StartRefused
 if TYPE_CHECKING:
     from alembic.config import Config
 
-NEWEST_SCHEMA: Final = "0010"
+NEWEST_SCHEMA: Final = "0011"
 """The schema revision that this version of the program needs: the last of `migrations/versions`."""
 POOL_SIZE: Final = 12
 """As many as there are threads that use the database: eight for requests, four that check uploads."""

@@ -43,6 +43,8 @@ class EventKind(StrEnum):
     """A file that only owners can sign runs out soon. Nobody did that: it is there for those who are told of events."""
     ERASED = "erased"
     """Personal parts were erased from the record."""
+    RESEALED = "resealed"
+    """All server-held keys are sealed with another seal key."""
     RESTORED = "restored"
     """A restored database was accepted: changes that were made after the backup are not in the record."""
 

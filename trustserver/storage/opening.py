@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 
 from keys.durable_file import make_private_folder
 from keys.file_access import unguarded
+from trustdata.counting import counted
 from trustserver.errors import DatabaseOlder, StartRefused
 from trustserver.process.lock import Holder, ServerLock, hold
 from trustserver.settings import Settings
@@ -29,6 +30,8 @@ from trustserver.storage.database import (
 )
 from trustserver.storage.exchange_port import ExchangeStore
 from trustserver.storage.exchange_rows import SqlExchanges
+from trustserver.storage.key_port import ServerKeyStore
+from trustserver.storage.key_rows import SqlServerKeys
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.published_log import PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.sealed_keys import SealedKeys, open_seal
@@ -69,6 +72,11 @@ def open_access(settings: Settings) -> AccessStore:
 def open_exchanges(settings: Settings) -> ExchangeStore:
     """Open the exchanged tokens of a database that `open_store` has brought to the newest schema."""
     return SqlExchanges(open_engine(settings.database_url))
+
+
+def open_server_keys(settings: Settings) -> ServerKeyStore:
+    """Open what is stored about server-held keys, of a database that has the newest schema."""
+    return SqlServerKeys(open_engine(settings.database_url))
 
 
 def existing_access(settings: Settings) -> AccessStore:
@@ -125,10 +133,33 @@ def _closed_on_failure(engine: Engine) -> Iterator[None]:
 def open_sealer(settings: Settings, store: MetadataStore) -> SealedKeys:
     """Return the sealer that the store's keys were sealed with.
 
-    Raises: StartRefused if the seal key is missing, cannot be read, or is not the one that was used.
+    Raises: StartRefused if a seal key is missing, cannot be read, or is not one of those that were used; NotStored.
     """
-    may_create = settings.seal_key is None
-    return open_seal(store, settings.seal_file, may_create=may_create, platform_secrets=settings.platform_secrets)
+    sealer = open_seal(
+        store,
+        settings.seal_file,
+        may_create=settings.seal_key is None,
+        platform_secrets=settings.platform_secrets,
+        next_path=settings.next_seal_key,
+    )
+    keys = open_server_keys(settings)
+    try:
+        others = sum(count for mark, count in keys.seals().items() if mark not in {"", *sealer.marks})
+    finally:
+        keys.close()
+    if others:
+        reason = f"{counted(others, 'stored key')} sealed with another seal key: trust-server seal rotate was begun"
+        raise StartRefused(what=str(settings.seal_file), reason=f"{reason}; name that one with --next-seal-key")
+    return sealer
+
+
+def database_mark(settings: Settings, sealer: KeySealer) -> str:
+    """Return by what the database is known to what lies beside it: the mark of its first seal key."""
+    keys = open_server_keys(settings)
+    try:
+        return keys.marks().first or sealer.mark
+    finally:
+        keys.close()
 
 
 def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySealer) -> PublishedLogFile:
@@ -137,7 +168,7 @@ def open_published_log(settings: Settings, store: MetadataStore, sealer: KeySeal
     Raises: DatabaseOlder if more was published than the database holds; FileNewer if a newer program has written the
     log; NotStored if the database cannot be read.
     """
-    published_log = PublishedLogFile(settings.witness_file, mark=sealer.mark)
+    published_log = PublishedLogFile(settings.witness_file, mark=database_mark(settings, sealer))
     logged = published_log.load()
     stored = store.collections()
     outdated = find_outdated(logged or {}, stored)

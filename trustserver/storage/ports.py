@@ -51,7 +51,11 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """A server-held key. `public`: the TUF key object as JSON. `sealed`: the private key, encrypted by a KeySealer."""
+    """A server-held key. `public`: the TUF key object as JSON. `sealed`: the private key, encrypted by a KeySealer.
+
+    `place`: empty if that is all; else the key of a token that the private key is encrypted with within the seal.
+    `seal`: the mark of the seal key.
+    """
 
     gun: GUN
     role: RoleName
@@ -60,6 +64,8 @@ class KeyRecord:
     sealed: bytes = field(repr=False)
     state: KeyState
     created: datetime
+    place: str = ""
+    seal: str = ""
 
 
 class Status(StrEnum):
@@ -417,7 +423,7 @@ class MetadataStore(Protocol):
         """
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
-        """Return the server-held keys of names without a live collection: there are none unless something is wrong."""
+        """Return the keys of names without a live collection, OFFERED ones apart: there are none unless one is lost."""
 
     def seal_mark(self) -> str:
         """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""
@@ -454,14 +460,14 @@ class KeySealer(Protocol):
     def mark(self) -> str:
         """An identifier of the seal key, from which the key cannot be found."""
 
-    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
-        """Encrypt a private key, authenticated together with the collection's name, the role and the key id."""
+    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str, place: str = "") -> bytes:
+        """Encrypt a private key, authenticated together with collection, role, key id and KeyRecord's place."""
 
-    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> bytes:
-        """Return DERIVED_BYTES secret bytes: the same for the same arguments and seal key (HKDF, RFC 5869)."""
+    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> tuple[bytes, ...]:
+        """Return DERIVED_BYTES secret bytes for each accepted seal key, that of `mark` first (HKDF, RFC 5869)."""
 
-    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
-        """Decrypt a sealed key.
+    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str, place: str = "") -> bytes:
+        """Decrypt a key that was sealed with this seal key, or with one that is accepted beside it.
 
         Raises: KeyFileMalformed if it was changed, moved to another name, role or key id, or sealed with another key.
         """

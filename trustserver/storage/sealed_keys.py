@@ -38,10 +38,14 @@ _HEXADECIMAL: Final = re.compile(rb"[0-9A-Fa-f]{64}")
 
 
 class SealedKeys:
-    """The KeySealer with this seal key. Its repr does not show the key."""
+    """The KeySealer with this seal key. Its repr does not show the key.
 
-    def __init__(self, key: bytes) -> None:
+    `older`: what was sealed with that one is opened, too, and nothing is sealed with it any more.
+    """
+
+    def __init__(self, key: bytes, *, older: SealedKeys | None = None) -> None:
         self._key = key
+        self._older = older
         self._cipher = AESGCM(key)
         self._mark = hmac.new(key, b"content-trust seal mark", hashlib.sha256).hexdigest()[:32]
 
@@ -49,38 +53,63 @@ class SealedKeys:
     def mark(self) -> str:
         return self._mark
 
-    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks of the seal keys that are accepted, the one that is sealed with first."""
+        return (self._mark, *(self._older.marks if self._older else ()))
+
+    def alone(self) -> SealedKeys:
+        """Return a sealer with this seal key only."""
+        return SealedKeys(self._key)
+
+    def beside(self, older: SealedKeys) -> SealedKeys:
+        """Return a sealer with this seal key that opens what was sealed with the other one, too."""
+        return SealedKeys(self._key, older=older)
+
+    def seal(self, private: bytes, *, gun: GUN, role: RoleName, keyid: str, place: str = "") -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
-        return _FORMAT + nonce + self._cipher.encrypt(nonce, private, _associated_data(gun, role, keyid))
+        return _FORMAT + nonce + self._cipher.encrypt(nonce, private, _associated_data(gun, role, keyid, place))
 
-    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str) -> bytes:
+    def open(self, sealed: bytes, *, gun: GUN, role: RoleName, keyid: str, place: str = "") -> bytes:
         nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-        place = f"the sealed {role} key {keyid} of {gun}"
+        which = f"the sealed {role} key {keyid} of {gun}"
         if sealed[:1] != _FORMAT or len(nonce) != _NONCE_BYTES:
-            raise KeyFileMalformed(place=place, reason="not in a form that this version knows")
+            raise KeyFileMalformed(place=which, reason="not in a form that this version knows")
         try:
-            return self._cipher.decrypt(nonce, body, _associated_data(gun, role, keyid))
+            return self._cipher.decrypt(nonce, body, _associated_data(gun, role, keyid, place))
         except InvalidTag as error:
-            raise KeyFileMalformed(place=place, reason="altered, moved, or sealed with another seal key") from error
+            if self._older is not None:
+                return self._older.open(sealed, gun=gun, role=role, keyid=keyid, place=place)
+            raise KeyFileMalformed(place=which, reason="altered, moved, or sealed with another seal key") from error
 
-    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> bytes:
+    def derive(self, salt: bytes, *, gun: GUN, role: RoleName, revision: int) -> tuple[bytes, ...]:
         info = f"content-trust offered key\n{gun}\n{role}\n{revision}".encode()
-        return HKDF(algorithm=SHA256(), length=DERIVED_BYTES, salt=salt, info=info).derive(self._key)
+        derived = HKDF(algorithm=SHA256(), length=DERIVED_BYTES, salt=salt, info=info).derive(self._key)
+        return (derived, *(self._older.derive(salt, gun=gun, role=role, revision=revision) if self._older else ()))
 
 
-def open_seal(store: MetadataStore, path: Path, *, may_create: bool, platform_secrets: bool = False) -> SealedKeys:
+def open_seal(
+    store: MetadataStore,
+    path: Path,
+    *,
+    may_create: bool,
+    platform_secrets: bool = False,
+    next_path: Path | None = None,
+) -> SealedKeys:
     """Return the sealer with the seal key in the file at `path`.
 
-    `may_create`: the file is the default one, and nobody has named it. `platform_secrets`: as for
-    `keys.file_access.exposed_secret`.
+    `next_path`: the file of another seal key, which everything is sealed with from now on; `trust-server seal rotate`
+    seals again with it what is sealed with the first. `may_create`: the file is the default one, and nobody has named
+    it. `platform_secrets`: as for `keys.file_access.exposed_secret`.
 
     If the file is missing, a key is made if `may_create` and nothing was sealed before. Once keys are sealed, a missing
     or different seal key is an error: with a new one every collection would lose its online keys. Raises: StartRefused.
     """
     mark = store.seal_mark()
+    following = None if next_path is None else _following(next_path, platform_secrets=platform_secrets)
     if path.exists():
         sealer = SealedKeys(_read(path, named=not may_create, platform_secrets=platform_secrets))
-        if mark and not hmac.compare_digest(mark, sealer.mark):
+        if mark and mark not in {sealer.mark, following.mark if following else ""}:
             raise StartRefused(
                 what=str(path), reason="is not the seal key of the stored keys; bring back the right one"
             )
@@ -94,14 +123,27 @@ def open_seal(store: MetadataStore, path: Path, *, may_create: bool, platform_se
         raise StartRefused(
             what=str(path), reason=f"no such seal key; make one: (umask 077; head -c 32 /dev/urandom | base64 > {path})"
         )
+    if following is not None:
+        if following.mark == sealer.mark:
+            raise StartRefused(what=str(next_path), reason=f"is the same seal key as that in {path}")
+        sealer = following.beside(sealer)
     if not mark:
         store.set_seal_mark(sealer.mark)
     return sealer
 
 
-def _associated_data(gun: GUN, role: RoleName, keyid: str) -> bytes:
-    # Neither names nor roles nor key ids contain a line feed, so two different triples never give the same bytes.
-    return f"content-trust online key\n{gun}\n{role}\n{keyid}".encode()
+def _following(path: Path, *, platform_secrets: bool) -> SealedKeys:
+    if not path.exists():
+        raise StartRefused(
+            what=str(path), reason=f"no such seal key; make one: (umask 077; head -c 32 /dev/urandom | base64 > {path})"
+        )
+    return SealedKeys(_read(path, named=True, platform_secrets=platform_secrets))
+
+
+def _associated_data(gun: GUN, role: RoleName, keyid: str, place: str) -> bytes:
+    # Neither names nor roles nor key ids nor places contain a line feed, so no two of these give the same bytes.
+    where = f"\n{place}" if place else ""
+    return f"content-trust online key\n{gun}\n{role}\n{keyid}{where}".encode()
 
 
 def _make(path: Path) -> bytes:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, upd
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from trustdata.roles import RoleName
-from trustserver.storage.ports import Status
+from trustserver.storage.ports import KeyState, Status
 from trustserver.storage.tables import ChangeRow, CollectionRow, CurrentRow, FileRow, OnlineKeyRow, SealRow, table_of
 
 _COLLECTION = table_of(CollectionRow)
@@ -52,7 +52,10 @@ NEWEST_OF_NAMES = _CURRENT_FILES.add_columns(_COLLECTION.c.gun).where(
 SUMMARIES = select(_COLLECTION).where(_COLLECTION.c.gun > bindparam("after_gun")).order_by(_COLLECTION.c.gun)
 WAITING_KEYS = (
     select(_KEY)
-    .where(_KEY.c.gun.not_in(select(_COLLECTION.c.gun).where(_COLLECTION.c.status == Status.LIVE)))
+    .where(
+        _KEY.c.state != KeyState.OFFERED,
+        _KEY.c.gun.not_in(select(_COLLECTION.c.gun).where(_COLLECTION.c.status == Status.LIVE)),
+    )
     .order_by(_KEY.c.id)
 )
 EARLIEST_EXPIRY = select(func.min(_CURRENT.c.expires)).where(_CURRENT.c.kind == bindparam("of_kind"))

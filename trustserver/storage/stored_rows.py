@@ -55,6 +55,8 @@ def key_record(row: Row[Any]) -> KeyRecord:
         sealed=row.sealed,
         state=KeyState(row.state),
         created=from_seconds(row.created),
+        place=row.place,
+        seal=row.seal,
     )
 
 
@@ -68,6 +70,8 @@ def key_values(key: KeyRecord) -> dict[str, object]:
         "sealed": key.sealed,
         "state": key.state,
         "created": to_seconds(key.created),
+        "place": key.place,
+        "seal": key.seal,
     }
 
 

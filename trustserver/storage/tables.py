@@ -70,10 +70,17 @@ class CurrentRow(SQLModel, table=True):
 
 
 class OnlineKeyRow(SQLModel, table=True):
-    """A server-held key. It has the name of its collection: early versions stored keys before there was one."""
+    """A server-held key. It has the name of its collection, since keys in tokens are stored before there is one.
+
+    `place`: where its private part lives (KeyRecord). `seal`: the mark of the seal key that `sealed` is sealed with.
+    """
 
     __tablename__ = "online_key"
-    __table_args__ = (UniqueConstraint("gun", "role", "keyid"), Index("ix_online_key_state", "state", "created"))
+    __table_args__ = (
+        UniqueConstraint("gun", "role", "keyid"),
+        Index("ix_online_key_state", "state", "created"),
+        Index("ix_online_key_seal", "seal", "id"),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     gun: str = Field(max_length=255)
@@ -83,6 +90,8 @@ class OnlineKeyRow(SQLModel, table=True):
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     state: str = Field(max_length=16)
     created: int = Field(sa_type=BigInteger)
+    place: str = Field(default="", max_length=255, sa_column_kwargs={"server_default": ""})
+    seal: str = Field(default="", max_length=32, sa_column_kwargs={"server_default": ""})
 
 
 class OfferSaltRow(SQLModel, table=True):
@@ -183,12 +192,18 @@ class ExchangedTokenRow(SQLModel, table=True):
 
 
 class SealRow(SQLModel, table=True):
-    """The mark of the seal key (KeySealer.mark). The table has one row."""
+    """The mark of the seal key (KeySealer.mark). The table has one row.
+
+    `next_mark`: of the seal key that the server accepts beside it; empty if it knows none. `first_mark`: of the first
+    seal key, by which the database is known; empty while that is the only one.
+    """
 
     __tablename__ = "seal"
 
     id: int = Field(default=1, primary_key=True)
     mark: str = Field(max_length=64)
+    next_mark: str = Field(default="", max_length=64, sa_column_kwargs={"server_default": ""})
+    first_mark: str = Field(default="", max_length=64, sa_column_kwargs={"server_default": ""})
 
 
 class ClockRow(SQLModel, table=True):

@@ -49,6 +49,8 @@ def run(*arguments: str, data: Path) -> tuple[int, str]:
         "events",
         "events list",
         "events erase",
+        "seal",
+        "seal rotate",
         "access",
         "access check",
         "access explain",
@@ -120,7 +122,10 @@ def test_wrong_usage_is_told_as_the_client_tells_it(
 @pytest.mark.parametrize(
     ("words", "suggested"),
     [
-        ([], ["access", "check", "clock", "collections", "completion", "events", "migrate", "serve", "settings"]),
+        (
+            [],
+            ["access", "check", "clock", "collections", "completion", "events", "migrate", "seal", "serve", "settings"],
+        ),
         (["c"], ["check", "clock", "collections", "completion"]),
         (["collections", ""], ["list", "release"]),
         (["collections", "release", ""], []),
@@ -150,7 +155,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_sound_folder(data: Path) -> None:
     assert run("check", data=data) == (0, "1 name, 2 sealed keys: sound\n")
-    assert run("migrate", data=data) == (0, "schema 0010\n")
+    assert run("migrate", data=data) == (0, "schema 0011\n")
     assert run("collections", "list", data=data)[1] == f"{GUN_A}  tuf-1.0  live  revision 1\n"
 
 

@@ -11,6 +11,7 @@ from keys.record import record
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision, SignedTags
     from trustcli.registry.reference import ImageReference
+    from trustdata.denied import DenyList
     from trustdata.errors import TrustError
     from trustdata.gun import GUN
     from trustdata.judgement import Judgement, Question
@@ -55,6 +56,16 @@ class ReleasedTags:
     stale: bool = False
 
 
+@record
+class DenyListRead:
+    """What one collection denies, verified; `refusal` instead if it cannot be read. The rest is as in `Reading`."""
+
+    denied: DenyList | None = None
+    refusal: TrustError | None = None
+    refreshed: datetime | None = None
+    stale: bool = False
+
+
 class TrustDataReader(Protocol):
     """Reads and verifies collections: once for each question (a process that ends), or kept in memory (resident).
 
@@ -67,3 +78,6 @@ class TrustDataReader(Protocol):
 
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all released tags."""
+
+    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+        """Return what a collection denies."""
