@@ -25,6 +25,7 @@ from keys.errors import (
     TokenPinLocked,
 )
 from keys.passphrase import PassphraseProvider
+from keys.pkcs11.left_errors import forget_openssl_errors
 from keys.pkcs11.pin import Pin, pin_for, refused
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri
 from keys.pkcs11.token_facts import PIN_COUNT_LOW, PIN_FINAL_TRY, TokenFacts
@@ -222,9 +223,12 @@ def library_at(path: str) -> Iterator[Library]:
     Raises: KeySupportMissing (python-pkcs11 is not installed), TokenModuleUnusable.
     """
     with _lock:
-        if path not in _libraries:
-            _libraries[path] = Library(path, _loaded(path))
-        yield _libraries[path]
+        try:
+            if path not in _libraries:
+                _libraries[path] = Library(path, _loaded(path))
+            yield _libraries[path]
+        finally:
+            forget_openssl_errors()
 
 
 def _loaded(path: str) -> RawLibrary:

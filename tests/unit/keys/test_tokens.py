@@ -59,6 +59,10 @@ def test_two_tokens_of_one_label_are_told_apart_by_serial_number(one: SoftHsm) -
     one.run("two_tokens_of_one_label", first, one.make("one"))
 
 
+def test_nothing_is_left_for_tls(one: SoftHsm, tmp_path: Path) -> None:
+    one.run("nothing_left_for_tls", str(tmp_path))
+
+
 def test_no_token(hsm: SoftHsm) -> None:
     hsm.run("none_at_all")
 
