@@ -67,6 +67,7 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.clients:
         yield "  clients"
         yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
+        yield from (f"    {line}" for line in _cut([_pin_line(keyid) for keyid in plan.refused_pins]))
         yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
 
 
@@ -178,6 +179,13 @@ def _client_line(client: ClientUpdate) -> str:
     return f"{who} reaches root {client.root_to} {tags}"
 
 
+def _pin_line(keyid: str) -> str:
+    return (
+        f"a client that has no root yet and pins the certificate {shown(keyid)} alone (trust_pinning of notary) is "
+        "refused from then on: its owner must pin the new one"
+    )
+
+
 def _released(change: ReleasedChange) -> str:
     name = shown(change.tag)
     if change.before is None or change.after is None:
@@ -261,6 +269,7 @@ def row(plan: Plan) -> dict[str, object]:
             }
             for client in plan.clients
         ],
+        "refused_pins": list(plan.refused_pins),
     }
 
 
