@@ -38,6 +38,7 @@ MEMBERS = {
         "peers/test_hook_proxy_logins.py",
         "peers/test_hook_proxy_tls.py",
         "peers/test_life_of_a_collection.py",
+        "peers/test_rotation_drill.py",
     ),
     NOTARY_SERVER: ("peers/test_guide_to_migration.py", "peers/test_migration.py"),
 }

@@ -6,7 +6,7 @@ from tests.support.notary_owner import NotaryOwner, bare_signer
 from tests.support.server_site import GUN_A
 from trustcli.publish.rehearsal import refused_pins
 from trustdata.envelope import Envelope
-from trustdata.roles import ONLINE, ROOT
+from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.notary import NOTARY
 
 
@@ -17,7 +17,7 @@ def owner_with(*, roots: int) -> NotaryOwner:
     return owner
 
 
-def written(raw: bytes) -> dict[str, Envelope]:
+def written(raw: bytes) -> dict[RoleName, Envelope]:
     return {ROOT: NOTARY.parse(ROOT, raw)}
 
 
