@@ -178,6 +178,11 @@ class Journal:
         """Which run it is: the one that is gone on with, or the new one."""
         return self._written.run
 
+    @property
+    def since(self) -> datetime:
+        """When the run began (UTC, whole seconds), also if it was interrupted since."""
+        return self._written.run.begun
+
     @classmethod
     def opened(cls, folder: Path, run: RunOf) -> Journal:
         """Open the journal that this command goes on with, or begin a new one; who calls holds the `RunLock`.
