@@ -19,7 +19,7 @@ from keys.errors import KeyAmbiguous, KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.support.compromised import compromised_keys, refuse_compromised
-from trustcli.commands.support.key_source import SessionKeys
+from trustcli.commands.support.key_source import ExtensibleKeys, SessionKeys
 from trustcli.commands.support.named_key import NamedKey
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
@@ -27,7 +27,6 @@ from trustcli.commands.support.publication import check_visible
 from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
-from trustcli.publish.preparation import HeldKeys
 from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
@@ -35,7 +34,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.editing.signer_rotation import replace_signer_key
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
-from trustdata.model import Key, Targets
+from trustdata.model import Key, Signer, Targets
 from trustdata.roles import ROOT, TARGETS, signer_role
 from trustdata.wire.tuf import TUF
 
@@ -78,7 +77,7 @@ class SignerRotationRun:
         keys = planning.keys.held_keys()
         if self._planned is None:
             make = partial(planning.keys.new, purpose="signer", name=self._rotation.signer)
-            self._planned = _NewKey(self._rotation.new, lambda: make().public_key)
+            self._planned = _NewKey(self._rotation.new, make)
         edit = _Edit(self._session, self._rotation, collection, keys, self._planned)
         decisions = self._rotation.decisions
         return [planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan]
@@ -115,32 +114,43 @@ def _made_before(session: Session, fingerprint: str) -> Key | None:
     return None
 
 
-def _made(session: Session, signer: str, step: Step) -> Key:
+def _made(session: Session, signer: str, step: Step) -> Signer:
     """Make a key, store it, and write it down. Raises: KeysError, MemoryUnwritable, FileExposed."""
     # An interrupted run may have stored it and not written it down: then the store has this name.
     name = f"{signer[:_LONGEST_NAME]}-{step.since or session.at:%Y%m%d-%H%M%S}"
+    source = SessionKeys(session)
     try:
-        made: Key = session.keystore.get(name).public
+        made = source.stored(name)
     except KeyNotFound:
-        made = SessionKeys(session).new(purpose="signer", name=name).public_key
-    step.share(_SLOT, key_fingerprint(made))
+        made = source.new(purpose="signer", name=name)
+    step.share(_SLOT, key_fingerprint(made.public_key))
     return made
 
 
 class _NewKey:
-    """The new key of all collections, made when the first edit needs it. For several threads."""
+    """The new key of all collections, made when the first edit needs it. For several threads.
 
-    def __init__(self, known: Key | None, make: Callable[[], Key]) -> None:
+    `known`: its public half, None as long as it is not made. `made`: what signs with it, if this run has made it.
+    """
+
+    def __init__(self, known: Key | None, make: Callable[[], Signer]) -> None:
         self.known = known
+        self.made: Signer | None = None
         self._make = make
         self._lock = threading.Lock()
 
-    def get(self) -> Key:
-        """Return the key; make it at the first call. Raises: KeysError, TrustError."""
+    def get(self, keys: ExtensibleKeys) -> Key:
+        """Return the public half; make the key at the first call. `keys`: are to hold it.
+
+        Raises: KeysError, MemoryUnwritable, FileExposed.
+        """
         with self._lock:
             if self.known is None:
-                self.known = self._make()
-            return self.known
+                self.made = self._make()
+                self.known = self.made.public_key
+        if self.made is not None:
+            keys.add(self.made)
+        return self.known
 
 
 class _Edit:
@@ -151,7 +161,7 @@ class _Edit:
     """
 
     def __init__(
-        self, session: Session, rotation: SignerRotation, collection: Collection, keys: HeldKeys, new: _NewKey
+        self, session: Session, rotation: SignerRotation, collection: Collection, keys: ExtensibleKeys, new: _NewKey
     ) -> None:
         self._rotation = rotation
         self._gun = collection.gun
@@ -178,7 +188,7 @@ class _Edit:
         if not outgoing:
             return {}
         self._check_targets_can_be_signed(roles)  # before a key is made
-        new = self._wire.encode_key(self._new.get())
+        new = self._wire.encode_key(self._new.get(self._keys))
         self._incoming = new.keyid
         self._outgoing = outgoing
         contents = replace_signer_key(
