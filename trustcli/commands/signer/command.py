@@ -150,7 +150,7 @@ def remove(
         session,
         guns,
         what=f"signer remove {signer}",
-        terms={"existing": existing},
+        terms={"existing": existing, "glob": globs, "everywhere": everywhere},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
     )
     work = SignerRemovalRun(signer, decisions, must_exist=existing)
@@ -196,7 +196,7 @@ def rotate(
         session,
         chosen.guns,
         what=f"signer rotate {signer}",
-        terms={"key": key, "replace": replace},
+        terms={"key": key, "replace": replace, "glob": globs, "all-with": all_with},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
         records=not key,
     )
