@@ -105,15 +105,18 @@ class Life:
         run("key", "passwd", "alice", TRUST_NEW_PASSPHRASE="Neues-Geheimnis-99")
         run("key", "remove", "alice", "--yes")
 
+    def deny(self, form: str) -> None:
+        run, gun, refused = self.run, self.gun, 0 if form == "tuf" else 7
+        denied = f"{gun}@sha256:{'ab' * 32}"
+        run("deny", denied, "--plan", expect=refused)
+        run("deny", denied, "--reason", "a test", "--yes", expect=refused)
+        run("deny", "--list", gun, f"{gun}-none", expect=3)
+        run("deny", "--remove", denied, "--yes")
+
     def end(self) -> None:
         run, gun = self.run, self.gun
         run("prune", gun, "--plan")
         run("prune", gun, "--yes")
-        denied = f"{gun}@sha256:{'ab' * 32}"
-        run("deny", denied, "--plan")
-        run("deny", denied, "--reason", "a test", "--yes")
-        run("deny", "--list", gun, f"{gun}-none", expect=3)
-        run("deny", "--remove", denied, "--yes")
         run("revoke", f"{gun}:2.0", "--plan")
         run("revoke", f"{gun}:2.0", "--yes")
         run("signer", "remove", "alice", gun, "--plan")
@@ -154,6 +157,7 @@ def test_a_life_in_documents(tmp_path: Path, people: People, gun: str, put: Put,
     life.read(form)
     life.keep()
     life.keys()
+    life.deny(form)
     life.end()
     life.install(tmp_path)
     assert life.shown | set(ELSEWHERE) == set(documented_commands().values())
