@@ -27,6 +27,9 @@ class Decider(Protocol):
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags of a name that may run, by the same rules."""
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name that rules are about: there is nothing special about any other one."""
+
 
 @record
 class Reading:
