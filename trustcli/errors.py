@@ -74,6 +74,15 @@ class PolicyNotObtained(TrustError):
         return f"the distributed policy {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
 
 
+class DenyListNotObtained(PolicyNotObtained):
+    """The list of denied digests that a policy names cannot be had, so nothing is allowed. `name`: its collection."""
+
+    code: ClassVar[str] = "deny-list-not-obtained"
+
+    def __str__(self) -> str:
+        return f"the denied digests of {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
+
+
 class TagChanged(TrustError):
     """Another publisher changed the tag while we were signing. `ours`, `theirs`: `sha256:HEX` or `nothing`."""
 

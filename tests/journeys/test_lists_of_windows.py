@@ -25,6 +25,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("pull",): (f"{GUN}:1.0",),
     ("inspect",): (GUN, f"{GUN}:2.0"),
     ("revoke",): (f"{GUN}:1.0", "--yes"),
+    ("deny",): (f"{GUN}@sha256:{'ab' * 32}", "--yes"),
     ("signer", "add"): ("--key", "alice.pub", "alice", GUN, f"{GUN}/b"),
     ("signer", "remove"): ("alice", GUN, f"{GUN}/b"),
     ("signer", "list"): (GUN,),

@@ -104,7 +104,7 @@ _SOURCE: Final = "mkdir ~/source && cd ~/source && mkdir .venv && ln -s ~/conten
 _FOLDER: Final = "mkdir ~/w && cd ~/w\n"
 _SERVER_AND_REGISTRY: Final = replace(_tutorial(2, 3, compared=False), before=_PATH)
 _OWN_HOME: Final = "unset TRUST_HOME\nexport TRUST_SERVER=http://127.0.0.1:4443\n"
-_READY: Final = "curl -s --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:4443/readyz > /dev/null\n"
+_READY: Final = "curl -s --retry 60 --retry-delay 1 --retry-connrefused http://127.0.0.1:4443/readyz > /dev/null\n"
 _STOP: Final = "kill $SERVER; wait $SERVER\n"
 _GO_BACK: Final = _STOP + "rm trust-server-data/trust.db*; install -m 600 backup.db trust-server-data/trust.db\n"
 _BACKUP: Final = 'sqlite3 trust-server-data/trust.db ".backup backup.db"\n'
@@ -263,7 +263,7 @@ sed -i "s/sha256:HEX/$(trust pins | awk '$1 ~ "policies/nodes" {{print $2}}')/" 
 
 _OLD_NOTARY: Final = """\
 trust-server serve --self-signed > server.log 2>&1 & SERVER=$!
-curl -s --retry 20 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
+curl -s --retry 60 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
   https://127.0.0.1:4443/readyz > /dev/null
 mkdir -p ~/.docker/tls/127.0.0.1:4443 ~/.docker/tls/${OLD#https://}
 cp trust-server-data/tls/ca.crt ~/.docker/tls/127.0.0.1:4443/

@@ -125,6 +125,18 @@ TRUST: Final = Words(
             },
             arguments=(IMAGE,),
         ),
+        "deny": Words(
+            options={
+                **_IMAGES,
+                "--reason": FREE,
+                "--remove": FLAG,
+                "--list": FLAG,
+                **_YES,
+                **_PLAN,
+                "--accept-unsigned": FREE,
+            },
+            arguments=(IMAGE,),
+        ),
         "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(

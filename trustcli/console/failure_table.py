@@ -293,6 +293,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_template("check the name, or push the image first")),
     # 4: not trusted; first of all that the root is not the expected one
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_template("do not use this image; tell the publisher")),
+    errors.DigestDenied: Row(status=NOT_TRUSTED, advice=_template("do not run it; {denied_by} says what is denied")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_template(

@@ -12,6 +12,7 @@ from trustdata.errors import DENIED, NO_RULE, PolicyRefused
 from trustdata.gun import GUN
 from trustdata.hosts import has_one_spelling
 from trustdata.policy.aliases import Alias, alias_for
+from trustdata.policy.denying import DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.rule import Rule, added_up
 
@@ -21,7 +22,7 @@ class Policy:
     """The rules of a policy, in the order of the file, which decides nothing. `source`: the file, for messages.
 
     `by_match`: the same rules by their `match`; made by `of`. `distributed`: where further rules come from. `further`:
-    those rules, once somebody has got them.
+    those rules, once somebody has got them. `denying`: collections whose lists of denied digests count for every name.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Policy:
     by_match: Mapping[str, tuple[Rule, ...]]
     distributed: Distributed | None = None
     further: Policy | None = None
+    denying: tuple[DenyingCollection, ...] = ()
 
     @classmethod
     def of(
@@ -39,6 +41,7 @@ class Policy:
         rules: Sequence[Rule],
         aliases: Sequence[Alias] = (),
         distributed: Distributed | None = None,
+        denying: Sequence[DenyingCollection] = (),
     ) -> Policy:
         """Return a policy of these rules."""
         by_match: dict[str, list[Rule]] = {}
@@ -50,6 +53,7 @@ class Policy:
             aliases=tuple(aliases),
             by_match={match: tuple(of_match) for match, of_match in by_match.items()},
             distributed=distributed,
+            denying=tuple(denying),
         )
 
     def tightened(self, further: Policy | None) -> Policy:

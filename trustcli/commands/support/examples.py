@@ -20,6 +20,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "pull": (f"trust pull {_APP}:1.0", f"trust pull {_APP}:1.0 {_APP}:1.1"),
     "inspect": (f"trust inspect --pretty {_APP}", f"trust inspect {_APP}:1.0"),
     "revoke": (f"trust revoke {_APP}:1.0", "trust revoke --signer alice --all --plan"),
+    "deny": (
+        f"trust deny {_APP}@sha256:{'ab' * 32} --reason 'CVE-2026-1234'",
+        f"trust deny --list {_APP}",
+    ),
     "prune": (f"trust prune {_APP} --plan", "trust prune --names repositories.txt --yes"),
     "delete": (f"trust delete {_APP} --plan", "trust delete --names repositories.txt --yes"),
     "signer add": (

@@ -100,20 +100,19 @@ class Permissions:
 
         What is denied vouches for nothing in it, and what lists it vouches for nothing through it.
         """
+        named = self._decider.named_digests(self.reference(repository).gun)
         closed: set[str] = set()
         while True:
             found = self._index.above(
                 repository, digest, most=most, is_blob=is_blob, referrers=self._referrers, closed=closed
             )
-            refused = {each for each in found if self._is_refused(repository, each)}
+            refused = {each for each in found if each in named and self._is_refused(repository, each)}
             if not refused:
                 return found
             closed |= refused
 
     def _is_refused(self, repository: str, digest: str) -> bool:
         """Return whether a manifest is refused by a rule about its digest. Raises: InvalidName."""
-        if digest not in self._decider.named_digests(self.reference(repository).gun):
-            return False
         decision = self._decision(repository, digest)
         return not decision.allowed and decision.by_digest
 
@@ -130,13 +129,14 @@ class Permissions:
             above = self._above(repository, digest, most=_MOST_ABOVE, is_blob=is_blob)
             if self._is_signed(repository, signed, above):
                 return _ALLOWED
+            named = self._decider.named_digests(gun)
             found = self._search.finds(
                 repository,
                 digest,
                 signed.tags,
                 caller,
                 is_blob=is_blob,
-                is_closed=lambda manifest: self._is_refused(repository, manifest),
+                is_closed=lambda manifest: manifest in named and self._is_refused(repository, manifest),
             )
             if found is not None and self._is_signed(repository, signed, [found]):
                 return _ALLOWED
