@@ -66,6 +66,7 @@ GLOBAL: Final[Mapping[str, Value]] = {
 _PLAN: Final = {"--plan": FLAG}
 _YES: Final = {"--yes": FLAG, "-y": FLAG}
 _NAMES: Final = {"--names": FILE}
+_BULK: Final = {"--glob": NAME, "--all-with": KEY, "--jobs": FREE, "--report": FILE}
 _IMAGES: Final = {"--images": FILE}
 _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-unsigned": FREE,
@@ -182,7 +183,9 @@ TRUST: Final = Words(
                 "rotate": Words(
                     options={
                         **_NAMES,
+                        **_BULK,
                         "--key": KEY,
+                        "--new-key": KEY,
                         "--replace": KEY,
                         "--recovery-key": FILE,
                         **_PLAN,

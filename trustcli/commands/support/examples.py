@@ -57,7 +57,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust key restore keys.backup root --share 1.txt --share 3.txt",
     ),
     "key rotate": (
-        f"trust key rotate targets {_APP} --plan",
+        "trust key rotate targets --glob 'registry.example.com/team/*' --plan",
         f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
     ),
     "pin": (f"trust pin {_APP} sha256:{'ab' * 32}", f"trust pin 'registry.example.com/team/*' key:{'ab' * 32}"),
