@@ -28,6 +28,9 @@ TrustError
 ├── VerdictTooLate           a hook had no verdict when its time ended
 ├── VerifierBusy             a resident hook has too much to do
 ├── NoTrustServer            the user: no trust server is known for this name
+├── BulkRunning              the user: another run over many collections is at work with this folder
+├── PlanChanged              somebody else: a collection is no longer as it was when what is to be done was shown
+├── KeyCompromised           the user: a key that was removed as compromised is named as a new one
 └── MemoryUnwritable         rollback memory, pins or cache cannot be written
 
 UsageError                   the user: a command line that says nothing, or something else than was meant
@@ -408,6 +411,45 @@ class MemoryUnwritable(TrustError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be written: {self.reason}"
+
+
+class BulkRunning(TrustError):
+    """Another run over many collections is at work with this TRUST_HOME. `what`: its command, without its names."""
+
+    code: ClassVar[str] = "bulk-running"
+    what: str
+    begun: str
+    process: int
+
+    def __str__(self) -> str:
+        what = f"trust {shown(self.what)}, begun at {shown(self.begun)} (process {self.process})"
+        return f"another run over many collections is at work here: {what}; nothing was sent"
+
+
+class PlanChanged(TrustError):
+    """A collection has changed since its plan was made, and what would be sent now is not what was planned."""
+
+    code: ClassVar[str] = "plan-changed"
+    gun: str
+    planned: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.gun} has changed since it was planned: what would be done now ({shown(self.found, 600)}) is not "
+            f"what was planned ({shown(self.planned, 600)}); nothing was sent"
+        )
+
+
+class KeyCompromised(TrustError):
+    """A key that was removed as compromised is to be a new one. `since`: when that was recorded."""
+
+    code: ClassVar[str] = "key-compromised"
+    key: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.key)} was removed as compromised ({shown(self.since)}): it is not put in place again"
 
 
 @record

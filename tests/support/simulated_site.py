@@ -50,6 +50,7 @@ class SimulatedSite:
             "tainted": self.registry.runnable("tainted"),
             "mixed": self.registry.index(platforms[0], tainted),
             "tainted-platform": tainted,
+            "same-platform": self.registry.index(platforms[0]),
         }
         self.digests = {name: stored.digest for name, stored in contents.items()}
         self.registry.tags = {
@@ -60,6 +61,7 @@ class SimulatedSite:
             "index": self.digests["index"],
             "tainted": self.digests["tainted"],
             "mixed": self.digests["mixed"],
+            "same-platform": self.digests["same-platform"],
         }
         self.images = HostileServer(self.registry)
         self.trust = HostileServer(self.serve)

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trustcli.client.collection import Collection
-from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each, read_each, refused_beforehand
+from trustcli.commands.support.many import Outcomes, carry_out, plan_each, read_each, refused_beforehand
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
 from trustdata.counting import counted
