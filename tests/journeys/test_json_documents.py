@@ -88,6 +88,7 @@ class Life:
         run, owner, reader = self.run, self.owner, self.reader
         run("key", "list")
         run("key", "compromised", "alice", self.gun, f"{self.gun}-none", expect=3)
+        run("key", "compromised", "alice", self.gun, "--plan")
         run("key", "test", "alice")
         run("key", "test", "alice", "nobody", expect=8)
         run("key", "export", "alice", "-o", "alice.pem")
