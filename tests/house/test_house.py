@@ -127,9 +127,12 @@ def test_what_is_called_in_loops_starts_without_frameworks(command: str) -> None
 
 
 def test_http_is_spoken_in_one_room() -> None:
-    """The client's requests are made by trustcli/http alone (ADR 0028), the server's by process/outgoing (ADR 0083)."""
+    """The client's requests are made by trustcli/http alone (ADR 0028), the server's by process/outgoing (ADR 0083).
+
+    Those to services that hold keys are made by keys/kms, for both (ADR 0102).
+    """
     libraries = {"http.client", "urllib.request", "urllib3", "requests", "httpx", "aiohttp"}
-    assert _rooms_that_import(libraries) == {"trustcli/http", "trustserver/process"}
+    assert _rooms_that_import(libraries) == {"keys/kms", "trustcli/http", "trustserver/process"}
 
 
 def test_resident_doors_share_one_http_server() -> None:

@@ -25,12 +25,12 @@ NOBODY = EnvironmentPassphrases({}, None)
 
 def test_every_kind_that_is_known_can_be_opened() -> None:
     assert set(key_opening._KINDS) == set(SCHEMES)
-    for uri in ("file:/x", "exec:/x", "pkcs11:object=a?module-path=/x"):
+    for uri in ("file:/x", "exec:/x", "pkcs11:object=a?module-path=/x", "awskms:alias/x", "hv:x"):
         check_key_uri(uri)
     with pytest.raises(KeyUriMalformed, match="it names no key on the token"):
         check_key_uri("pkcs11:token=a?module-path=/x")
     with pytest.raises(KeySchemeUnknown):
-        check_key_uri("awskms:alias/x")
+        check_key_uri("hsm:2")
 
 
 def test_a_key_of_the_store_signs_where_it_lives(tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "key load": ("trust key load alice.key --name alice", "trust key load root.key --purpose root"),
     "key list": ("trust key list", "trust --json key list"),
+    "key compromised": (
+        "trust key compromised alice",
+        "trust key compromised stolen.pub --glob 'registry.example.com/*'",
+    ),
     "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
     "key test": ("trust key test alice", "trust key test root 0123456789ab"),
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
@@ -105,6 +109,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust hook proxy --listen 127.0.0.1:5443 --upstream https://registry.example.com --policy trust-policy.toml",
         "trust hook proxy config podman --address https://proxy.example.com --registry registry.example.com",
     ),
+    "scan": ("trust scan --policy policy.toml", "trust scan --pods pods.json --csv"),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}:1.0 --at 2027-12-01"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
