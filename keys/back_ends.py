@@ -7,10 +7,12 @@ here uses its signers for them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 _BACK_ENDS: Final = frozenset({"azure", "boto3", "botocore", "google", "hvac", "keylet", "pkcs11", "sigstore"})
 _IMPORTER: Final = "securesystemslib."

@@ -16,9 +16,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from keys.errors import KeyFileMissing, KeyFileUnreadable
+if TYPE_CHECKING:
+    from keys.errors import KeyFileMissing, KeyFileUnreadable
+
 from keys.record import record, replace
 
 _ROOT: Final = 0
@@ -218,6 +220,8 @@ def _lies_in_memory(descriptor: int) -> bool:
 
 def key_file_error(path: Path, error: OSError) -> KeyFileMissing | KeyFileUnreadable:
     """Return the error for a file with a key, which the user named, and which could not be opened or read."""
+    from keys.errors import KeyFileMissing, KeyFileUnreadable
+
     if isinstance(error, FileNotFoundError):
         return KeyFileMissing(key=str(path))
     return KeyFileUnreadable(place=str(path), reason=error.strerror or type(error).__name__)

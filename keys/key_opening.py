@@ -11,7 +11,7 @@ from keys.key_info import Purpose
 from keys.passphrase import PassphraseProvider
 from keys.uris.kinds import FoundKey, KeyKind
 from keys.uris.proof import proven
-from keys.uris.uri import EXEC, FILE, PKCS11, split_uri
+from keys.uris.uri import AWS, AZURE, EXEC, FILE, GCP, PKCS11, VAULT, split_uri
 
 
 def _file() -> KeyKind:
@@ -32,7 +32,39 @@ def _pkcs11() -> KeyKind:
     return TokenKeys()
 
 
-_KINDS: Final[Mapping[str, Callable[[], KeyKind]]] = {FILE: _file, EXEC: _exec, PKCS11: _pkcs11}
+def _aws() -> KeyKind:
+    from keys.kms.aws import AwsKeys
+
+    return AwsKeys()
+
+
+def _gcp() -> KeyKind:
+    from keys.kms.gcp import GcpKeys
+
+    return GcpKeys()
+
+
+def _azure() -> KeyKind:
+    from keys.kms.azure import AzureKeys
+
+    return AzureKeys()
+
+
+def _vault() -> KeyKind:
+    from keys.kms.vault import VaultKeys
+
+    return VaultKeys()
+
+
+_KINDS: Final[Mapping[str, Callable[[], KeyKind]]] = {
+    FILE: _file,
+    EXEC: _exec,
+    PKCS11: _pkcs11,
+    AWS: _aws,
+    GCP: _gcp,
+    AZURE: _azure,
+    VAULT: _vault,
+}
 
 
 def check_key_uri(uri: str) -> None:

@@ -206,21 +206,6 @@ def passphrase_bytes(passphrase: str) -> bytes:
     return passphrase.encode(errors="surrogateescape")
 
 
-def without_passphrases(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without the variables of passphrases and PINs, to start other programs with.
-
-    A rule on names, not the list of what is read here: old releases of Docker have others, such as
-    DOCKER_CONTENT_TRUST_OFFLINE_PASSPHRASE.
-    """
-    ours = ("TRUST_", "DOCKER_CONTENT_TRUST_")
-    secret = ("PASSPHRASE", "TOKEN_PIN")
-    return {
-        name: value
-        for name, value in environ.items()
-        if not (name.upper().startswith(ours) and any(word in name.upper() for word in secret))
-    }
-
-
 def variables_for(purpose: PassphrasePurpose) -> tuple[str, ...]:
     """Return the environment variables that are read for a purpose, in order."""
     own = _VARIABLES[purpose]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -14,6 +15,7 @@ from keys.key_info import KeyInfo
 from keys.passphrase import PassphraseProvider, ask_and_try
 from keys.store import KeyStore
 
+_opening: Final = threading.Lock()
 _opened: Final[WeakKeyDictionary[KeyStore, dict[str, FileSigner]]] = WeakKeyDictionary()
 
 
@@ -71,10 +73,11 @@ def signer_for(store: KeyStore, keyid: str, passphrases: PassphraseProvider) -> 
     KeyStoreUnreadable, KeyFileMalformed, KeyNotAccepted; of a key that lives elsewhere, as `keys.key_opening.open_key`.
     """
     info = store.get(keyid)
-    opened = _opened.setdefault(store, {})
-    if info.keyid not in opened:
-        opened[info.keyid] = FileSigner(_private(store, info, passphrases), info)
-    return opened[info.keyid]
+    with _opening:  # of several threads, the first one asks
+        opened = _opened.setdefault(store, {})
+        if info.keyid not in opened:
+            opened[info.keyid] = FileSigner(_private(store, info, passphrases), info)
+        return opened[info.keyid]
 
 
 def _private(store: KeyStore, info: KeyInfo, passphrases: PassphraseProvider) -> PrivateKey:

@@ -28,6 +28,9 @@ TrustError
 ├── VerdictTooLate           a hook had no verdict when its time ended
 ├── VerifierBusy             a resident hook has too much to do
 ├── NoTrustServer            the user: no trust server is known for this name
+├── BulkRunning              the user: another run over many collections is at work with this folder
+├── PlanChanged              somebody else: a collection is no longer as it was when what is to be done was shown
+├── KeyCompromised           the user: a key that was removed as compromised is named as a new one
 └── MemoryUnwritable         rollback memory, pins or cache cannot be written
 
 UsageError                   the user: a command line that says nothing, or something else than was meant
@@ -41,6 +44,7 @@ from typing import ClassVar, Final
 
 from keys.error_record import ErrorRecord
 from keys.record import record
+from trustcli.late_verdict import late_sentence
 from trustdata.errors import NotTrusted, TrustError, shown
 
 OF_CERTIFICATE: Final = "the client certificate "
@@ -71,6 +75,15 @@ class PolicyNotObtained(TrustError):
 
     def __str__(self) -> str:
         return f"the distributed policy {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
+
+
+class DenyListNotObtained(PolicyNotObtained):
+    """The list of denied digests that a policy names cannot be had, so nothing is allowed. `name`: its collection."""
+
+    code: ClassVar[str] = "deny-list-not-obtained"
+
+    def __str__(self) -> str:
+        return f"the denied digests of {shown(self.name, 400)} cannot be had: {shown(self.reason, 600)}"
 
 
 class TagChanged(TrustError):
@@ -338,7 +351,7 @@ class VerdictTooLate(TrustError):
     doing: str
 
     def __str__(self) -> str:
-        return f"no verdict within {self.seconds} s, while {shown(self.doing, 300)}"
+        return late_sentence(self.seconds, shown(self.doing, 300))
 
 
 class VerifierBusy(TrustError):
@@ -386,6 +399,45 @@ class MemoryUnwritable(TrustError):
 
     def __str__(self) -> str:
         return f"{self.path} cannot be written: {self.reason}"
+
+
+class BulkRunning(TrustError):
+    """Another run over many collections is at work with this TRUST_HOME. `what`: its command, without its names."""
+
+    code: ClassVar[str] = "bulk-running"
+    what: str
+    begun: str
+    process: int
+
+    def __str__(self) -> str:
+        what = f"trust {shown(self.what)}, begun at {shown(self.begun)} (process {self.process})"
+        return f"another run over many collections is at work here: {what}; nothing was sent"
+
+
+class PlanChanged(TrustError):
+    """A collection has changed since its plan was made, and what would be sent now is not what was planned."""
+
+    code: ClassVar[str] = "plan-changed"
+    gun: str
+    planned: str
+    found: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.gun} has changed since it was planned: what would be done now ({shown(self.found, 600)}) is not "
+            f"what was planned ({shown(self.planned, 600)}); nothing was sent"
+        )
+
+
+class KeyCompromised(TrustError):
+    """A key that was removed as compromised is to be a new one. `since`: when that was recorded."""
+
+    code: ClassVar[str] = "key-compromised"
+    key: str
+    since: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.key)} was removed as compromised ({shown(self.since)}): it is not put in place again"
 
 
 @record

@@ -29,6 +29,7 @@ from trustcli.client.format_discovery import (
 )
 from trustcli.client.local_state import LocalState
 from trustcli.client.ports import CollectionState
+from trustcli.client.remotes import remote_of
 from trustcli.client.server_link import ServerLink
 from trustcli.client.trust_credentials import EnvironmentToken, TrustServerCredentials
 from trustcli.client.tuf_remote import TufRemote
@@ -60,7 +61,6 @@ from trustdata.wire.tuf import TUF
 if TYPE_CHECKING:
     from keys.filestore import FileKeyStore
     from keys.passphrase import PassphraseProvider
-    from trustcli.client.collection import TrustServer
     from trustcli.client.local_state import RollbackStore
     from trustcli.config.global_options import GlobalOptions
     from trustcli.console.caller_passphrases import AskCaller
@@ -120,6 +120,13 @@ class Session:
         for opened in (self._pool, self._registry):
             if opened is not None:
                 opened.close()
+
+    def another(self, output: Output) -> Session:
+        """Return a session of this run for another thread; key store and passphrases are shared, connections not."""
+        settings, environ, timeouts = self.settings, self.environ, self._timeouts
+        other = type(self)(settings=settings, environ=environ, output=output, at=self.at, timeouts=timeouts)
+        other.keeps, other.keystore, other.passphrases = self.keeps, self.keystore, self.passphrases
+        return other
 
     # --- the local state
 
@@ -233,7 +240,7 @@ class Session:
         return Collection(
             gun=gun,
             wire=wrap_wire(found) if wrap_wire else found,
-            server=_remote(link, found) if failure is None else FailedServer(link.name, failure),
+            server=remote_of(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else unkept_cache(cache),
                 memory=memory or (self.memory if keep else unkept_memory(self.memory)),
@@ -429,14 +436,6 @@ class Session:
         from trustcli.registry.engine import Engine
 
         return Engine(self.network())
-
-
-def _remote(link: ServerLink, wire: WireFormat) -> TrustServer:
-    if wire.name == TUF.name:
-        return TufRemote(link)
-    from trustcli.client.notary_remote import NotaryRemote
-
-    return NotaryRemote(link)
 
 
 def open_session(options: GlobalOptions) -> Session:

@@ -20,6 +20,7 @@
     │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
     │   ├── ReleaseConflict          two released digests for one tag
     │   ├── TagMismatch              the requested digest is not the one signed for the tag
+    │   ├── DigestDenied             a list of denied digests names it, so nothing else counts
     │   ├── TargetUnusable           a tag is signed without a length and hash that can be checked
     │   ├── MetadataMissing          the server does not give a role that the collection lists
     │   ├── NotVouchedFor            the owner: a stored role that nobody entitled has signed, so it is not signed again
@@ -36,6 +37,7 @@
     │   ├── VersionConflict          an uploaded role does not follow the stored version
     │   ├── WouldBreakRole           a stored role would no longer verify
     │   ├── ServerKeyNotUsed         the root does not name the server's keys for snapshot or timestamp
+    │   ├── FormatCannotDeny         no digest can be denied for good in the format of the collection
     │   └── CollectionExists         the collection exists already, or exists in the other format
     ├── TooLarge                 a file or body is larger than its limit
     ├── NotStored                the disk or database refused; nothing was changed
@@ -354,6 +356,22 @@ class TagMismatch(NotTrusted):
         return f"{self.gun}:{self.tag} is signed as {self.signed}, not as {self.asked}"
 
 
+class DigestDenied(NotTrusted):
+    """A collection, `denied_by`, denies the digest; or the digest is that of an index with the platform `denied`."""
+
+    code: ClassVar[str] = "digest-denied"
+    name: str
+    digest: str
+    denied: str
+    denied_by: str
+    reason: str = ""
+
+    def __str__(self) -> str:
+        lists = "" if self.digest == self.denied else f"lists the platform {self.denied}, which "
+        because = f": {shown(self.reason)}" if self.reason else ""
+        return f"{self.name}@{self.digest} {lists}is denied by {self.denied_by}{because}"
+
+
 class TargetUnusable(NotTrusted):
     """The role lists the tag without a length and hash that an image could be checked by (Notary v1)."""
 
@@ -570,6 +588,12 @@ class ServerKeyNotUsed(PublishRefused):
     """The root names other keys for an online role than the server holds."""
 
     code: ClassVar[str] = "server-key-not-used"
+
+
+class FormatCannotDeny(PublishRefused):
+    """The format of the collection has no place for denied digests that all programs leave as it is."""
+
+    code: ClassVar[str] = "format-cannot-deny"
 
 
 class CollectionExists(PublishRefused):

@@ -29,7 +29,7 @@ MAX_TAG_LENGTH = 128  # OCI distribution specification 1.1, "Pulling manifests"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[0-9]{1,5})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _GUN = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_NOTARY_FORBIDDEN = re.compile("[*\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOTARY_FORBIDDEN = "[*\x00-\x1f\x7f-\x9f\ud800-\udfff]"  # compiled at first use: not at every start
 _TAG_TEXT = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
 _TAG = re.compile(_TAG_TEXT, re.ASCII)
 _TAG_LINES = re.compile(rf"(?:{_TAG_TEXT}\n)*", re.ASCII)
@@ -56,7 +56,7 @@ def parse_notary_gun(text: str) -> GUN:
     """
     if not 0 < len(text) <= MAX_GUN_LENGTH:
         raise InvalidName(kind="collection name", name=text, reason=f"must have 1 to {MAX_GUN_LENGTH} characters")
-    if _NOTARY_FORBIDDEN.search(text):
+    if re.search(_NOTARY_FORBIDDEN, text):
         raise InvalidName(kind="collection name", name=text, reason="holds * or a control character")
     if not {"", ".", ".."}.isdisjoint(text.split("/")):
         raise InvalidName(kind="collection name", name=text, reason="has an empty component, or one that is . or ..")

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from keys.record import record
+from trustdata.denied import DenyList, check_not_denied, deny_list
 from trustdata.digest import hex_of
 from trustdata.envelope import Envelope
-from trustdata.errors import MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
+from trustdata.errors import DigestDenied, MetadataMissing, NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.gun import GUN
 from trustdata.policy import Requirement
 from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name
@@ -37,6 +38,8 @@ class Question:
     """The image to judge: a tag, a digest (`sha256:HEX`), or both.
 
     `required_signers`: all of them must have signed it. `policy`: what the rules of a policy require in addition.
+    `passed_over`: indexes (`sha256:HEX`) that do not vouch for their platforms here; another one may list the same.
+    `denied`: lists of other collections that count for it, beside that of its own.
     """
 
     gun: GUN
@@ -44,6 +47,8 @@ class Question:
     digest: str | None
     required_signers: tuple[str, ...] = ()
     policy: tuple[Requirement, ...] = ()
+    passed_over: frozenset[str] = frozenset()
+    denied: tuple[DenyList, ...] = ()
 
     @property
     def needs_release(self) -> bool:
@@ -103,7 +108,11 @@ def judge(
     becomes the refusal.
     """
     try:
-        target, signers = _first_with_required_signers(question, _targets(question, roles), roles)
+        denied = (deny_list(question.gun, roles[TARGETS].targets), *question.denied)
+        if question.digest is not None:
+            check_not_denied(question.gun, question.digest, denied)
+        targets = _not_denied(question, _targets(question, roles), denied)
+        target, signers = _first_with_required_signers(question, targets, roles)
     except PolicyRefused as refusal:
         return Judgement(question=question, refusal=_cause(question, refusal, faults))
     except TrustError as refusal:
@@ -186,7 +195,7 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
     if question.tag is None:
         if requested is None:
             raise NotSigned(gun=question.gun, tag="")
-        matches = released_with_digest(requested, roles)
+        matches = [target for target in released_with_digest(requested, roles) if _vouches(question, target, requested)]
         if not matches:
             raise NotSigned(gun=question.gun, tag=f"sha256:{requested}")
         return matches
@@ -200,12 +209,36 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
     return [target]
 
 
+def _not_denied(question: Question, targets: list[Target], denied: Sequence[DenyList]) -> list[Target]:
+    """Return the targets that no list denies. Raises: DigestDenied if there is none.
+
+    A denied index vouches for none of its platforms. One that lists a denied platform vouches for the others, and must
+    not run itself, since whoever gets it chooses the platform.
+    """
+    lists = [each for each in denied if each]
+    if not lists:
+        return targets
+    kept, refusal = [], None
+    for target in targets:
+        digest = f"sha256:{target.digest}"
+        platforms = [f"sha256:{each}" for each in target.children] if question.digest in {None, digest} else []
+        try:
+            check_not_denied(question.gun, digest, lists, platforms=platforms)
+        except DigestDenied as found:
+            refusal = refusal or found
+        else:
+            kept.append(target)
+    if refusal is not None and not kept:
+        raise refusal
+    return kept
+
+
 def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
     """Return what the required signers list, where they alone decide: one target for each tag and digest."""
     required = [role for requirement in question.policy for role in requirement.roles()]
     listed = listed_by_signers(dict.fromkeys(required), roles, question.tag)
     requested = hex_of(question.digest) if question.digest else None
-    found = [target for target in listed if requested is None or target.has_manifest(requested)]
+    found = [target for target in listed if requested is None or _vouches(question, target, requested)]
     if found:
         return found
     for requirement in question.policy:
@@ -221,6 +254,12 @@ def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> l
         signed = f"sha256:{listed[0].digest}"
         raise TagMismatch(gun=question.gun, tag=question.tag, asked=str(question.digest), signed=signed)
     raise NotSigned(gun=question.gun, tag=question.tag or question.digest or "")
+
+
+def _vouches(question: Question, target: Target, requested: str) -> bool:
+    """Return whether a target is the digest (hex) that was asked about, or an index that may vouch for it."""
+    listed = target.has_manifest(requested)
+    return listed and (target.digest == requested or f"sha256:{target.digest}" not in question.passed_over)
 
 
 def _first_with_required_signers(

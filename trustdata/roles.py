@@ -23,7 +23,7 @@ ONLINE: Final = (SNAPSHOT, TIMESTAMP)
 """Roles whose keys the server holds (TUF 1.0)."""
 
 MAX_ROLE_LENGTH = 255
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_FORBIDDEN = "[\x00-\x1f\x7f\ud800-\udfff]"  # compiled at first use: not at every start
 _SIGNER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -31,7 +31,7 @@ def parse_role(text: str) -> RoleName:
     """Check a role name: 1 to 255 characters, valid Unicode, no control characters. Raises: InvalidName."""
     if not text or len(text) > MAX_ROLE_LENGTH:
         raise InvalidName(kind="role", name=text, reason=f"must have 1 to {MAX_ROLE_LENGTH} characters")
-    if _FORBIDDEN.search(text):
+    if re.search(_FORBIDDEN, text):
         raise InvalidName(kind="role", name=text, reason="holds a control character or a lone surrogate")
     return RoleName(text)
 

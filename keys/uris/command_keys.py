@@ -32,8 +32,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from keys.algorithms import Algorithm, PrivateKey, PublicKey, algorithm_of
 from keys.errors import KeyCommandFailed, KeyUriMalformed
 from keys.key_info import Purpose
-from keys.passphrase import PassphraseProvider, without_passphrases
+from keys.passphrase import PassphraseProvider
 from keys.remote_key import Method, remote_key
+from keys.secret_variables import without_passphrases
 from keys.uris.kinds import FoundKey
 from keys.uris.uri import EXEC, absolute_path, decoded, shown_uri, split_uri
 

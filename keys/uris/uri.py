@@ -15,8 +15,12 @@ from keys.errors import KeySchemeUnknown, KeyUriMalformed
 FILE: Final = "file"
 EXEC: Final = "exec"
 PKCS11: Final = "pkcs11"
-SCHEMES: Final = (FILE, PKCS11, EXEC)
-_OF_OTHERS: Final = ("awskms", "azurekms", "gcpkms", "gnupg", "hsm", "hv", "sigstore", "tkey", "file2", "yubikey")
+AWS: Final = "awskms"
+GCP: Final = "gcpkms"
+AZURE: Final = "azurekms"
+VAULT: Final = "hv"
+SCHEMES: Final = (FILE, PKCS11, EXEC, AWS, GCP, AZURE, VAULT)
+_OF_OTHERS: Final = ("gnupg", "hsm", "sigstore", "tkey", "file2", "yubikey")
 """Kinds that other programs know. They are no file names, so they are refused by their own name."""
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -30,7 +30,11 @@ from trustcli.commands.support import template
 from trustcli.config import settings
 from trustcli.config.settings import load_hook_settings
 from trustcli.errors import SettingsUnusable
-from trustcli.state import pins, rotations
+from trustcli.publish.bulk import journal
+from trustcli.publish.bulk.journal import Journal, RunOf
+from trustcli.publish.bulk.work import Begun
+from trustcli.state import compromised, pins, rotations
+from trustcli.state.compromised import CompromisedKey, CompromisedKeys
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PatternPin, PinEntry, PinsFile
@@ -54,6 +58,8 @@ AT = datetime(2026, 11, 30, 3, 4, 5, tzinfo=UTC)
 MARK = "0123456789abcdef0123456789abcdef"
 PASSPHRASE = "a passphrase of the tests"
 PIN = PinEntry(pin=parse_pin("sha256:" + "ab" * 32), format="tuf-1.0", recorded=AT, how="init")
+BULK_BEGUN = Begun(made={"alice": "22" * 32}, before=("33" * 32,))
+COMPROMISED = CompromisedKey(fingerprint="44" * 32, recorded=AT, name="targets key 0123456789ab")
 BEGUN = BegunRotation(new="33" * 32, before=("44" * 32,))
 
 KINDS: Final[dict[str, DocumentKind]] = {
@@ -61,6 +67,8 @@ KINDS: Final[dict[str, DocumentKind]] = {
     "seen.json": memory_document.KIND,
     "trust.lock": lock_document.KIND,
     "rotations.json": rotations.KIND,
+    "bulk/run.journal": journal.KIND,
+    "compromised.json": compromised.KIND,
     "policy.toml": reading.KIND,
     "trust.toml": settings.KIND,
     "template.toml": template.KIND,
@@ -157,6 +165,27 @@ def test_unfinished_rotations_are_read_and_written_as_before(home: Path) -> None
     assert entry.collections == {APP: BEGUN}
     file.begin(entry, APP, BEGUN)
     assert (home / "rotations.json").read_bytes() == (VERSION_1 / "rotations.json").read_bytes()
+
+
+def test_journals_of_bulk_runs_are_read_and_written_as_before(home: Path) -> None:
+    opened = Journal.opened(home / "bulk", _bulk_run())
+    assert (opened.found, opened.shared("root"), opened.begun(APP)) == (1, "11" * 32, BULK_BEGUN)
+    assert (home / "bulk/run.journal").read_bytes() == (VERSION_1 / "bulk/run.journal").read_bytes()
+    (home / "bulk/run.journal").unlink()
+    new = Journal.opened(home / "bulk", _bulk_run())
+    new.share("root", "11" * 32)
+    new.begin(APP, BULK_BEGUN)
+    new.end(MIRROR, "done")
+    assert new.path.read_bytes() == (VERSION_1 / "bulk/run.journal").read_bytes()
+
+
+def test_compromised_keys_are_read_and_written_as_before(home: Path) -> None:
+    file = CompromisedKeys(home / "compromised.json")
+    (known,) = file.load().values()
+    assert known == COMPROMISED
+    (home / "compromised.json").unlink()
+    file.add(known)
+    assert (home / "compromised.json").read_bytes() == (VERSION_1 / "compromised.json").read_bytes()
 
 
 def test_entries_for_keys_elsewhere_are_read_and_written_as_in_version_2(tmp_path: Path) -> None:
@@ -269,6 +298,9 @@ USES: Final[list[tuple[str, Callable[[Path], Any]]]] = [
     ("rotations.json", lambda home: RotationsFile(home / "rotations.json").replaced(ROOT, APP)),
     ("rotations.json", lambda home: RotationsFile(home / "rotations.json").begin(_rotation(), APP, BEGUN)),
     ("rotations.json", lambda home: RotationsFile(home / "rotations.json").finish(_rotation(), [APP])),
+    ("bulk/run.journal", lambda home: Journal.opened(home / "bulk", _bulk_run())),
+    ("compromised.json", lambda home: CompromisedKeys(home / "compromised.json").load()),
+    ("compromised.json", lambda home: CompromisedKeys(home / "compromised.json").add(COMPROMISED)),
     ("policy.toml", lambda home: load_policy(home / "policy.toml")),
     ("trust.toml", lambda home: load_hook_settings({}, config=home / "trust.toml", state=home)),
     ("template.toml", lambda home: template.read_template(home / "template.toml", at=AT)),
@@ -295,6 +327,10 @@ def _memory_of_version_1() -> object:
 
 def _rotation() -> rotations.UnfinishedRotation:
     return rotations.UnfinishedRotation(role=ROOT, key="", begun=AT, names=frozenset({APP}))
+
+
+def _bulk_run() -> RunOf:
+    return RunOf.of("signer rotate", {"signer": "alice"}, [APP, MIRROR], at=AT)
 
 
 def _another_key() -> tuple[Any, KeyInfo]:

@@ -14,6 +14,7 @@ import typer
 from keys.backup.errors import BackupError
 from keys.error_record import ErrorRecord
 from keys.errors import KeysError
+from keys.kms.errors import KeyServiceError
 from trustcli.commands import inspect, verify
 from trustcli.commands.table import COMMANDS
 from trustcli.config.global_options import GlobalOptions, extract
@@ -91,12 +92,12 @@ def _server_options() -> Iterator[tuple[str, str]]:
         yield from ((words, option) for option in _options_of_parser(leaf))
 
 
-_OF_BACKUPS = BackupError.__module__
+_OF_KEYS = {"keys.errors", BackupError.__module__, KeyServiceError.__module__}
 
 
 def _classes(root: type[ErrorRecord]) -> Iterator[type[ErrorRecord]]:
     """The root and everything below it that the product's own modules define."""
-    if root.__module__ in {"keys.errors", _OF_BACKUPS, "trustcli.errors", "trustdata.errors", "trustserver.errors"}:
+    if root.__module__ in {*_OF_KEYS, "trustcli.errors", "trustdata.errors", "trustserver.errors"}:
         yield root
     for below in root.__subclasses__():
         yield from _classes(below)

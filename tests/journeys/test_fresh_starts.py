@@ -55,6 +55,9 @@ def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form
     assert "nothing is wrong" in run("doctor", gun)
     run("expiring", gun)
     assert "targets" in run("renew", gun, "--all")
+    assert run("deny", "--yes", f"{gun}@{digest}") == f"denied {gun}@{digest}\n"
+    run("verify", f"{gun}:2.0", user=reader, expect=4)
+    assert run("deny", "--yes", "--remove", f"{gun}@{digest}") == f"denied no longer {gun}@{digest}\n"
     assert run("revoke", "--yes", f"{gun}:2.0") == f"revoked {gun}:2.0\n"
     run("verify", f"{gun}:2.0", user=reader, expect=3)
     assert "alice" in run("audit", gun, user=reader)

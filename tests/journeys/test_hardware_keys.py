@@ -154,7 +154,7 @@ def test_refusals_name_the_fault_and_what_to_do(holder: TrustUser, hsm: SoftHsm,
         "key-not-on-token": f"pkcs11:token=vault;object=nothing{QUERY}",
         "token-missing": f"pkcs11:token=other;object=main{QUERY}",
         "token-module-unusable": "pkcs11:object=main?module-path=/nowhere.so",
-        "key-scheme-unknown": "awskms:alias/main",
+        "key-scheme-unknown": "hsm:2?label=main",
         "key-uri-malformed": "pkcs11:object=main;module-path=/x.so",
         "key-command-failed": "exec:/nowhere",
     }

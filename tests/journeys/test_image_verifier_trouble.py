@@ -18,6 +18,7 @@ from tests.journeys.hostile import Serve, always, between
 from tests.support.bindir_runner import MEDIA_TYPE, descriptor, start_verifier
 from tests.support.certificates import make_authority
 from tests.support.hostile_server import HostileServer, Request, Wire, reply
+from tests.support.loaded_modules import modules_loaded_by
 from tests.support.pulling_node import PATIENT, Node, release, verifier
 from tests.support.server_process import ServerProcess
 from tests.support.stage import OTHER_DIGEST, Put
@@ -434,8 +435,7 @@ def test_too_little_memory_denies(tmp_path: Path) -> None:
 
 
 def test_it_starts_without_frameworks() -> None:
-    code = "import sys, trustcli.hooks.containerd, trustcli.hooks.admission, trustcli.session\nprint(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = modules_loaded_by("import trustcli.hooks.containerd, trustcli.hooks.admission, trustcli.session")
     heavy = {
         "typer",
         "click",
@@ -447,7 +447,23 @@ def test_it_starts_without_frameworks() -> None:
         "requests",
         "trustcli.commands.table",
     }
-    assert heavy & set(done.stdout.split()) == set()
+    assert heavy & loaded == set()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "more", "said"),
+    [
+        ("trustcli.hooks.containerd_refusal", ["-nonsense"], b"refused: this image cannot be judged\n"),
+        ("trustcli.hooks.containerd_refusal", [], b"refused: this image cannot be judged\n"),
+        ("trustcli.session", [], b"this should not happen (ModuleNotFoundError in trustcli.hooks.containerd:"),
+    ],
+)
+def test_what_is_imported_late_refuses_in_words_where_it_is_lacking(lacking: str, more: list[str], said: bytes) -> None:
+    code = f"import sys; sys.modules['{lacking}'] = None; from trustcli.hooks.containerd import main; main()"
+    command = [sys.executable, "-c", code, *ASKED, *more]
+    done = subprocess.run(command, input=descriptor(D), capture_output=True, check=False, timeout=60, env={})
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert done.stdout.startswith(said)
 
 
 def test_a_credential_helper_that_hangs_is_ended_with_the_verdict(tmp_path: Path, serve: Serve) -> None:

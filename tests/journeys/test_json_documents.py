@@ -86,6 +86,7 @@ class Life:
     def keys(self) -> None:
         run, owner, reader = self.run, self.owner, self.reader
         run("key", "list")
+        run("key", "compromised", "alice", self.gun, f"{self.gun}-none", expect=3)
         run("key", "test", "alice")
         run("key", "test", "alice", "nobody", expect=8)
         run("key", "export", "alice", "-o", "alice.pem")
@@ -109,6 +110,11 @@ class Life:
         run, gun = self.run, self.gun
         run("prune", gun, "--plan")
         run("prune", gun, "--yes")
+        denied = f"{gun}@sha256:{'ab' * 32}"
+        run("deny", denied, "--plan")
+        run("deny", denied, "--reason", "a test", "--yes")
+        run("deny", "--list", gun, f"{gun}-none", expect=3)
+        run("deny", "--remove", denied, "--yes")
         run("revoke", f"{gun}:2.0", "--plan")
         run("revoke", f"{gun}:2.0", "--yes")
         run("signer", "remove", "alice", gun, "--plan")

@@ -39,6 +39,7 @@ CHANGE: Final = (
     ["sign", "GUN:1.0"],
     ["sign", "GUN:1.0", "--plan"],
     ["revoke", "GUN:1.0", "--yes"],
+    ["deny", "GUN@sha256:" + "ab" * 32, "--yes"],
     ["renew", "GUN", "--all"],
     ["signer", "list", "GUN"],
     ["signer", "remove", "alice", "GUN"],

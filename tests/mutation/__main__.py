@@ -87,6 +87,7 @@ def prepare(folder: Path, part: Mapping[str, Sequence[str]]) -> Path:
         (folder / name).symlink_to(_TOP / name)
     settings = {
         "source_paths": part["mutated"],
+        "do_not_mutate": part["not_mutated"],
         "also_copy": _COPIED,
         "mutate_only_covered_lines": True,
         "pytest_add_cli_args": ["-q", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in part["left_out"])],

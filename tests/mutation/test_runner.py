@@ -249,12 +249,18 @@ def test_results_of_an_earlier_run_are_not_believed(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_part_has_its_own_folder_and_tests(tmp_path: Path) -> None:
-    part = {"mutated": ["keys"], "tests": ["tests/unit/keys"], "left_out": ["tests/unit/keys/test_x.py::test_y"]}
+    part = {
+        "mutated": ["keys"],
+        "not_mutated": ["keys/x.py"],
+        "tests": ["tests/unit/keys"],
+        "left_out": ["tests/unit/keys/test_x.py::test_y"],
+    }
     folder = runner.prepare(tmp_path / "part", part)
     settings = tomllib.loads((folder / "pyproject.toml").read_text())["tool"]
     assert settings["pytest"] == tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["pytest"]
     mutmut = settings["mutmut"]
     assert mutmut["source_paths"] == ["keys"]
+    assert mutmut["do_not_mutate"] == ["keys/x.py"]
     assert mutmut["pytest_add_cli_args_test_selection"] == ["tests/unit/keys"]
     assert "--deselect=tests/unit/keys/test_x.py::test_y" in mutmut["pytest_add_cli_args"]
     assert mutmut["mutate_only_covered_lines"] is True
@@ -269,7 +275,9 @@ def test_what_the_parts_name_is_there() -> None:
         "keys": ["keys"],
     }
     for part in parts.values():
-        assert [path for path in (*part["mutated"], *part["tests"]) if not (TOP / path).exists()] == []
+        assert [
+            path for path in (*part["mutated"], *part["not_mutated"], *part["tests"]) if not (TOP / path).exists()
+        ] == []
         for test in part["left_out"]:
             path, _, name = test.partition("::")
             assert f"def {name}(" in (TOP / path).read_text(), test

@@ -10,14 +10,19 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.simulator.owner import Owner
 from tests.simulator.plain_reader import PlainReader
-from tests.simulator.scene import EVIL, GOOD
+from tests.simulator.repository import RepositorySimulator
+from tests.simulator.scene import EVIL, GOOD, Scene
 from tests.simulator.signed_by import INDEX, PLATFORM, signed_by
+from trustcli.config.verifier_settings import AllowedImage
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import parse_reference
 from trustdata.errors import PolicyRefused
+from trustdata.gun import parse_gun
 from trustdata.policy import Policy, read_distributed, read_policy
+from trustdata.verification.trust_pinning import Pin
 
 SCENE = signed_by()
 APP = str(SCENE.server.gun)
@@ -175,6 +180,54 @@ def test_what_is_distributed_never_allows_more(tables: list[Table], distributed:
     assert allows_no_more(both, local)
     if not distributed:
         assert (both.allowed, both.digest, both.mode) == (local.allowed, local.digest, local.mode)
+
+
+@cache
+def _denying_reader(denied: tuple[str, ...], named: tuple[str, ...], age: timedelta | None) -> tuple[PlainReader, Pin]:
+    """Of the collection, which denies digests itself, and of one whose list a policy may name."""
+    own = Scene(server=SCENE.server.copy(), past=SCENE.past, pin=SCENE.pin)
+    if denied:
+        own.owner.deny(*denied)
+    server = RepositorySimulator(gun=SECURITY)
+    owner = Owner(server)
+    pin = owner.initialise()
+    if named:
+        owner.deny(*named)
+    return PlainReader([own, Scene(server=server, past=server, pin=pin)], age=age), pin
+
+
+SECURITY = parse_gun("registry.example.com/security/denied")
+CONTENT = (GOOD, EVIL, INDEX, PLATFORM)
+some = st.lists(st.sampled_from(CONTENT), unique=True).map(lambda found: tuple(sorted(found)))
+
+
+@given(policies, asked, some, some, st.booleans())
+@example([{"match": APP, **_exempting("allow", 1)}], (f"@sha256:{GOOD}", None, None), (), (GOOD,), False)
+@example([{"match": APP, **_exempting("audit", 1)}], ("signed", None, None), (GOOD,), (), False)
+@example([{"match": APP}], ("index", None, None), (), (PLATFORM,), False)
+@example([{"match": APP}], ("signed", None, None), (), (GOOD,), True)
+def test_one_more_denied_digest_never_allows_more_and_never_runs(
+    tables: list[Table],
+    asked: Asked,
+    own: tuple[str, ...],
+    named: tuple[str, ...],
+    listed: bool,  # noqa: FBT001
+) -> None:
+    """`listed`: the settings of the machine name the image, too, which only a list of the policy stops."""
+    image, digest, age = asked
+    name = f"{APP}{image}" if image.startswith("@") else f"{APP}:{image}"
+    reader, pin = _denying_reader(own, named, age)
+    allow = (AllowedImage(pattern=APP, digest=None),) if listed else ()
+    deny_list = {"name": SECURITY, "pins": [str(pin)], "max_staleness": "9d"}
+    policy = read_policy({"rule": tables, "deny_list": [deny_list]}, source="policy.toml")
+    decision = PolicyDecider(policy, allow, reader, at=lambda: AT).decide(parse_reference(name), digest)
+    before = PolicyDecider(read_policy({"rule": tables}, source="policy.toml"), allow, _reader(age), at=lambda: AT)
+    assert allows_no_more(decision, before.decide(parse_reference(name), digest))
+    if decision.allowed and decision.digest is not None:
+        stopped = {f"sha256:{each}" for each in (named if decision.mode in {"allow", "audit"} else (*named, *own))}
+        assert decision.digest not in stopped
+        if decision.verified and decision.digest == f"sha256:{INDEX}":
+            assert f"sha256:{PLATFORM}" not in stopped
 
 
 @given(policies, asked)

@@ -144,5 +144,5 @@ def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Session, "link", link)
     monkeypatch.setattr(session_module, "other_format_offered", other_format)
-    monkeypatch.setattr(session_module, "_remote", remote)
+    monkeypatch.setattr(session_module, "remote_of", remote)
     monkeypatch.setattr(session_module, "offered_format", offered)

@@ -10,13 +10,15 @@ from tests.simulator.keyring import Ring
 from tests.simulator.repository import RepositorySimulator
 from trustcli.publish.preparation import Roles
 from trustcli.publish.publisher import Edit, Publisher, PublishResult
+from trustdata.denied import DENIED_MEMBER, denied_member, deny_list
+from trustdata.editing import denying
 from trustdata.editing import repository_editor as editor
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, TagEdit
 from trustdata.envelope import Envelope
 from trustdata.gun import parse_tag
 from trustdata.lifetimes import Lifetimes
-from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP, RoleName
+from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.trust_pinning import Pin, fingerprint
 
 EVERY_KEY = ("root", "recovery", "targets", "alice", "bob")
@@ -129,6 +131,24 @@ class Owner:
                 terms=self.terms,
             )
         )
+
+    def deny(self, *digests: str, reason: str = "") -> PublishResult:
+        """Deny digests (hex), in Notary v1 as whoever writes the member with another program does."""
+        reasons = {f"sha256:{digest}": reason for digest in digests}
+
+        def edit(roles: Roles) -> Contents:
+            if self.server.wire.keeps_members:
+                return denying.deny(self.server.gun, roles, reasons, terms=self.terms)
+            before = deny_list(self.server.gun, roles[TARGETS].targets)
+            changed = editor.renew(roles, [TARGETS], terms=self.terms)
+            changed[TARGETS].unrecognized_fields[DENIED_MEMBER] = denied_member(before.reasons() | reasons, before)
+            return changed
+
+        return self.publish(edit)
+
+    def deny_no_longer(self, *digests: str) -> PublishResult:
+        named = [f"sha256:{digest}" for digest in digests]
+        return self.publish(lambda roles: denying.deny_no_longer(self.server.gun, roles, named, terms=self.terms))
 
     def add_signer(self, name: str) -> PublishResult:
         keys = [self.server.keys.key(name)]

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from tests.simulator.scene import Scene
 from trustcli.errors import RemoteUnreachable
-from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustcli.hooks.deciding.ports import DenyListRead, Reading, ReleasedTags
+from trustdata.denied import deny_list
 from trustdata.envelope import Envelope
 from trustdata.errors import NoTrustData, TrustError
 from trustdata.gun import GUN
@@ -58,6 +59,15 @@ class PlainReader:
         except TrustError as refusal:
             return ReleasedTags(targets=(), refusal=refusal)
         return ReleasedTags(targets=targets, refreshed=self._refreshed, stale=self._age is not None)
+
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
+        self.asked.append(gun)
+        try:
+            self._check(gun, rule)
+        except TrustError as refusal:
+            return DenyListRead(refusal=refusal)
+        denied = deny_list(gun, self._roles[gun][TARGETS].targets)
+        return DenyListRead(denied=denied, refreshed=self._refreshed, stale=self._age is not None)
 
     @property
     def _refreshed(self) -> datetime:

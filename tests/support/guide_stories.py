@@ -104,7 +104,11 @@ _SOURCE: Final = "mkdir ~/source && cd ~/source && mkdir .venv && ln -s ~/conten
 _FOLDER: Final = "mkdir ~/w && cd ~/w\n"
 _SERVER_AND_REGISTRY: Final = replace(_tutorial(2, 3, compared=False), before=_PATH)
 _OWN_HOME: Final = "unset TRUST_HOME\nexport TRUST_SERVER=http://127.0.0.1:4443\n"
-_READY: Final = "curl -s --retry 20 --retry-delay 1 --retry-connrefused http://127.0.0.1:4443/readyz > /dev/null\n"
+_VAULT: Final = """\
+python -m tests.support.vault_program $(echo 127.0.0.1:4444 | cut -d : -f 2) > /dev/null 2>&1 &
+echo hvs.token > ~/vault-token
+"""
+_READY: Final = "curl -s --retry 60 --retry-delay 1 --retry-connrefused http://127.0.0.1:4443/readyz > /dev/null\n"
 _STOP: Final = "kill $SERVER; wait $SERVER\n"
 _GO_BACK: Final = _STOP + "rm trust-server-data/trust.db*; install -m 600 backup.db trust-server-data/trust.db\n"
 _BACKUP: Final = 'sqlite3 trust-server-data/trust.db ".backup backup.db"\n'
@@ -263,7 +267,7 @@ sed -i "s/sha256:HEX/$(trust pins | awk '$1 ~ "policies/nodes" {{print $2}}')/" 
 
 _OLD_NOTARY: Final = """\
 trust-server serve --self-signed > server.log 2>&1 & SERVER=$!
-curl -s --retry 20 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
+curl -s --retry 60 --retry-delay 1 --retry-all-errors --cacert trust-server-data/tls/ca.crt \\
   https://127.0.0.1:4443/readyz > /dev/null
 mkdir -p ~/.docker/tls/127.0.0.1:4443 ~/.docker/tls/${OLD#https://}
 cp trust-server-data/tls/ca.crt ~/.docker/tls/127.0.0.1:4443/
@@ -317,7 +321,11 @@ STORIES: Final = {
         ),
     ),
     "ci": Story(parts=(_tutorial(1, 7, compared=False), Part(guide=CI))),
-    "hardware-keys": Story(parts=(_SERVER_AND_REGISTRY, Part(guide=HARDWARE, before=_OWN_HOME)), environ=SECRETS),
+    "hardware-keys": Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=HARDWARE, before=_OWN_HOME + _VAULT)),
+        environ=SECRETS,
+        there={"https://vault.example.com:8200": "http://127.0.0.1:4444"},
+    ),
     "operate-server": Story(
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,

@@ -92,12 +92,14 @@ class HostileServer:
     script: Script
     tls: ssl.SSLContext | None = None
     address: str = "127.0.0.1"
+    at: int = 0
+    """The port that it asks for; 0: whichever is free."""
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
-        self._listener = socket.create_server((self.address, 0))
+        self._listener = socket.create_server((self.address, self.at))
         self.port = int(self._listener.getsockname()[1])
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []

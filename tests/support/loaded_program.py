@@ -155,6 +155,10 @@ class Started:
                 stderr=stderr,
             )
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program."""
+        self._process.send_signal(number)
+
     def ended(self, seconds: float) -> subprocess.CompletedProcess[bytes]:
         """How it ended, and what it wrote; after so many seconds it is killed. Call it once."""
         try:

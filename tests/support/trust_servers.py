@@ -79,6 +79,8 @@ class PeerServer(NotaryApi):
     """Notary does so over its memory store; over PostgreSQL the last part counts."""
     signs_anew_for_nothing: bool
     """Notary stores a new snapshot and timestamp for each upload of nothing; ours takes those of the last minute."""
+    keeps_unknown_members: bool
+    """Notary's snapshot has the hash of targets as its server writes them anew, without what it does not know."""
     said_of_missing_snapshot: str
     """What a client prints when nobody makes the snapshot; with a notary-signer, Notary hands on the signer's error."""
 
@@ -104,6 +106,7 @@ def peer_of(stack: NotaryStack) -> PeerServer:
         refuses_what_clients_cannot_survive=False,
         refuses_a_role_twice=False,
         signs_anew_for_nothing=True,
+        keeps_unknown_members=False,
         said_of_missing_snapshot="An error occurred during validation: rpc error: code = NotFound",
     )
 
@@ -136,6 +139,7 @@ def peer_of_process(process: ServerProcess) -> PeerServer:
         refuses_what_clients_cannot_survive=True,
         refuses_a_role_twice=True,
         signs_anew_for_nothing=False,
+        keeps_unknown_members=True,
         said_of_missing_snapshot="Metadata hierarchy is incomplete: no snapshot was included in update and server "
         "does not hold current snapshot key for repository",
     )

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from trustcli.api.errors import NotAllSigned
 from trustcli.api.values import Signed
 from trustcli.commands.support.aliases import agree_to_aliases
-from trustcli.commands.support.many import Done, Outcomes
+from trustcli.commands.support.many import Outcomes
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.signing import LookedUpImages, SigningTerms, plan_tags, sign_tags
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session

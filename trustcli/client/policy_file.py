@@ -8,6 +8,7 @@ from typing import Any, Final
 from trustcli.guarded_files import read_guarded
 from trustcli.registry.reference import ImageReference
 from trustdata import bounded_toml
+from trustdata.denied import DenyList
 from trustdata.errors import PolicyMalformed
 from trustdata.gun import GUN
 from trustdata.judgement import Question
@@ -66,11 +67,13 @@ def question_about(
     gun: GUN | None = None,
     signers: tuple[str, ...] = (),
     digest: str | None = None,
+    denied: tuple[DenyList, ...] = (),
 ) -> Question:
     """Return the question to judge for an image reference.
 
     `rule`: the policy's rule for its name, if any. `gun`: the name whose collection counts, if it is another one.
-    `digest`: the content that was found under the tag, used if the reference has no digest of its own.
+    `digest`: the content that was found under the tag, used if the reference has no digest of its own. `denied`: the
+    lists of other collections that count.
     """
     return Question(
         gun=gun or reference.gun,
@@ -78,6 +81,7 @@ def question_about(
         digest=reference.digest or digest,
         required_signers=signers,
         policy=rule.requirements if rule else (),
+        denied=denied,
     )
 
 

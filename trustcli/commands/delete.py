@@ -14,12 +14,13 @@ from trustcli.client.ports import CollectionState, DeletedCollection, PublishRem
 from trustcli.client.tuf_remote import TufRemote
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Done, carry_out
+from trustcli.commands.support.many import carry_out
 from trustcli.commands.support.name_lists import named_collections, real_names
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
 from trustdata.errors import NoTrustData, TrustError, shown

@@ -10,6 +10,7 @@ import typer
 from keys.record import values_of
 from trustcli.client.policy_file import load_policy, read_to_distribute
 from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.deny_lists_view import look_for_deny_lists
 from trustcli.commands.support.distributed_view import look_for_distributed
 from trustcli.commands.support.foreign_policy import FORMS, read_foreign_policy
 from trustcli.commands.support.list_options import ImagesFile
@@ -60,16 +61,18 @@ def check(
     session.output.result(
         f"{file}: {counted(len(policy.rules), 'rule')}, {counted(len(policy.aliases), 'alias', plural='aliases')}"
     )
-    statuses = [look.report(session)]
+    lists = look_for_deny_lists(session, local)
+    statuses = [look.report(session), lists.report(session)]
     rows: list[dict[str, object]] = []
     for each in found:
         for line in lines(each):
             session.output.result(line)
         row = document(each)
-        if each.refusal is not None:
-            session.output.failure(each.refusal, subject=each.image)
-            row["error"] = failure_document(each.refusal)
-            statuses.append(row_for(each.refusal).status)
+        refusal = lists.refusal(each.image) or each.refusal
+        if refusal is not None:
+            session.output.failure(refusal, subject=each.image)
+            row["error"] = failure_document(refusal)
+            statuses.append(row_for(refusal).status)
         rows.append(row)
     for note in notes:
         session.output.warn(f"{note.rule}: {note.text}")
@@ -80,6 +83,7 @@ def check(
             "rules": len(policy.rules),
             "aliases": len(policy.aliases),
             "distributed": look.document(),
+            "deny_lists": lists.document(),
             "notes": [values_of(note) for note in notes],
             "images": rows,
             "exit": status,
@@ -96,6 +100,7 @@ def _check_distributed(session: Session, file: Path) -> int:
     for note in notes:
         session.output.warn(f"{note.rule}: {note.text}")
     document: dict[str, object] = {"file": str(file), "rules": len(policy.rules), "aliases": 0, "distributed": None}
+    document["deny_lists"] = []
     rows = [values_of(note) for note in notes]
     session.output.document({**document, "notes": rows, "images": [], "exit": DONE})
     return DONE

@@ -16,13 +16,14 @@ import typer
 
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Done, carry_out, plan_each
+from trustcli.commands.support.many import carry_out, plan_each
 from trustcli.commands.support.name_lists import named_collections, real_names
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.revocation import Revocation, plan_revocation, revoke
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
 from trustcli.errors import RemoteUnreachable, UsageError
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session

@@ -23,7 +23,7 @@ from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Done, carry_out, plan_each
+from trustcli.commands.support.many import carry_out, plan_each
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
 from trustcli.commands.support.owner_decisions import (
@@ -38,6 +38,7 @@ from trustcli.commands.support.publication import check_visible
 from trustcli.console.output import failure_document
 from trustcli.console.shared_passphrase import SharedPassphrase
 from trustcli.errors import UsageError
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.openable_keys import OpenableKeys
 from trustcli.publish.plan import Failure, KeyPlace, Plan

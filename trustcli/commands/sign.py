@@ -16,7 +16,7 @@ from trustcli.commands.support.founding import Recovery, create, decide_recovery
 from trustcli.commands.support.founding import plan as plan_founding
 from trustcli.commands.support.key_file import signers_of
 from trustcli.commands.support.list_options import ImagesFile
-from trustcli.commands.support.many import Done, carry_out, plan_each
+from trustcli.commands.support.many import carry_out, plan_each
 from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.owner_decisions import (
@@ -27,6 +27,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.signing import LookedUpImages, SigningTerms, TagRequest, plan_tags, sign_tags
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan, Planned
 from trustcli.session import Session
 from trustdata.errors import (

@@ -12,7 +12,7 @@ from trustcli.client.collection import Collection
 from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Done, PlanOne, carry_out, plan_each, read_each
+from trustcli.commands.support.many import PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
@@ -25,6 +25,7 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.signer_key import signer_key
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
 from trustcli.publish.publisher import Edit, PublishResult

@@ -10,7 +10,7 @@ from typing import Final
 import typer
 
 from trustcli.commands.support.command_help import commands_named, show_help_of
-from trustcli.console.exit_codes import DONE, INTERRUPTED
+from trustcli.console.exit_codes import DONE
 from trustcli.console.help_text import CommandHelp, HelpRow
 from trustcli.errors import UsageError
 from trustcli.session import Session
@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "pull": CommandEntry("trustcli.commands.pull", "Verify, pull by digest through the container engine, tag."),
     "inspect": CommandEntry("trustcli.commands.inspect", "Show signed tags, signers and administrative keys."),
     "revoke": CommandEntry("trustcli.commands.revoke", "Remove a tag, or all tags, from every role that we can sign."),
+    "deny": CommandEntry("trustcli.commands.deny", "Deny digests, which then run nowhere, whatever is signed."),
     "prune": CommandEntry("trustcli.commands.prune", "Revoke signed tags that the registry no longer has."),
     "delete": CommandEntry("trustcli.commands.delete", "Delete collections at the trust server."),
     "signer": CommandEntry("trustcli.commands.signer", "Add, remove and list signers."),
@@ -85,14 +86,14 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
     show_help_of(command, program)
     path = " ".join([program, name, *commands_named(command, rest)])
     try:
-        status = command.main(rest, prog_name=f"{program} {name}", obj=session, standalone_mode=False)
+        # Not `main`: it turns Ctrl-C into a status, without a word of it.
+        with command.make_context(f"{program} {name}", list(rest), obj=session) as context:
+            status = command.invoke(context)
     except UsageError as error:
         raise error.explained_by(f"{path} --help") from error
-    except typer.Abort as stopped:
+    except (typer.Abort, EOFError) as stopped:
         raise KeyboardInterrupt from stopped
     except typer.Exit as stopped:
-        if stopped.exit_code == INTERRUPTED:
-            raise KeyboardInterrupt from stopped
         return stopped.exit_code
     except typer.TyperException as error:
         # A group without a command: the error's text is the help. Typer does not export its class.

@@ -66,6 +66,7 @@ GLOBAL: Final[Mapping[str, Value]] = {
 _PLAN: Final = {"--plan": FLAG}
 _YES: Final = {"--yes": FLAG, "-y": FLAG}
 _NAMES: Final = {"--names": FILE}
+_BULK: Final = {"--glob": NAME, "--all-with": KEY, "--jobs": FREE, "--report": FILE}
 _IMAGES: Final = {"--images": FILE}
 _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-unsigned": FREE,
@@ -125,6 +126,18 @@ TRUST: Final = Words(
             },
             arguments=(IMAGE,),
         ),
+        "deny": Words(
+            options={
+                **_IMAGES,
+                "--reason": FREE,
+                "--remove": FLAG,
+                "--list": FLAG,
+                **_YES,
+                **_PLAN,
+                "--accept-unsigned": FREE,
+            },
+            arguments=(IMAGE,),
+        ),
         "prune": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(
@@ -159,6 +172,7 @@ TRUST: Final = Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
                     arguments=(KEY,),
                 ),
+                "compromised": Words(options={**_NAMES, "--glob": FREE}, arguments=(KEY, NAME)),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
                 "backup": Words(
@@ -170,7 +184,9 @@ TRUST: Final = Words(
                 "rotate": Words(
                     options={
                         **_NAMES,
+                        **_BULK,
                         "--key": KEY,
+                        "--new-key": KEY,
                         "--replace": KEY,
                         "--recovery-key": FILE,
                         **_PLAN,

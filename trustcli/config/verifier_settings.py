@@ -16,14 +16,13 @@ from typing import Final
 
 from keys.record import record
 from trustcli.config.setting_checks import check_keys, path_beside, table_of, unusable
+from trustcli.late_verdict import DEFAULT_TIMEOUT
 from trustdata.collection_patterns import NARROW_PATTERN_RULE, is_pattern, meant_pattern, pattern_matches
 from trustdata.digest import is_digest
 from trustdata.duration import parse_duration
 from trustdata.errors import shown
 from trustdata.gun import GUN
 
-DEFAULT_TIMEOUT: Final = 8.0
-"""Seconds for one verdict: below containerd's per_verifier_timeout (10), which kills the verifier without a message."""
 _MIN_TIMEOUT: Final = 1.0
 _MAX_TIMEOUT: Final = 300.0
 _SETTINGS: Final = ("allow", "policy", "timeout")

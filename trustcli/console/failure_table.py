@@ -36,6 +36,7 @@ from trustcli.console.certificate_advice import advice_certificate
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.console.policy_advice import advice_policy_refused
 from trustcli.errors import UsageError
+from trustcli.late_verdict import ADVICE as LATE_ADVICE
 from trustdata import errors
 from trustdata.roles import ONLINE, is_delegated
 from trustdata.wire.format_names import NOTARY_V1
@@ -292,6 +293,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_template("check the name, or push the image first")),
     # 4: not trusted; first of all that the root is not the expected one
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_template("do not use this image; tell the publisher")),
+    errors.DigestDenied: Row(status=NOT_TRUSTED, advice=_template("do not run it; {denied_by} says what is denied")),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_template(
@@ -424,12 +426,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.VerifierBusy: Row(
         status=UNREACHABLE, advice=_template("try again in some seconds; its metrics say what it does")
     ),
-    cli_errors.VerdictTooLate: Row(
-        status=UNREACHABLE,
-        advice=_template(
-            "see that the trust server answers, or raise [verifier] timeout and per_verifier_timeout together"
-        ),
-    ),
+    cli_errors.VerdictTooLate: Row(status=UNREACHABLE, advice=_template(LATE_ADVICE)),
     # 7: a server refuses, or what is there is not what the command began with
     cli_errors.RemoteRefused: Row(status=REFUSED, advice=_advice_remote_refused),
     errors.CollectionExists: Row(status=REFUSED, advice=_template("trust pins lists what is known here")),
@@ -443,6 +440,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.VersionConflict: Row(
         status=REFUSED, advice=_template("run the same command again: other publishers are busy")
     ),
+    cli_errors.PlanChanged: Row(status=REFUSED, advice=_template("look at --plan again, then run the same command")),
+    cli_errors.BulkRunning: Row(status=OTHER, advice=_template("when it has ended, run the same command again")),
+    cli_errors.KeyCompromised: Row(status=KEYS, advice=_template("name another key, or none: then one is made")),
     cli_errors.TagChanged: Row(status=REFUSED, advice=_template("trust inspect --pretty {gun}:{tag}")),
     # As TagChanged, in the registry: somebody else has moved the tag, and signing would have said what was not meant.
     cli_errors.ImageNotPushed: Row(

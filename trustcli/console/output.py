@@ -39,11 +39,13 @@ class Output:
         self._stdout = stdout
         self._stderr = stderr
         self._warned: set[str] = set()
+        self._progress = False
         self.as_json = as_json
 
     def result(self, text: str) -> None:
         """Print a line of the result for people; with `--json` print nothing."""
         if not self.as_json:
+            self.progress("")
             self._stdout.write(one_line(text) + "\n")
 
     def raw(self, text: str) -> None:
@@ -69,8 +71,16 @@ class Output:
 
     def notice(self, text: str) -> None:
         """Print a line of progress or a warning on standard error."""
+        self.progress("")
         self._stderr.write(one_line(text) + "\n")
         self._stderr.flush()
+
+    def progress(self, text: str) -> None:
+        """Show a line on a terminal until the next line is printed; an empty one removes it. Elsewhere do nothing."""
+        if (text or self._progress) and self._stderr.isatty():
+            self._stderr.write("\r\x1b[K" + one_line(text))
+            self._stderr.flush()
+            self._progress = bool(text)
 
     def paragraph(self, *lines: str) -> None:
         """Print lines of this program's own on standard error; in each, what is not printable is escaped."""

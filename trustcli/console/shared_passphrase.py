@@ -1,4 +1,4 @@
-"""Ask for one passphrase where many keys have the same."""
+"""Ask for one passphrase where many keys have the same. The PIN of a token is that token's alone."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class SharedPassphrase:
 
         Raises: PassphraseMissing, PassphraseUnreadable, PassphraseWrong.
         """
+        if purpose == "token":  # a PIN that is wrong costs one of few tries: it is never offered to another token
+            return self._provider.passphrase(purpose=purpose, key=key, new=new, retry=retry)
         kind = variables_for(purpose)[0]
         if not new and not retry and kind in self._given:
             self._offered.add(key)

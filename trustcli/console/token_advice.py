@@ -1,4 +1,4 @@
-"""What to do about keys that live elsewhere: in tokens, behind commands, at URIs that cannot be read; and twice."""
+"""What to do about keys that live elsewhere: in tokens, services, behind commands, at odd URIs; and twice."""
 
 from __future__ import annotations
 
@@ -22,6 +22,16 @@ from keys.errors import (
     TokenPinLocked,
     TokenPinWrong,
 )
+from keys.kms.errors import (
+    KeyNotInService,
+    KeyServiceDenied,
+    KeyServiceKeyDisabled,
+    KeyServiceKeyUnfit,
+    KeyServiceLate,
+    KeyServiceNoCredentials,
+    KeyServiceThrottled,
+    KeyServiceUnreachable,
+)
 
 ADVICE: Final[Mapping[type[KeysError], str]] = {
     SignatureNotVerified: "nothing was sent; see which key is really there: trust key test KEY",
@@ -35,6 +45,14 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
     TokenPinWrong: "make sure of the PIN before the next try: a few wrong ones lock the token",
     TokenPinLocked: "its security officer sets a new PIN: softhsm2-util, ykman, pkcs11-tool",
     TokenPinLastTry: "type the PIN at the prompt: unset TRUST_TOKEN_PIN, and take pin-source out of the key URI",
+    KeyNotInService: "see which keys and versions are there, with the service's own program; then name that one",
+    KeyServiceDenied: "have the service allow this caller to read the public key and to sign with it; or log in there",
+    KeyServiceKeyDisabled: "enable it at the service, or sign with another key of the role",
+    KeyServiceKeyUnfit: "make one that signs here, ECDSA P-256 where in doubt; then: trust key import URI",
+    KeyServiceLate: "run it again; if it stays so, ask the operator of the service",
+    KeyServiceNoCredentials: "log in at the service, as its own program wants it: docs/guides/hardware-keys.md",
+    KeyServiceThrottled: "wait a minute, then run it again; what is done is not done twice",
+    KeyServiceUnreachable: "check the network, the proxy variables and the address of the service; then run it again",
     KeyCommandFailed: "run it by hand, as docs/reference/keys.md shows",
 }
 """The next step for each class of errors; fields of the error stand in braces."""

@@ -5,24 +5,29 @@ The process ends in one place (`_Verdict`), by `os._exit`, so that nothing after
 thread refuses, and says why, shortly before containerd would kill the process: the first thread may hang in a system
 call (name server, lock, disk) that no exception interrupts. A signal ends the process by its default action, which
 denies the pull, too.
+
+Where the agent of the node says yes, starting Python takes nearly all of the time. So this module imports only what can
+refuse in any state. What tells every other refusal comes after the agent, and before anything that may use up memory,
+open files or time; until then it is imported when there is one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
 import time
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from keys.back_ends import leave_out_back_ends
-from keys.record import replace
-from trustcli.config.verifier_settings import DEFAULT_TIMEOUT
-from trustcli.console.exit_codes import DONE, OTHER
-from trustcli.errors import VerdictTooLate
-from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
-from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, Arguments, check_descriptor, parse_arguments
+from trustcli.console.exit_codes import DONE, OTHER, UNREACHABLE
+from trustcli.late_verdict import DEFAULT_TIMEOUT, late_line
+
+if TYPE_CHECKING:
+    from trustcli.hooks.containerd_refusal import HookRequest
+    from trustcli.hooks.containerd_request import Arguments
 
 _STDIN: Final = 0
 _STDOUT: Final = 1
@@ -54,10 +59,9 @@ class _Verdict:
 
 
 class _Deadline:
-    """Refuses when the time is up, whatever the process is doing then. `request` and `doing` are for the message."""
+    """Refuses when the time is up, whatever the process is doing then. `doing` is for the message."""
 
     def __init__(self, answer: _Verdict) -> None:
-        self.request = HookRequest(name="IMAGE")
         self.doing = "starting"
         self._answer = answer
         self._start = time.monotonic()
@@ -72,11 +76,20 @@ class _Deadline:
         self._timer.start()
 
     def _passed(self, seconds: float) -> None:
-        self._answer.give(*refusal_line(VerdictTooLate(seconds=round(seconds), doing=self.doing), self.request))
+        self._answer.give(UNREACHABLE, late_line(round(seconds), self.doing))
+
+
+class _Asked:
+    """What is known of the request when there is a refusal: its name, and later all that advice can say."""
+
+    def __init__(self) -> None:
+        self.name = "IMAGE"
+        self.request: HookRequest | None = None
 
 
 def main() -> NoReturn:
     """Run the console script: judge one image and end the process."""
+    gc.disable()  # a start keeps all that it makes: to look for garbage in it takes time, and finds none
     leave_out_back_ends()
     _open_missing_standard_files()
     argv = sys.argv[1:]
@@ -84,25 +97,46 @@ def main() -> NoReturn:
         _print_help(argv[0])
     answer = _Verdict()
     deadline = _Deadline(answer)
+    asked = _Asked()
     try:
         deadline.within(DEFAULT_TIMEOUT)
-        line = _judge(argv, deadline)
+        line = _judge(argv, deadline, asked)
     except BaseException as error:  # noqa: BLE001 - every error, expected or not, is a refusal
-        status, line = _refusal(error, deadline.request)
+        status, line = _refusal(error, asked)
         answer.give(status, line)
     answer.give(DONE, line)
 
 
-def _judge(argv: list[str], deadline: _Deadline) -> str:
+def _judge(argv: list[str], deadline: _Deadline, asked: _Asked) -> str:
     """Return why the pull is allowed. Every exception is a refusal."""
+    from trustcli.hooks.containerd_request import MAX_DESCRIPTOR, check_descriptor, parse_arguments
+
     arguments = parse_arguments(argv)
-    deadline.request = HookRequest(name=arguments.name)
+    asked.name = arguments.name
     deadline.doing = "reading the descriptor from standard input"
-    check_descriptor(_standard_input(), arguments.digest)
+    check_descriptor(_standard_input(MAX_DESCRIPTOR + 1), arguments.digest)
     deadline.doing = "asking the agent of this node"
     told = _told_by_agent(arguments)
-    if told is not None:
-        return told
+    return _judged_here(arguments, deadline, asked) if told is None else told
+
+
+def _told_by_agent(arguments: Arguments) -> str | None:
+    """Return why the agent of this node allows the pull; None if it does not, or if there is none."""
+    try:
+        from trustcli.hooks.agent.verifier import reason_of_agent
+
+        return reason_of_agent(arguments.name, arguments.digest, config=arguments.config, state=arguments.state)
+    except Exception:  # noqa: BLE001 - whatever it is, this process can verify by itself
+        return None
+
+
+def _judged_here(arguments: Arguments, deadline: _Deadline, asked: _Asked) -> str:
+    """Verify in this process, and return why the pull is allowed. Every exception is a refusal."""
+    gc.enable()
+    from keys.record import replace
+    from trustcli.hooks.containerd_refusal import HookRequest
+
+    asked.request = request = HookRequest(name=arguments.name)
 
     from trustcli.config.docker_config import docker_config_dir
     from trustcli.hooks.admission import admit
@@ -114,33 +148,24 @@ def _judge(argv: list[str], deadline: _Deadline) -> str:
     session = open_hook_session(config=arguments.config, state=arguments.state)
     docker = docker_config_dir(session.environ) if arguments.config else None
     settings = session.settings
-    deadline.request = replace(deadline.request, home=settings.home, settings=settings.file, docker=docker)
+    asked.request = replace(request, home=settings.home, settings=settings.file, docker=docker)
     deadline.within(settings.verifier.timeout)
     deadline.doing = f"asking the trust server of {reference.gun}, or writing what was verified"
     return admit(session, reference, arguments.digest)
 
 
-def _told_by_agent(arguments: Arguments) -> str | None:
-    """Return why the agent of this node allows the pull; None if it does not, or if there is none."""
-    from trustcli.hooks.agent.verifier import reason_of_agent
-
+def _refusal(error: BaseException, asked: _Asked) -> tuple[int, str]:
     try:
-        return reason_of_agent(arguments.name, arguments.digest, config=arguments.config, state=arguments.state)
-    except Exception:  # noqa: BLE001 - whatever it is, this process can verify by itself
-        return None
+        from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
 
-
-def _refusal(error: BaseException, request: HookRequest) -> tuple[int, str]:
-    try:
-        return refusal_line(error, request)
+        return refusal_line(error, asked.request or HookRequest(name=asked.name))
     except BaseException:  # noqa: BLE001 - even building the message failed, most likely for lack of memory
         return OTHER, "refused: this image cannot be judged"
 
 
-def _standard_input() -> bytes:
-    """Read standard input, up to one byte more than is allowed."""
+def _standard_input(remaining: int) -> bytes:
+    """Read standard input, up to so many bytes."""
     parts: list[bytes] = []
-    remaining = MAX_DESCRIPTOR + 1
     while remaining and (part := os.read(_STDIN, remaining)):
         parts.append(part)
         remaining -= len(part)

@@ -19,7 +19,6 @@ from trustdata.errors import (
     MalformedMetadata,
     TooLarge,
 )
-from trustdata.roles import RoleName
 
 MEDIA_TYPE: Final = "application/vnd.oci.descriptor.v1+json"
 MAX_DESCRIPTOR: Final = 64 * 1024
@@ -137,6 +136,7 @@ def _are_clean(texts: list[str]) -> bool:
 
 def _parsed(raw: bytes) -> object:
     """Return any document, strictly read. Raises: HookRequestMalformed."""
+    from trustdata.roles import RoleName
     from trustdata.wire import strict_json
 
     try:

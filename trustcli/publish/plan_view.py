@@ -29,8 +29,9 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.console.output import failure_document
 from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
 from trustdata.counting import counted
-from trustdata.editing.difference import KeysChange, RoleChange, TagChange
+from trustdata.editing.difference import DeniedChange, KeysChange, RoleChange, TagChange
 from trustdata.errors import shown
+from trustdata.roles import TARGETS
 
 MOST_LINES: Final = 20
 """How many tags of one kind are shown to people; `--json` has all."""
@@ -96,6 +97,8 @@ def _changes(plan: Plan) -> Iterator[str]:
         )
         tags = [_tag(change) for change in plan.difference.tags if change.role == role.role]
         yield from (f"  {line}" for line in _cut(tags))
+        if role.role == TARGETS:
+            yield from (f"  {line}" for line in _cut([_denied(change) for change in plan.difference.denied]))
     if plan.issued:
         yield f"{', '.join(f'{role.role} {_versions(role)}' for role in plan.issued)}: issued by the server"
 
@@ -124,6 +127,12 @@ def _tag(change: TagChange) -> str:
     digests = " -> ".join(f"sha256:{digest}" for digest in _steps(change.before, change.after))
     what = " (its size, platforms or custom data)" if change.kind == "rewritten" else ""
     return f"{_MARKS[change.kind]} tag {shown(change.tag)}: {digests}{what}"
+
+
+def _denied(change: DeniedChange) -> str:
+    reason = change.before if change.after is None else change.after
+    mark = _DELEGATION[change.kind]
+    return f"{mark} denied {shown(change.digest)}{f': {shown(reason)}' if reason else ''}"
 
 
 def _steps(before: str | None, after: str | None) -> list[str]:
@@ -223,6 +232,10 @@ def row(plan: Plan) -> dict[str, object]:
                 "terminating_after": change.terminating_after,
             }
             for change in plan.difference.delegations
+        ],
+        "denied": [
+            {"digest": change.digest, "change": change.kind, "before": change.before, "after": change.after}
+            for change in plan.difference.denied
         ],
         "signatures": [_need_row(need, plan) for need in plan.needs],
         "left": [failure_document(left) for left in plan.left],

@@ -71,7 +71,7 @@ class RotationsFile:
         for entry in self._load():
             since = at - entry.begun
             same = (entry.role, entry.key) == (role, key) and names <= entry.names
-            if same and timedelta() <= since <= RESUMED_FOR:
+            if same and abs(since) <= RESUMED_FOR:
                 return entry
         return UnfinishedRotation(role=role, key=key, begun=at.astimezone(UTC).replace(microsecond=0), names=names)
 

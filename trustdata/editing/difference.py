@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from trustdata.denied import deny_list
 from trustdata.envelope import Envelope
 from trustdata.gun import NAME_MEMBER
 from trustdata.model import Content, DelegatedRole, Role, Root, TargetFile, Targets
@@ -84,6 +85,20 @@ class DelegationChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeniedChange:
+    """A change of what a collection denies. `before`, `after`: the reasons; None where the digest is not denied."""
+
+    digest: str
+    before: str | None
+    after: str | None
+
+    @property
+    def kind(self) -> Kind:
+        """What happens to the digest in the list."""
+        return "added" if self.before is None else "removed" if self.after is None else "changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """Everything that an edit changes. `roles`: in the order of the edit; the others by role and name."""
 
@@ -91,6 +106,7 @@ class Difference:
     tags: tuple[TagChange, ...] = ()
     keys: tuple[KeysChange, ...] = ()
     delegations: tuple[DelegationChange, ...] = ()
+    denied: tuple[DeniedChange, ...] = ()
 
 
 def difference(before: Mapping[RoleName, Envelope], after: Mapping[RoleName, Content]) -> Difference:
@@ -112,6 +128,7 @@ def difference(before: Mapping[RoleName, Envelope], after: Mapping[RoleName, Con
         tags=tuple(tags),
         keys=tuple(keys),
         delegations=tuple(delegations),
+        denied=tuple(change for role, content in after.items() for change in changed_denials(old.get(role), content)),
     )
 
 
@@ -198,6 +215,18 @@ def changed_delegations(delegator: RoleName, before: Content | None, after: Cont
                 terminating_before=_paths_and_terminating(old_role)[1],
                 terminating_after=_paths_and_terminating(new_role)[1],
             )
+
+
+def changed_denials(before: Content | None, after: Content) -> Iterator[DeniedChange]:
+    """Yield the changes of what `targets` denies, by digest."""
+    old, new = _denied(before), _denied(after)
+    for digest in sorted(old.keys() | new.keys()):
+        if old.get(digest) != new.get(digest):
+            yield DeniedChange(digest=digest, before=old.get(digest), after=new.get(digest))
+
+
+def _denied(content: Content | None) -> Mapping[str, str]:
+    return deny_list("", content).reasons() if isinstance(content, Targets) else {}
 
 
 def _paths_and_terminating(role: DelegatedRole | None) -> tuple[tuple[str, ...], bool, bool]:

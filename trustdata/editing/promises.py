@@ -128,6 +128,7 @@ class _PromisedWire:
         self.delegations_nest = wire.delegations_nest
         self.certifies_root_keys = wire.certifies_root_keys
         self.every_target = wire.every_target
+        self.keeps_members = wire.keeps_members
         self.lifetimes = wire.lifetimes
         self.max_life = wire.max_life
         self.upload_rules = wire.upload_rules

@@ -5,6 +5,7 @@ for people: docs/reference/policy.md.
 """
 
 from trustdata.policy.aliases import Alias
+from trustdata.policy.denying import DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.exemption import Exemption
 from trustdata.policy.reading import read_distributed, read_policy
@@ -14,6 +15,7 @@ from trustdata.policy.selection import Policy
 
 __all__ = [
     "Alias",
+    "DenyingCollection",
     "Distributed",
     "Exemption",
     "Mode",

@@ -24,6 +24,7 @@ from trustdata.gun import GUN, parse_tag
 from trustdata.hosts import has_one_spelling
 from trustdata.lifetimes import MaxLife
 from trustdata.policy.aliases import Alias, fault_of
+from trustdata.policy.denying import MAX_DENY_LISTS, DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.exemption import MAX_BREAK_GLASS, Exemption
 from trustdata.policy.requirement import Requirement
@@ -65,6 +66,11 @@ _RULE: Final = _Form(
 _SECOND: Final = _Form(what="second", members=frozenset({"name"}) | _TERMS, elsewhere={})
 _ALIAS: Final = _Form(what="an alias", members=frozenset({"name", "trust"}), elsewhere=_ABOVE)
 _DISTRIBUTED: Final = _Form(what="[distributed]", members=frozenset({"name", "tag"}) | _TERMS, elsewhere=_ABOVE)
+_DENY_LIST: Final = _Form(
+    what="a deny list",
+    members=frozenset({"name", "pins", "server", "max_life", "max_staleness"}),
+    elsewhere=_ABOVE | {"digests": ": its collection signs them (trust deny)"},
+)
 _FURTHER_MEMBERS: Final = frozenset(
     {"match", "tags", "digests", "mode", "action", "signers", "threshold", "released", "max_staleness"}
 )
@@ -75,12 +81,12 @@ _FURTHER: Final = _Form(
     | dict.fromkeys(_RULE.members - _FURTHER_MEMBERS, ": it exempts nothing, and names nobody to ask or to believe"),
 )
 _LOCAL_FILE: Final = _Form(
-    what="a policy", members=frozenset({KIND.member, "rule", "alias", "distributed"}), elsewhere={}
+    what="a policy", members=frozenset({KIND.member, "rule", "alias", "distributed", "deny_list"}), elsewhere={}
 )
 _DISTRIBUTED_FILE: Final = _Form(
     what="a distributed policy",
     members=frozenset({KIND.member, "rule"}),
-    elsewhere=dict.fromkeys(("alias", "distributed"), ": it only adds rules"),
+    elsewhere=dict.fromkeys(("alias", "distributed", "deny_list"), ": it only adds rules"),
 )
 _RELEASES_ONLY: Final = "releases"
 _ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
@@ -102,6 +108,7 @@ def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
         rules=_distinct_sources(read),
         aliases=_read_aliases(aliases, source),
         distributed=distributed,
+        denying=_read_deny_lists(_tables(document, "deny_list", source), source),
     )
 
 
@@ -156,6 +163,17 @@ def _read_aliases(aliases: list[object], source: str) -> list[Alias]:
     if fault is not None:
         index, member, reason = fault
         raise PolicyMalformed(source=source, path=f"alias[{index}].{member}", reason=reason)
+    return read
+
+
+def _read_deny_lists(tables: list[object], source: str) -> list[DenyingCollection]:
+    if len(tables) > MAX_DENY_LISTS:
+        raise PolicyMalformed(source=source, path="deny_list", reason=f"holds more than {MAX_DENY_LISTS} lists")
+    read = [_Table(table, f"deny_list[{index}]", source, _DENY_LIST).denying() for index, table in enumerate(tables)]
+    names = [str(each) for each in read]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise PolicyMalformed(source=source, path=f"deny_list[{index}].name", reason=f"names {name} a second time")
     return read
 
 
@@ -228,6 +246,22 @@ class _Table:
         if not terms.pins:
             self._refuse("pins", "is missing; it says where trust in this collection begins")
         return Distributed(name=GUN(name), tag=named, terms=terms)
+
+    def denying(self) -> DenyingCollection:
+        """Read a collection whose list of denied digests counts."""
+        name = self._pattern("name", WHOLE_NAME_RULE)
+        terms = Rule(
+            source=f"{self._source}, deny list {name}",
+            match=name,
+            requirements=(),
+            pins=self._pins(),
+            server=self._server(),
+            max_life=self._max_life(),
+            max_staleness=self._max_staleness() or timedelta.max,
+        )
+        if not terms.pins:
+            self._refuse("pins", "is missing; it says where trust in this collection begins")
+        return DenyingCollection(name=GUN(name), terms=terms)
 
     def _second(self, label: str, match: str) -> Rule:
         """Read the terms of the second collection, as a rule of its own; its name is the rule's `match`."""

@@ -12,6 +12,7 @@ from trustdata.errors import DENIED, NO_RULE, PolicyRefused
 from trustdata.gun import GUN
 from trustdata.hosts import has_one_spelling
 from trustdata.policy.aliases import Alias, alias_for
+from trustdata.policy.denying import DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.rule import Rule, added_up
 
@@ -21,7 +22,7 @@ class Policy:
     """The rules of a policy, in the order of the file, which decides nothing. `source`: the file, for messages.
 
     `by_match`: the same rules by their `match`; made by `of`. `distributed`: where further rules come from. `further`:
-    those rules, once somebody has got them.
+    those rules, once somebody has got them. `denying`: collections whose lists of denied digests count for every name.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Policy:
     by_match: Mapping[str, tuple[Rule, ...]]
     distributed: Distributed | None = None
     further: Policy | None = None
+    denying: tuple[DenyingCollection, ...] = ()
 
     @classmethod
     def of(
@@ -39,6 +41,7 @@ class Policy:
         rules: Sequence[Rule],
         aliases: Sequence[Alias] = (),
         distributed: Distributed | None = None,
+        denying: Sequence[DenyingCollection] = (),
     ) -> Policy:
         """Return a policy of these rules."""
         by_match: dict[str, list[Rule]] = {}
@@ -50,6 +53,7 @@ class Policy:
             aliases=tuple(aliases),
             by_match={match: tuple(of_match) for match, of_match in by_match.items()},
             distributed=distributed,
+            denying=tuple(denying),
         )
 
     def tightened(self, further: Policy | None) -> Policy:
@@ -98,6 +102,11 @@ class Policy:
             return ()
         matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
         return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name (`sha256:HEX`) that a rule is about, of the further rules too."""
+        own = frozenset(digest for rule in self.about(gun) for digest in rule.digests)
+        return own if self.further is None else own | self.further.named_digests(gun)
 
     def rule_for(self, gun: GUN, *, tag: str | None = None, digest: str | None = None, at: datetime) -> Rule:
         """Return what the rules say that count for an image, added up to one.

@@ -85,6 +85,13 @@ class WireFormat(Protocol):
         """The path of a delegation that matches every target."""
 
     @property
+    def keeps_members(self) -> bool:
+        """Whether every program that signs a file again keeps the members that it does not know.
+
+        Go's programs drop them (Notary v1), so what must last cannot stand in one.
+        """
+
+    @property
     def lifetimes(self) -> Lifetimes:
         """The usual lifetimes of signed files."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sized
 from typing import TypeAlias
 
+from trustdata.denied import DENIED_MEMBER, fault_of_denied
 from trustdata.errors import InvalidName, MalformedMetadata
 from trustdata.gun import GUN, parse_gun
-from trustdata.roles import RoleName, parse_role
+from trustdata.roles import TARGETS, RoleName, parse_role
 
 Object: TypeAlias = dict[str, object]
 
@@ -60,6 +61,18 @@ class MemberChecks:
             return parse_gun(self.text(value, path))
         except InvalidName as error:
             raise self.refuse(path, f"must be the name of a collection: {error.reason}") from error
+
+    def denied(self, signed: Object) -> None:
+        """Check the list of denied digests in a targets file, if there is one (docs/adr/0108)."""
+        if DENIED_MEMBER not in signed:
+            return
+        path = f"signed.{DENIED_MEMBER}"
+        if self._role != TARGETS:
+            raise self.refuse(path, "belongs to targets: no delegation denies anything")
+        fault = fault_of_denied(signed[DENIED_MEMBER])
+        if fault is not None:
+            place, reason = fault
+            raise self.refuse(f"{path}{place}", reason)
 
     def role_name(self, name: str, path: str) -> RoleName:
         try:

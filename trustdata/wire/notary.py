@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 from keys.algorithms import PrivateKey
 from keys.notary import KEYTYPES, METHOD, SCHEME, NotaryKey, notary_key
 from keys.rfc3339 import to_rfc3339
+from trustdata.denied import DENIED_MEMBER
 from trustdata.envelope import Envelope
 from trustdata.errors import MalformedMetadata, TooLarge
 from trustdata.lifetimes import NOTARY_LIFETIMES, NOTARY_MAX_LIFE
@@ -82,6 +83,7 @@ class NotaryFormat:
     delegations_nest: Final = True
     certifies_root_keys: Final = True
     every_target: Final = ""
+    keeps_members: Final = False
     lifetimes: Final = NOTARY_LIFETIMES
     max_life: Final = NOTARY_MAX_LIFE
     upload_rules: Final = UploadRules(
@@ -206,7 +208,7 @@ class _NotaryMembers(MemberChecks):
             ROOT: ("consistent_snapshot", "keys", "roles"),
             TARGETS: ("targets", "delegations"),
         }.get(kind, ("meta",))
-        self.known_members(signed, "signed", (*_COMMON, *known))
+        self.known_members(signed, "signed", (*_COMMON, *known, DENIED_MEMBER))
         version = self.integer(signed.get("version"), "signed.version", 1)
         written = self.text(signed.get("expires"), "signed.expires")
         expires = self.expires(written)
@@ -225,6 +227,7 @@ class _NotaryMembers(MemberChecks):
             case "snapshot":
                 content = NotarySnapshot(version, None, expires, self.meta(signed, [ROOT, TARGETS]), foreign)
             case _:
+                self.denied(signed)
                 delegations = self.delegations(signed.get("delegations"))
                 content = NotaryTargets(
                     version, None, expires, self.targets(signed.get("targets")), delegations, foreign

@@ -60,6 +60,7 @@ class TufFormat:
     delegations_nest: Final = False
     certifies_root_keys: Final = False
     every_target: Final = "*"
+    keeps_members: Final = True
     lifetimes: Final = TUF_LIFETIMES
     max_life: Final = TUF_MAX_LIFE
     upload_rules: Final = UploadRules(
@@ -266,6 +267,7 @@ class _TufMembers(MemberChecks):
     def targets(self, signed: Object) -> None:
         for name, value in self.members(signed.get("targets"), "signed.targets").items():
             self.target(name, value)
+        self.denied(signed)
         if "delegations" in signed:
             self.delegations(self.members(signed["delegations"], "signed.delegations"))
 

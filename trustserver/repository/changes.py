@@ -11,9 +11,11 @@ from typing import Final, Literal, TypeAlias
 
 from trustdata.editing.difference import (
     DelegationChange,
+    DeniedChange,
     KeysChange,
     TagChange,
     changed_delegations,
+    changed_denials,
     changed_keys,
     changed_tags,
 )
@@ -69,9 +71,12 @@ def described_files(files: Sequence[StoredFile]) -> dict[str, object]:
 
 
 def described_changes(before: Mapping[RoleName, Envelope], after: Iterable[Envelope]) -> Members:
-    """Return what an event says of tags, keys and delegations. `after`: the files that an upload adds or replaces."""
+    """Return what an event says of tags, keys, delegations and denied digests.
+
+    `after`: the files that an upload adds or replaces.
+    """
     counts = {"added": 0, "changed": 0, "removed": 0}
-    tags, keys, delegations, unreadable = _Counted(), _Counted(), _Counted(), _Counted()
+    tags, keys, delegations, denied, unreadable = (_Counted() for _ in range(5))
     for envelope in after:
         role = envelope.role
         try:
@@ -86,8 +91,11 @@ def described_changes(before: Mapping[RoleName, Envelope], after: Iterable[Envel
             keys.add(_key_row(key))
         for delegation in changed_delegations(role, old, envelope.content):
             delegations.add(_delegation_row(delegation))
+        for denial in changed_denials(old, envelope.content):
+            denied.add(_denied_row(denial))
     found: dict[str, object] = {}
-    for name, rows in (("keys", keys), ("delegations", delegations), ("not_compared", unreadable)):
+    lists = {"keys": keys, "delegations": delegations, "denied": denied, "not_compared": unreadable}
+    for name, rows in lists.items():
         if rows.total:
             found[name] = rows.member()
     return found | ({"tags": {**counts, **tags.member()}} if tags.total else {})
@@ -119,3 +127,8 @@ def _key_row(change: KeysChange) -> Members:
 
 def _delegation_row(change: DelegationChange) -> Members:
     return {"file": change.delegator, "role": change.role, "change": change.kind}
+
+
+def _denied_row(change: DeniedChange) -> Members:
+    """Return a row without the reason: it is foreign text, and whoever wants it has it in the file."""
+    return {"digest": change.digest, "change": change.kind}

@@ -7,7 +7,8 @@ import pytest
 from tests.simulator.scene import good_collection
 from tests.simulator.session import SimulatedSession
 from trustcli.commands.migrate.command import _summary
-from trustcli.commands.support.many import Done, carry_out
+from trustcli.commands.support.many import carry_out
+from trustcli.publish.bulk.work import Done
 from trustdata.gun import GUN
 
 

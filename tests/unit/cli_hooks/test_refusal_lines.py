@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from trustcli.console.exit_codes import POLICY
-from trustcli.errors import MemoryUnwritable, PolicyNotObtained, ReviewMalformed
+from trustcli.console.exit_codes import POLICY, UNREACHABLE
+from trustcli.errors import MemoryUnwritable, PolicyNotObtained, ReviewMalformed, VerdictTooLate
 from trustcli.hooks.containerd_refusal import HookRequest, refusal_line
 from trustcli.hooks.kubernetes.answer import refusal_of
+from trustcli.late_verdict import late_line
 from trustdata.errors import (
     DENIED,
     DIFFERENT_SERVERS,
@@ -70,3 +71,8 @@ def test_an_advice_that_explains_does_it_with_the_files_of_the_hook_and_once() -
 )
 def test_what_somebody_with_kubectl_can_do(error: TrustError, next_step: str) -> None:
     assert f"; next: {next_step}" in refusal_of("u", error).decode()
+
+
+def test_a_verdict_that_is_late_is_told_in_the_same_words_without_loading_anything() -> None:
+    late = VerdictTooLate(seconds=8, doing="asking the agent of this node")
+    assert refusal_line(late, REQUEST) == (UNREACHABLE, late_line(8, late.doing))

@@ -40,7 +40,7 @@ def test_another_command_begins_anew(file: RotationsFile) -> None:
         file.resumed(ROOT, "spare", [A, B], at=later),
         file.resumed(ROOT, "", [A, C], at=later),
         file.resumed(ROOT, "", [A, B], at=AT + RESUMED_FOR + timedelta(seconds=1)),
-        file.resumed(ROOT, "", [A, B], at=AT - timedelta(seconds=1)),
+        file.resumed(ROOT, "", [A, B], at=AT - RESUMED_FOR - timedelta(seconds=1)),
     ):
         assert found.collections == {}
 

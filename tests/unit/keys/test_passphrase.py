@@ -22,8 +22,8 @@ from keys.passphrase import (
     forms_of,
     passphrase_bytes,
     variables_for,
-    without_passphrases,
 )
+from keys.secret_variables import without_passphrases
 from tests.support.prompted_person import Person
 
 KEY = "root key (0123456789ab)"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -15,6 +13,7 @@ from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner, signer_for
 from tests.simulator.memory_keystore import MemoryKeyStore
+from tests.support.loaded_modules import modules_loaded_by
 from tests.support.prompted_person import Person
 
 
@@ -99,20 +98,9 @@ def test_keys_of_the_store_have_no_uri() -> None:
     assert caught.value.key == info.keyid
 
 
-def _modules_after(code: str) -> set[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", f"{code}\nimport sys; print('\\n'.join(sys.modules))"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return set(done.stdout.split())
-
-
 def test_verifying_a_signature_loads_no_code_for_sealing() -> None:
     key = KeyInfo.of(generate(), purpose="root").public
-    loaded = _modules_after(
+    loaded = modules_loaded_by(
         "import keys.algorithms, keys.material, keys.durable_file\nfrom securesystemslib.signer import Key\n"
         f"keys.algorithms.check_accepted(Key.from_dict({key.keyid!r}, {key.to_dict()!r}))"
     )
@@ -121,7 +109,7 @@ def test_verifying_a_signature_loads_no_code_for_sealing() -> None:
 
 def test_signers_and_stores_load_nothing_heavy() -> None:
     programs = "import keys.back_ends; keys.back_ends.leave_out_back_ends()\n"
-    loaded = _modules_after(f"{programs}import keys.signers, keys.filestore, keys.recovery_file, keys.passphrase")
+    loaded = modules_loaded_by(f"{programs}import keys.signers, keys.filestore, keys.recovery_file, keys.passphrase")
     heavy = {
         "ssl",
         "socket",

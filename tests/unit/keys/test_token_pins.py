@@ -13,7 +13,7 @@ from keys.errors import (
     TokenPinLocked,
     TokenPinWrong,
 )
-from keys.passphrase import EnvironmentPassphrases, PassphraseProvider, variables_for, without_passphrases
+from keys.passphrase import EnvironmentPassphrases, PassphraseProvider, variables_for
 from keys.pkcs11.pin import Pin, pin_for, refused
 from keys.pkcs11.token_facts import (
     LOGIN_REQUIRED,
@@ -24,6 +24,7 @@ from keys.pkcs11.token_facts import (
     PIN_SET,
     TokenFacts,
 )
+from keys.secret_variables import without_passphrases
 from tests.support.prompted_person import Person
 from trustcli.console.passphrase_comparison import ComparedPassphrases
 

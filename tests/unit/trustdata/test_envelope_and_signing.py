@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from keys.errors import SigningFailed
+from keys.errors import SigningFailed, TokenGone
 from tests.simulator import keyring
 from tests.simulator.scene import good_collection
 from trustdata.editing.signing import sign
@@ -57,6 +57,20 @@ def test_a_device_that_fails_is_named_and_its_words_are_not() -> None:
     assert caught.value.key == keyring.keyid("alice")
     assert "swordfish" not in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_what_the_holder_of_a_key_says_is_said() -> None:
+    gone = TokenGone(token="token vault", reason="it was removed")
+
+    class Gone:
+        public_key = keyring.key("alice")
+
+        def sign(self, payload: bytes) -> NoReturn:
+            raise gone
+
+    with pytest.raises(TokenGone) as caught:
+        sign(Targets(1), [Gone()], role=TARGETS, wire=TUF)  # type: ignore[list-item]
+    assert caught.value is gone
 
 
 def test_nothing_leaves_that_we_would_not_read() -> None:

@@ -1,4 +1,4 @@
-"""The commands of `trust key`: generate, import, list, show, test, export, passwd, remove, backup, restore, rotate."""
+"""The commands of `trust key`: the key store, backup and restore, rotation, and what a stolen key means."""
 
 from __future__ import annotations
 
@@ -18,31 +18,20 @@ from keys.notary_files import write_notary_key_file
 from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from keys.uris.uri import is_key_uri, shown_uri
-from trustcli.commands.key import backup, key_show, restore
+from trustcli.commands.key import backup, key_show, restore, rotate
+from trustcli.commands.key.compromised import compromised
 from trustcli.commands.key.key_elsewhere import make_at, proven_key, record
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
-from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun
-from trustcli.commands.support.alias_option import AgreeToAlias
-from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.confirmation import confirm
-from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import carry_out, plan_each
-from trustcli.commands.support.name_lists import named_collections
-from trustcli.commands.support.owner_decisions import (
-    AcceptExpired,
-    AcceptUnsigned,
-    StartEmpty,
-    owner_decisions,
-)
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 from trustdata.gun import parse_gun
-from trustdata.roles import RoleName, signer_role
+from trustdata.roles import signer_role
 from trustdata.suggestion import one_of
 
 _PROVEN: Final = ("keyid", "notary_keyid", "algorithm", "uri")
@@ -276,36 +265,8 @@ app.command("backup-verify")(restore.backup_verify)
 app.command("restore")(restore.restore)
 
 
-@app.command("rotate")
-def rotate_(
-    ctx: typer.Context,
-    role: Annotated[str, typer.Argument(metavar="ROLE", help=", ".join(ROTATABLE))],
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
-    names_file: NamesFile = None,
-    key: Annotated[str, typer.Option(help="The new key: one of the store (root, targets).")] = "",
-    replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
-    recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
-    yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
-    accept_unsigned: AcceptUnsigned = None,
-    accept_expired: AcceptExpired = None,
-    start_empty: StartEmpty = None,
-) -> int:
-    """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
-    session: Session = ctx.obj
-    guns = named_collections(session, names, names_file)
-    agree_to_aliases(session, guns, yes=yes or plan_)
-    decisions = owner_decisions(
-        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
-    )
-    rotation = Rotation(role=RoleName(role), key=key, replace=replace, recovery=recovery_key, decisions=decisions)
-    run = RotationRun(session, rotation, guns)
-    if plan_:
-        return plan_each(session, guns, run.plan)
-    outcomes = carry_out(session, guns, check=run.plan, do=run.rotate)
-    if not outcomes.rows("failed", "not tried"):
-        run.finish()
-    return outcomes.report(rotated=outcomes.rows("done"))
+app.command("rotate")(rotate.rotate)
+app.command("compromised")(compromised)
 
 
 def _notary_role(info: KeyInfo) -> tuple[str, str]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -19,14 +20,16 @@ from keys.errors import KeyAmbiguous, KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised
 from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
-from trustcli.commands.support.many import Done
+from trustcli.commands.support.named_key import NamedKey
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.errors import RemoteMisbehaved, UsageError
+from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Current, Plan
 from trustcli.publish.preparation import Roles
@@ -58,19 +61,20 @@ class Rotation:
     """What to rotate.
 
     `key`: the new key, by its id or name in the store; empty: make one. `replace`: the id of the root key to take out;
-    empty: the only one that is here. `recovery`: the recovery key's file, to sign the root with. `decisions`: of the
-    owner, about roles that nobody vouches for.
+    empty: the only one that is here. `replaced`: the root key to take out where it is one. `recovery`: the recovery
+    key's file, to sign the root with. `decisions`: of the owner, about roles that nobody vouches for.
     """
 
     role: RoleName
     key: str = ""
     replace: str = ""
+    replaced: NamedKey | None = None
     recovery: Path | None = None
     decisions: OwnerDecisions = NOTHING_DECIDED
 
 
 class RotationRun:
-    """One `trust key rotate`: it rotates in each collection, and goes on with what the same command has begun.
+    """One `trust key rotate`: a `BulkWork` that goes on with what the same command has begun, in several threads.
 
     Raises: UsageError, SettingsUnusable, FileExposed.
     """
@@ -82,18 +86,18 @@ class RotationRun:
         self._file = RotationsFile(session.settings.home / "rotations.json")
         names = [session.real_name(gun) for gun in guns]
         self._unfinished = self._file.resumed(rotation.role, rotation.key, names, at=session.at)
-        self._source = SessionKeys(session)
+        self._lock = threading.RLock()
         self._recovery: Signer | None = None
-        self._new = _NewKeys(session, self._source, rotation, self._unfinished)
+        self._new = _NewKeys(session, rotation, self._unfinished)
         self._planned: _NewKeys | None = None
         self._rotated: list[GUN] = []
 
     def plan(self, planning: Planning, gun: GUN) -> Sequence[Plan]:
-        """Return what `rotate` would publish. Raises: KeysError, SettingsUnusable, NoTrustServer and others."""
+        """Return what `carry_out` would publish. Raises: KeysError, SettingsUnusable, NoTrustServer and others."""
         file = self._rotation.recovery
         recovery = planning.keys.recovery(file) if file else None
         if self._planned is None:
-            self._planned = _NewKeys(self._session, planning.keys, self._rotation, self._unfinished)
+            self._planned = _NewKeys(self._session, self._rotation, self._unfinished)
         collection = planning.collection(gun)
         begun = self._unfinished.collections.get(collection.gun)
         rotator = _Rotator(
@@ -101,29 +105,34 @@ class RotationRun:
         )
         return [rotator.plan(planning)]
 
-    def rotate(self, gun: GUN) -> Done:
+    def carry_out(self, session: Session, gun: GUN, step: Step) -> Done:
         """Rotate in one collection, verify the result, and mark the keys that nothing uses any more.
 
-        Raises: UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+        Raises: UsageError, KeysError, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved,
+        PlanChanged.
         """
-        file = self._rotation.recovery
-        if file and self._recovery is None:
-            self._recovery = self._source.recovery(file)
-        collection = self._session.collection(gun)
+        source = SessionKeys(session)
+        with self._lock:
+            file = self._rotation.recovery
+            if file and self._recovery is None:
+                self._recovery = source.recovery(file)
+        collection = session.collection(gun)
         rotator = _Rotator(
-            self._session,
+            session,
             self._rotation,
             collection,
-            self._source,
+            source,
             self._recovery,
             self._new,
             begun=self._unfinished.collections.get(collection.gun),
             begin=self._begin,
             unmarked=self._file.replaced(self._rotation.role, collection.gun),
+            step=step,
         )
         result = rotator.run()
-        self._rotated.append(collection.gun)
-        self._mark(result.replaced)
+        with self._lock:
+            self._rotated.append(collection.gun)
+            self._mark(result.replaced)
         role, keys = self._rotation.role, ", ".join(result.keyids)
         row = {"gun": gun, "role": role, "keys": list(result.keyids)}
         if not result.changed:
@@ -140,7 +149,8 @@ class RotationRun:
             self._session.output.warn(f"{failure}; for a day, the same command will find nothing to do")
 
     def _begin(self, gun: GUN, begun: BegunRotation) -> None:
-        self._unfinished = self._file.begin(self._unfinished, gun, begun)
+        with self._lock:
+            self._unfinished = self._file.begin(self._unfinished, gun, begun)
 
     def _mark(self, replaced: AbstractSet[str]) -> None:
         """Mark replaced keys as retired, unless another pinned collection uses them."""
@@ -150,10 +160,15 @@ class RotationRun:
                 self._session.keystore.retire(info.keyid)
 
 
+def check_role(role: str) -> None:
+    """Refuse a role that has no key of its own to rotate. Raises: UsageError."""
+    if role not in ROTATABLE:
+        raise UsageError(f"{role} cannot be rotated{one_of(role, ROTATABLE)}")
+
+
 def _check(rotation: Rotation) -> None:
     check_recovery_file(rotation.recovery)
-    if rotation.role not in ROTATABLE:
-        raise UsageError(f"{rotation.role} cannot be rotated{one_of(rotation.role, ROTATABLE)}")
+    check_role(rotation.role)
     if rotation.role in ONLINE and rotation.key:
         raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
 
@@ -161,38 +176,44 @@ def _check(rotation: Rotation) -> None:
 class _NewKeys:
     """The new keys: the given one; else one new root key for all collections, or one new repository key for each.
 
-    A key is made only when an edit needs it: a rotation that cannot succeed leaves no key behind.
+    A key is made only when an edit needs it: a rotation that cannot succeed leaves no key behind. For several threads.
     """
 
-    def __init__(self, session: Session, source: KeySource, rotation: Rotation, unfinished: UnfinishedRotation) -> None:
+    def __init__(self, session: Session, rotation: Rotation, unfinished: UnfinishedRotation) -> None:
         """Take `unfinished`, for the keys that the same command has made already and not put in place everywhere."""
         self._session = session
-        self._source = source
         self._role = rotation.role
         self._made = unfinished.collections
         self._reference = rotation.key
+        self._lock = threading.Lock()
         self._shared: Signer | None = None
         self._own: dict[GUN, Signer] = {}
 
-    def signer(self, gun: GUN, wire: WireFormat) -> Signer:
-        """Return the new key for the collection; make it at the first call. Raises: KeysError."""
-        if self._reference or self._role == ROOT:
-            if self._shared is None:
-                self._shared = self._given(self._made) or self._source.new(purpose="root", wire=wire)
-            return self._shared
-        if gun not in self._own:
-            made = {gun: self._made[gun]} if gun in self._made else {}
-            self._own[gun] = self._given(made) or self._source.new(purpose="targets", gun=gun, wire=wire)
-        return self._own[gun]
+    def signer(self, gun: GUN, wire: WireFormat, source: KeySource) -> Signer:
+        """Return the new key for the collection; make it with `source` at the first call. Raises: KeysError."""
+        with self._lock:
+            if self._reference or self._role == ROOT:
+                if self._shared is None:
+                    self._shared = self._given(self._made, source) or source.new(purpose="root", wire=wire)
+                return self._shared
+            if gun not in self._own:
+                made = {gun: self._made[gun]} if gun in self._made else {}
+                self._own[gun] = self._given(made, source) or source.new(purpose="targets", gun=gun, wire=wire)
+            return self._own[gun]
 
-    def _given(self, made: Mapping[GUN, BegunRotation]) -> Signer | None:
-        """Return a signer with the key that the user has named, or that was made before; None if there is none."""
+    def _given(self, made: Mapping[GUN, BegunRotation], source: KeySource) -> Signer | None:
+        """Return a signer with the key that the user has named, or that was made before; None if there is none.
+
+        Raises: KeysError, KeyCompromised.
+        """
         if self._reference:
-            return self._source.stored(self._reference)
-        wanted = {begun.new for begun in made.values()}
+            given = source.stored(self._reference)
+            refuse_compromised(self._session, given.public_key)
+            return given
+        wanted = {begun.new for begun in made.values()} - compromised_keys(self._session)
         known = (info for info in self._session.keystore.list() if key_fingerprint(info.public) in wanted)
         found = next((info for info in known if not info.retired), None)
-        return None if found is None else self._source.stored(found.keyid)
+        return None if found is None else source.stored(found.keyid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,12 +243,15 @@ class _Rotator:
         begun: BegunRotation | None,
         begin: Callable[[GUN, BegunRotation], None] = lambda *_: None,
         unmarked: AbstractSet[str] = frozenset(),
+        step: Step | None = None,
     ) -> None:
         """Take `begun`, what the same command was about to send, and `begin`, which writes down what is now.
 
+        `step`: of the bulk run; None for a plan.
         `unmarked`: the fingerprints of keys that interrupted rotations may have replaced without marking them.
         """
         self._unmarked = unmarked
+        self._step = step
         self._begun = begun
         self._begin = begin
         self._session = session
@@ -247,7 +271,7 @@ class _Rotator:
     def run(self) -> _Rotated:
         """Run steps 1 to 5."""
         publisher = self._session.publisher(self._collection, self._keys, self._read)
-        outcome = publisher.publish(self._edit, self._check)
+        outcome = publisher.publish(self._edit, self._step.checked(self._check) if self._step else self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
         changed = bool(self._before) or not self._is_done(outcome.roles)
         root = self._verify(outcome).root if changed else outcome.roles[ROOT].root
@@ -324,7 +348,7 @@ class _Rotator:
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
-        new = self._new.signer(self._gun, self._collection.wire)
+        new = self._new.signer(self._gun, self._collection.wire, self._source)
         self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:
@@ -368,8 +392,8 @@ class _Rotator:
     def _outgoing(self, roles: Roles) -> str:
         """Return the id of the root key to take out.
 
-        It is the one that `--replace` names; with a recovery key, the only other root key; else the only root key in
-        this store. Raises: KeyNotFound, KeyAmbiguous.
+        It is the one that `--replace` names, or `--all-with`; with a recovery key, the only other root key; else the
+        only root key in this store. Raises: KeyNotFound, KeyAmbiguous.
         """
         root = roles[ROOT].root
         recovery = accepted_fingerprints([self._recovery.public_key] if self._recovery else [])
@@ -377,6 +401,8 @@ class _Rotator:
         keyids = [keyid for keyid in root.roles[ROOT].keyids if keyid not in kept]
         if self._rotation.replace:
             candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+        elif self._rotation.replaced is not None and self._rotation.replaced.among(root.keys) & set(keyids):
+            candidates = [keyid for keyid in keyids if keyid in self._rotation.replaced.among(root.keys)]
         elif self._recovery is not None:
             candidates = keyids  # the key to replace is lost, so it need not be here
         else:

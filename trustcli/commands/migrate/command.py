@@ -28,10 +28,11 @@ from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.aliases import refuse_alias
 from trustcli.commands.support.list_options import NamesFile
-from trustcli.commands.support.many import Done, carry_out
+from trustcli.commands.support.many import carry_out
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.owner_decisions import AcceptExpired, owner_decisions
 from trustcli.console.exit_codes import DONE, KEYS, OTHER
+from trustcli.publish.bulk.work import Done
 from trustcli.session import Session
 from trustdata.counting import counted
 from trustdata.editing.owner_roles import OwnerDecisions

@@ -1,19 +1,15 @@
 """The view of `trust audit` as CSV: one table, a tag, a key's right, an oddity or a failure in each line.
 
-Fields are quoted as in RFC 4180; lines end with a line feed, as all that the program prints.
-
-Spreadsheets take a cell that begins with one of `= + - @` for a formula. Such a cell, whose text somebody else chose,
-gets an apostrophe in front, which they do not show.
+Its cells are those of `console/csv_cells.py`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from trustcli.commands.support.audit_view import AuditedCollection, release_of
+from trustcli.console.csv_cells import csv_text
 from trustcli.publish.plan_view import as_time
 from trustdata.audit import Audit
 
@@ -38,21 +34,20 @@ HEADER: Final = (
     "kind",
     "text",
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t")
 _ROWS: Final = 500
 
 
 def lines(audited: Iterable[AuditedCollection]) -> Iterator[str]:
     """Return the table in pieces, with its header."""
-    yield _text([HEADER])
+    yield csv_text([HEADER])
     piece: list[Sequence[str]] = []
     for each in audited:
         for row in _rows(each):
-            piece.append([_harmless(row.get(column, "")) for column in HEADER])
+            piece.append([row.get(column, "") for column in HEADER])
             if len(piece) == _ROWS:
-                yield _text(piece)
+                yield csv_text(piece)
                 piece = []
-    yield _text(piece)
+    yield csv_text(piece)
 
 
 def _rows(each: AuditedCollection) -> Iterator[dict[str, str]]:
@@ -110,13 +105,3 @@ def _keys(each: AuditedCollection, found: Audit) -> Iterator[dict[str, str]]:
 def _odd(found: Audit) -> Iterator[dict[str, str]]:
     for odd in found.odd:
         yield {"record": "odd", "name": odd.code, "role": odd.about, "text": odd.text}
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
-
-
-def _text(rows: Iterable[Sequence[str]]) -> str:
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(rows)
-    return written.getvalue()

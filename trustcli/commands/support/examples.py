@@ -20,6 +20,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     "pull": (f"trust pull {_APP}:1.0", f"trust pull {_APP}:1.0 {_APP}:1.1"),
     "inspect": (f"trust inspect --pretty {_APP}", f"trust inspect {_APP}:1.0"),
     "revoke": (f"trust revoke {_APP}:1.0", "trust revoke --signer alice --all --plan"),
+    "deny": (
+        f"trust deny {_APP}@sha256:{'ab' * 32} --reason 'CVE-2026-1234'",
+        f"trust deny --list {_APP}",
+    ),
     "prune": (f"trust prune {_APP} --plan", "trust prune --names repositories.txt --yes"),
     "delete": (f"trust delete {_APP} --plan", "trust delete --names repositories.txt --yes"),
     "signer add": (
@@ -35,6 +39,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "key load": ("trust key load alice.key --name alice", "trust key load root.key --purpose root"),
     "key list": ("trust key list", "trust --json key list"),
+    "key compromised": (
+        "trust key compromised alice",
+        "trust key compromised stolen.pub --glob 'registry.example.com/*'",
+    ),
     "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
     "key test": ("trust key test alice", "trust key test root 0123456789ab"),
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),
@@ -53,7 +61,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust key restore keys.backup root --share 1.txt --share 3.txt",
     ),
     "key rotate": (
-        f"trust key rotate targets {_APP} --plan",
+        "trust key rotate targets --glob 'registry.example.com/team/*' --plan",
         f"trust key rotate root {_APP} --recovery-key /media/stick/recovery.key",
     ),
     "pin": (f"trust pin {_APP} sha256:{'ab' * 32}", f"trust pin 'registry.example.com/team/*' key:{'ab' * 32}"),

@@ -13,10 +13,10 @@ from keys import recovery_file
 from trustcli.commands.support.founding import create, decide_recovery
 from trustcli.commands.support.founding import plan as plan_founding
 from trustcli.commands.support.key_source import SessionKeys
-from trustcli.commands.support.many import Done
 from trustcli.commands.support.planning import Planning, current
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.template import Comparison, Template, compare
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
 from trustcli.publish.publisher import Edit

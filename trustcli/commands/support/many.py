@@ -33,7 +33,9 @@ from trustcli.console.exit_codes import DONE, INTERRUPTED, OTHER, worst
 from trustcli.console.failure_table import Failure
 from trustcli.console.internal_error import internal_error
 from trustcli.console.output import INTERRUPTION, failure_document, internal_document
+from trustcli.console.progress import bar
 from trustcli.errors import MemoryUnwritable, RemoteRefused, UsageError
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
 from trustdata.counting import counted
@@ -50,21 +52,6 @@ Blank: TypeAlias = Callable[[Mapping[str, object] | None], Mapping[str, object]]
 _OF_THE_STORE: Final = (KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable, MemoryUnwritable, UsageError)
 _OF_THIS_MACHINE: Final = (PassphraseMissing, PassphraseUnreadable, PassphraseWrong, *_OF_THE_STORE)
 """Failures that would be those of every other name, too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
-    """What a command has done in one collection.
-
-    `changed`: False if there was nothing to do. `lines`: the result, for standard output. `note`: for standard error.
-    `row`: members of the collection's row in JSON. `failures`: what could not be done besides.
-    """
-
-    changed: bool = True
-    lines: tuple[str, ...] = ()
-    note: str = ""
-    row: Mapping[str, Any] = field(default_factory=dict)
-    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,17 +87,7 @@ def carry_out(
     Raises: UsageError, if nothing was done yet.
     """
     outcomes = Outcomes(session, guns, blank=blank, counts=counts, each_with_its_keys=each_with_its_keys)
-    try:
-        outcomes.carry_out(do, check=check if checks_first else None)
-    except KeyboardInterrupt:
-        outcomes.interrupt()
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        # What was done must be said, whatever has happened then.
-        if not outcomes.anything_done:
-            raise
-        outcomes.break_off(error)
+    outcomes.told_whatever_happens(lambda: outcomes.carry_out(do, check=check if checks_first else None))
     return outcomes
 
 
@@ -222,30 +199,63 @@ class Outcomes:
 
         `check` None: one that cannot be done keeps nobody from the others. Raises: UsageError, if nothing was done yet.
         """
-        if check is None or not self._several or self._all_pass(check):
+        if check is None or not self._several or self.check(check):
             for gun in self._all:
-                if not self._holds_for(gun):
+                if self.wanted(gun):
                     self.attempt(gun, do)
+
+    def told_whatever_happens(self, carry_out: Callable[[], None]) -> None:
+        """Call a function that does the names; if it is stopped, that is an outcome, once something was done."""
+        try:
+            carry_out()
+        except KeyboardInterrupt:
+            self.interrupt()
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            # What was done must be said, whatever has happened then.
+            if not self.anything_done:
+                raise
+            self.break_off(error)
 
     # --- check
 
-    def _all_pass(self, check: PlanOne) -> bool:
-        """Check each name, and then open the keys that will sign; return False if one cannot be done (step 1)."""
+    def check(
+        self,
+        check: PlanOne,
+        *,
+        holds_back: bool = True,
+        planned: Callable[[GUN, Sequence[Plan]], None] = lambda *_: None,
+    ) -> bool:
+        """Check each name, and then open the keys that will sign; return False if one holds back all (step 1).
+
+        `holds_back`: False for a list that nobody has typed: what cannot be done keeps nobody from the others.
+        `planned`: is given the plans of each name.
+        """
         planning = Planning(self._session, shown=False)
         opened_later: dict[GUN, Callable[[], None]] = {}
-        for gun in self._all:
-            refusals = [plan.refusal for plan in _plans(planning, gun, check) if plan.refusal is not None]
-            opened_later[gun] = planning.keys.opening()
+        for number, gun in enumerate(self._all, 1):
+            self._output.progress(bar("planning", number - 1, of=len(self._all)))
+            plans = _plans(planning, gun, check)
+            planned(gun, plans)
+            refusals = [plan.refusal for plan in plans if plan.refusal is not None]
+            open_keys = planning.keys.opening()
             if refusals:
-                self._held_back = True
+                self._held_back = holds_back
                 self.fail(gun, refusals[0])
+            else:
+                opened_later[gun] = open_keys
+        self._output.progress("")
         for gun, open_keys in opened_later.items() if not self._held_back else ():
+            if not self.wanted(gun):
+                continue
             try:
                 open_keys()
             except KeysError as failure:
-                self._held_back = True
+                self._held_back = holds_back
                 self.fail(gun, failure)
-                break
+                if holds_back:
+                    break
         return not self._held_back
 
     def hold_back(self, refusals: Mapping[GUN, Failure]) -> None:
@@ -256,11 +266,19 @@ class Outcomes:
 
     # --- do
 
+    def wanted(self, gun: GUN) -> bool:
+        """Return whether a name is to be done: nothing has failed for it, nor for a reason that holds for it."""
+        return self._all[gun].state != "failed" and not self._holds_for(gun)
+
     def attempt(self, gun: GUN, do: Callable[[GUN], Done]) -> None:
         """Do one name (step 2). Raises: UsageError, if nothing was done yet."""
+        self.settle(gun, lambda: do(gun))
+
+    def settle(self, gun: GUN, ended: Callable[[], Done]) -> None:
+        """Take what a name's doing returns or raises. Raises: UsageError, if nothing was done yet."""
         self._begun = self._all[gun]
         try:
-            done = do(gun)
+            done = ended()
         except (TrustError, KeysError, UsageError) as failure:
             if isinstance(failure, UsageError) and not self.anything_done:
                 raise
@@ -271,12 +289,14 @@ class Outcomes:
 
     def _note(self, gun: GUN, done: Done) -> None:
         outcome = self._all[gun]
-        outcome.row = done.row
+        outcome.row = {**done.row, "next": done.next} if done.next else done.row
         outcome.state = "done" if done.changed else "nothing to do"
         for line in done.lines:
             self._output.result(line)
         if done.note:
             self._output.notice(done.note)
+        if done.next:
+            self._output.notice(f"  next: {done.next}")
         for failure in done.failures:
             self.fail(gun, failure)
 
@@ -322,6 +342,12 @@ class Outcomes:
 
         `members`: of the document, before the rows.
         """
+        document = self.document(**members)
+        self._output.document(document)
+        return int(document["exit"])
+
+    def document(self, **members: object) -> dict[str, Any]:
+        """Tell what was not tried, and return the document. `members`: of it, before the rows."""
         counts: dict[State, int] = {"done": 0, "nothing to do": 0, "failed": 0, "not tried": 0}
         for outcome in self._all.values():
             counts[outcome.state] += 1
@@ -334,8 +360,7 @@ class Outcomes:
         status = INTERRUPTED if INTERRUPTED in self._statuses else worst(self._statuses)
         document = {**members, "collections": [self._row(outcome) for outcome in self._all.values()]}
         first = next((error for of, error in self._errors if of == status), None)
-        self._output.document({**document, **({"error": first} if first else {}), "exit": status})
-        return status
+        return {**document, **({"error": first} if first else {}), "exit": status}
 
     def _row(self, outcome: Outcome) -> dict[str, object]:
         members = outcome.row or self._blank(outcome.error)

@@ -11,10 +11,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from keys.errors import KeyNotFound
-from trustcli.commands.support.many import Done, Outcomes, carry_out, plan_each, refused_beforehand
+from trustcli.commands.support.many import Outcomes, carry_out, plan_each, refused_beforehand
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
+from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session

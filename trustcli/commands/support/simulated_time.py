@@ -16,7 +16,7 @@ from typing import Final
 from keys.record import replace
 from trustcli.client.collection import Collection
 from trustcli.hooks.deciding.once import OnceReader
-from trustcli.hooks.deciding.ports import Reading, ReleasedTags, TrustDataReader
+from trustcli.hooks.deciding.ports import DenyListRead, Reading, ReleasedTags, TrustDataReader
 from trustcli.session import Session
 from trustdata.envelope import Envelope
 from trustdata.errors import LivesTooLong, TrustError, shown
@@ -153,6 +153,10 @@ class _Forecast:
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all released tags of now."""
         return self._reader.released(gun, rule)
+
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
+        """Return what a collection denies now."""
+        return self._reader.denied(gun, rule)
 
 
 def _verified(collection: Collection) -> dict[RoleName, Envelope]:

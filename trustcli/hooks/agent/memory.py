@@ -6,13 +6,13 @@ is merged into it when it has changed; that it has not is seen by comparing byte
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from keys.light_sha256 import sha256_hex
 from trustcli.guarded_files import read_guarded
 from trustcli.hooks.agent.own_memory import lacks, own_entries
 
@@ -36,7 +36,7 @@ class AgentMemory:
         seen = own_entries(self._folder) or {}
         for name, document in told.items():
             raw = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-            mark = self._folder / _FOLDER / hashlib.sha256(name.encode()).hexdigest()
+            mark = self._folder / _FOLDER / sha256_hex(name.encode())
             # Whatever the mark says: the memory may have been removed since, or be that of a backup.
             if _digest(raw) != _content(mark) or lacks(seen.get(name), document):
                 self._merge(name, document)
@@ -54,7 +54,7 @@ class AgentMemory:
 
 
 def _digest(raw: bytes) -> bytes:
-    return hashlib.sha256(raw).hexdigest().encode()
+    return sha256_hex(raw).encode()
 
 
 def _content(mark: Path) -> bytes:

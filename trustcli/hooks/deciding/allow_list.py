@@ -1,4 +1,6 @@
-"""Decide by the allow list of this machine's settings, which is looked at before everything else.
+"""Decide by the allow list of this machine's settings, which is looked at before every rule.
+
+Only a deny list that the policy names counts before it (docs/adr/0108).
 
 It counts also while the policy cannot be read: what starts a node may have to run before somebody can put that right.
 """
@@ -37,6 +39,7 @@ def allowed_by_list(
                 mode="allow",
                 rule=f"[verifier] allow, {entry}",
                 reason=f"{named} needs no signature: {entry} stands under [verifier] allow",
+                by_allow_list=True,
             )
     return None
 

@@ -6,11 +6,11 @@ here imports what verifies, since an answer of another process needs none of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from keys.light_sha256 import sha256_hex
 from trustcli.guarded_files import read_guarded
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ def context_hash(settings: Settings, *, policy: Path | None, with_allow_list: bo
         "policy": None if policy is None else [str(policy.absolute()), _digest(policy)],
     }
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_hex(text.encode())
 
 
 def _digest(file: Path) -> str | None:
     try:
-        return hashlib.sha256(read_guarded(file, limit=_MAX_FILE)).hexdigest()
+        return sha256_hex(read_guarded(file, limit=_MAX_FILE))
     except FileNotFoundError:
         return None

@@ -10,16 +10,18 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keys.record import record, replace
 from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import question_about, tag_meant
-from trustcli.errors import HookRequestMalformed
+from trustcli.errors import DenyListNotObtained, HookRequestMalformed
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
 from trustcli.hooks.deciding.decision import Decision, SignedTags
+from trustcli.hooks.deciding.deny_lists import Denials, current_denials
 from trustcli.registry.reference import ImageReference
-from trustdata.errors import NotTrusted, PolicyRefused, TrustError
+from trustdata.denied import check_not_denied
+from trustdata.errors import DigestDenied, NotTrusted, PolicyRefused, TrustError
 from trustdata.gun import GUN, parse_tag
 from trustdata.judgement import Judgement, Question
 from trustdata.policy import Rule
@@ -33,17 +35,23 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
+_MOST_INDEXES: Final = 8
+"""Indexes with rules of their own after which only one without counts for a platform: each is read for."""
 
 
 @record
 class _Case:
-    """An image whose trust data must be read. `digest`: what the registry serves, if that is known."""
+    """An image whose trust data must be read. `digest`: what the registry serves, if that is known.
+
+    `warnings`: what is to be told if it is allowed.
+    """
 
     reference: ImageReference
     digest: str | None
     trust_name: GUN
     rule: Rule | None
     question: Question
+    warnings: tuple[str, ...] = ()
 
 
 class PolicyDecider:
@@ -84,6 +92,8 @@ class PolicyDecider:
     def _told(self, reference: ImageReference, digest: str | None, decision: Decision) -> Decision:
         """Return the decision; a refusal says whether it is by a rule that names the digest."""
         known = reference.digest or digest
+        if isinstance(decision.refusal, DigestDenied) and decision.refusal.digest == known:
+            return replace(decision, by_digest=True)
         if decision.verified or self._policy is None or known is None:
             return decision
         counting = self._policy.counting(decision.trust_name, tag=tag_meant(reference), digest=known, at=self._at())
@@ -139,6 +149,22 @@ class PolicyDecider:
                 return policy.tightened(None).rule_for(gun, at=self._at())
         return None
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name that rules or deny lists are about."""
+        trust_name, rule, named = gun, None, frozenset[str]()
+        if self._policy is not None:
+            trust_name = self._policy.trust_name(gun)
+            named = self._policy.named_digests(trust_name)
+            try:
+                rule = self._rule(trust_name, None, None)
+            except PolicyRefused:
+                rule = self._of_some_tags(trust_name)
+        with suppress(DenyListNotObtained):  # nothing runs then
+            named = named.union(*self._denials().lists)
+        if self._policy is None or (rule is not None and rule.mode != "allow"):
+            named = named.union(self._reader.denied(trust_name, rule).denied or ())
+        return named
+
     # --- before anything is read
 
     def _first(self, reference: ImageReference, digest: str | None) -> Decision | _Case:
@@ -150,18 +176,39 @@ class PolicyDecider:
         known = reference.digest or digest
         listed = allowed_by_list(self._allow, reference, digest)
         if listed is not None:
-            return listed
+            return self._unless_denied(listed, known)
         if self._policy is None:
             return self._case(reference, digest, reference.gun, None)
         trust_name = self._policy.trust_name(reference.gun)
         try:
             rule = self._rule(trust_name, tag_meant(reference), known)
         except PolicyRefused as refusal:
-            return _denied(reference, trust_name, refusal)
+            return _denied(reference, trust_name, refusal, rule=refusal.rule)
         _log.info("%s: the policy's rule for %s counts", trust_name, rule.match)
         if rule.mode == "allow":
-            return _exempted(reference, known, trust_name, rule)
+            return self._unless_denied(_exempted(reference, known, trust_name, rule), known)
         return self._case(reference, digest, trust_name, rule)
+
+    def _unless_denied(self, decision: Decision, digest: str | None) -> Decision:
+        """Return a decision that verifies nothing, or the refusal if a list denies the digest.
+
+        Whoever does not know the digest yet asks again with it.
+        """
+        try:
+            denials = self._denials()
+            if digest is not None:
+                check_not_denied(decision.trust_name, digest, denials.lists)
+        except DenyListNotObtained as refusal:
+            if decision.by_allow_list:
+                return replace(decision, warnings=(*decision.warnings, f"it is allowed all the same: {refusal}"))
+            return _not_at_all(decision, refusal)
+        except DigestDenied as refusal:
+            return _not_at_all(decision, refusal)
+        return replace(decision, warnings=(*decision.warnings, *denials.warnings))
+
+    def _denials(self) -> Denials:
+        """Return what the policy's deny lists deny now. Raises: DenyListNotObtained."""
+        return current_denials(self._policy.denying if self._policy is not None else (), self._reader)
 
     def _rule(self, gun: GUN, tag: str | None, digest: str | None) -> Rule:
         """Return what the policy says of an image. Raises: PolicyRefused if no rule counts, or one denies it."""
@@ -170,9 +217,26 @@ class PolicyDecider:
             raise NotTrusted
         return policy.rule_for(gun, tag=tag, digest=digest, at=self._at())
 
-    def _case(self, reference: ImageReference, digest: str | None, trust_name: GUN, rule: Rule | None) -> _Case:
-        question = question_about(reference, rule=rule, gun=trust_name, signers=self._signers, digest=digest)
-        return _Case(reference=reference, digest=digest, trust_name=trust_name, rule=rule, question=question)
+    def _case(
+        self, reference: ImageReference, digest: str | None, trust_name: GUN, rule: Rule | None
+    ) -> _Case | Decision:
+        try:
+            denials = self._denials()
+            if digest := reference.digest or digest:  # whatever can be read of the collection itself
+                check_not_denied(trust_name, digest, denials.lists)
+        except (DenyListNotObtained, DigestDenied) as refusal:
+            return _denied(reference, trust_name, refusal, rule=rule.source if rule else "")
+        question = question_about(
+            reference, rule=rule, gun=trust_name, signers=self._signers, digest=digest, denied=denials.lists
+        )
+        return _Case(
+            reference=reference,
+            digest=digest,
+            trust_name=trust_name,
+            rule=rule,
+            question=question,
+            warnings=denials.warnings,
+        )
 
     # --- by trust data
 
@@ -196,12 +260,15 @@ class PolicyDecider:
             try:
                 of_digest = self._rule_for_digest(case, judgement)
             except PolicyRefused as denied:
-                return _denied(case.reference, case.trust_name, denied)
+                other = self._by_other_index(case, judgement)
+                return other or _denied(case.reference, case.trust_name, denied, rule=denied.rule)
             if of_digest is not None and case.question.digest is None:
                 return self.decide(case.reference, judgement.digest)
             if of_digest is not None:
-                refusal, more = self._by_rule_of_index(case, of_digest)
+                refusal, more = self._by_rule_of_index(case, of_digest, judgement)
                 readings += more
+                if refusal is not None and (other := self._by_other_index(case, judgement)):
+                    return other
         if refusal is None and rule is not None:
             refusal, more = self._by_seconds(case, rule, judgement)
             readings += more
@@ -211,7 +278,7 @@ class PolicyDecider:
             decision = Decision.refused(case.reference.given, case.trust_name, refusal or NotTrusted())
             if rule is not None:
                 decision = replace(decision, mode=rule.mode, rule=rule.source)
-            if decision.mode == "audit":
+            if decision.mode == "audit" and not isinstance(refusal, DigestDenied):
                 decision = _watched(decision, case.question.digest, _exemption(rule))
         else:
             decision = Decision(
@@ -223,7 +290,7 @@ class PolicyDecider:
                 rule=rule.source if rule else "",
                 reason=f"{case.trust_name}:{evidence.tags[0]} is signed as {judgement.digest} {_by(evidence)}",
                 evidence=evidence,
-                warnings=(_old(case, refreshed),) if stale else (),
+                warnings=(*case.warnings, *([_old(case, refreshed)] if stale else [])),
             )
         return replace(
             decision,
@@ -238,7 +305,7 @@ class PolicyDecider:
 
         Raises: PolicyRefused if one of them denies it.
         """
-        signed_as = judgement.evidence.signed_as if judgement.evidence is not None else ""
+        signed_as = _signed_as(judgement)
         if self._policy is None or not signed_as or signed_as == case.question.digest:
             return None
         tag = tag_meant(case.reference)
@@ -247,23 +314,47 @@ class PolicyDecider:
             return None
         return self._rule(case.trust_name, tag, signed_as)
 
-    def _by_rule_of_index(self, case: _Case, rule: Rule) -> tuple[TrustError | None, list[Reading]]:
+    def _by_other_index(self, case: _Case, judgement: Judgement) -> Decision | None:
+        """Return the decision that lets a platform run by another index than that of the verdict; None if none does.
+
+        What is denied as a part of one image may be a part of another one, which its owner has signed as well.
+        """
+        question = case.question
+        if question.tag is not None or question.digest is None or case.rule is None:
+            return None
+        passed_over = question.passed_over | {_signed_as(judgement)}
+        if len(passed_over) > _MOST_INDEXES and self._policy is not None:  # no index that a rule names counts then
+            passed_over |= self._policy.named_digests(case.trust_name)
+        other = replace(case, question=replace(question, passed_over=passed_over))
+        reading = self._reader.judge(case.trust_name, case.rule, [other.question])
+        (verdict,) = reading.judgements
+        if not verdict.allowed:
+            return None
+        decision = self._decided(other, verdict, reading)
+        return decision if decision.verified else None
+
+    def _by_rule_of_index(self, case: _Case, rule: Rule, found: Judgement) -> tuple[TrustError | None, list[Reading]]:
         """Return why the rule for an index does not allow the platform of it that was asked about; None if it does.
 
         Beside it what was read for that.
         """
         if rule.mode != "enforce":
             return None, []
-        question = question_about(
-            case.reference, rule=rule, gun=case.trust_name, signers=self._signers, digest=case.digest
-        )
-        reading = self._reader.judge(case.trust_name, rule, [question])
-        (judgement,) = reading.judgements
-        refusal = _refusal_of(judgement, question.digest)
-        if refusal is not None:
-            return refusal, [reading]
-        refusal, more = self._by_seconds(case, rule, judgement)
-        return refusal, [reading, *more]
+        readings: list[Reading] = []
+        index = _signed_as(found)
+        question = replace(case.question, policy=rule.requirements)
+        while len(readings) <= _MOST_INDEXES:
+            readings.append(self._reader.judge(case.trust_name, rule, [question]))
+            (judgement,) = readings[-1].judgements
+            refusal = _refusal_of(judgement, question.digest)
+            if refusal is not None:
+                return refusal, readings
+            if _signed_as(judgement) == index:
+                refusal, more = self._by_seconds(case, rule, judgement)
+                return refusal, [*readings, *more]
+            # What the rule wants another index has, of which other rules may say other things.
+            question = replace(question, passed_over=question.passed_over | {_signed_as(judgement)})
+        return NotTrusted(), readings
 
     def _by_seconds(self, case: _Case, rule: Rule, judgement: Judgement) -> tuple[TrustError | None, list[Reading]]:
         """Judge the same digest in each second collection of a rule, under the same tag if one was named.
@@ -280,6 +371,11 @@ class PolicyDecider:
         return next((refusal for refusal in refusals if refusal is not None), None), readings
 
 
+def _signed_as(judgement: Judgement) -> str:
+    """Return what the tag of a verdict is signed as; "" if it has none."""
+    return judgement.evidence.signed_as if judgement.evidence is not None else ""
+
+
 def _oldest(readings: Sequence[Reading]) -> datetime | None:
     """Return when servers last confirmed all of it; None if one never has."""
     times = [each.refreshed for each in readings if each.refreshed is not None]
@@ -294,8 +390,13 @@ def _refusal_of(judgement: Judgement, digest: str | None) -> TrustError | None:
     return None if allowed else NotTrusted()
 
 
-def _denied(reference: ImageReference, trust_name: GUN, refusal: PolicyRefused) -> Decision:
-    return Decision.refused(reference.given, trust_name, refusal, mode="deny", rule=refusal.rule)
+def _denied(reference: ImageReference, trust_name: GUN, refusal: TrustError, *, rule: str) -> Decision:
+    return Decision.refused(reference.given, trust_name, refusal, mode="deny", rule=rule)
+
+
+def _not_at_all(decision: Decision, refusal: TrustError) -> Decision:
+    """Return the refusal in the place of a decision that verifies nothing."""
+    return Decision.refused(decision.image, decision.trust_name, refusal, mode="deny", rule=decision.rule)
 
 
 def _watched(refused: Decision, digest: str | None, exemption: str) -> Decision:

@@ -27,9 +27,10 @@ class Decision:
     verification refused; under `audit` it is told and does not decide. `warnings`: sentences for people. `refreshed`:
     when the server last confirmed the trust data (UTC); None where none was needed or had. `stale`: the server was
     away, and the rule allows data of this age. `exemption`: until when a rule verifies nothing or only watches, and
-    why; "" where it does neither. `by_digest`: it is a refusal by a rule that names this very digest, which no other
-    signed image outweighs that lists it. `judgement`: of verification itself, for `trust explain`; None where nothing
-    was verified, or another process has.
+    why; "" where it does neither. `by_digest`: it is a refusal by a rule or list that names this very digest, which no
+    other signed image outweighs that lists it. `by_allow_list`: the settings of this machine allow it, before any
+    policy. `judgement`: of verification itself, for `trust explain`; None where nothing was verified, or another
+    process has.
     """
 
     image: str
@@ -46,6 +47,7 @@ class Decision:
     stale: bool = False
     exemption: str = ""
     by_digest: bool = False
+    by_allow_list: bool = False
     judgement: Judgement | None = None
 
     @property

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from keys.error_record import about
 from trustcli.client.collection import Collection
 from trustcli.errors import OfflineTooOld, RemoteBusy, RemoteFailing, RemoteUnreachable
-from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustcli.hooks.deciding.ports import DenyListRead, Reading, ReleasedTags
+from trustdata.denied import deny_list
 from trustdata.errors import MalformedMetadata, NotTrusted, TooLarge, TrustError
 from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, candidates, refused
@@ -57,6 +58,7 @@ class OnceReader:
         self._keep = keep
         self._watch = watch
         self._finish = finish
+        self._denied: dict[GUN, DenyListRead] = {}
 
     def judge(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading:
         """Judge questions about one collection after one refresh; from older data if the server is away."""
@@ -75,21 +77,40 @@ class OnceReader:
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all tags that the rule may allow, by verified trust data."""
         try:
-            collection = self._collection(gun, rule, offline=self._max_age is not None)
-            max_age, stale = self._max_age, False
-            try:
-                updater = collection.refresh() if max_age is None else collection.offline(max_age)
-            except RemoteUnreachable as away:
-                max_age = rule.max_staleness if rule is not None else None
-                if self._max_age is not None or max_age is None or not is_away(away):
-                    raise
-                collection, stale = self._collection(gun, rule, offline=True), True
-                updater = collection.offline(max_age)
+            updater, refreshed, stale = self._updated(gun, rule)
             self._load(gun, updater, rule)
             targets = tuple(candidates(rule.requirements if rule is not None else (), updater.roles()))
         except TrustError as refusal:
             return ReleasedTags(targets=(), refusal=refusal)
-        return ReleasedTags(targets=targets, refreshed=self._refreshed(collection, max_age), stale=stale)
+        return ReleasedTags(targets=targets, refreshed=refreshed, stale=stale)
+
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
+        """Return what a collection denies, read once for all images of this process."""
+        if gun not in self._denied:
+            try:
+                updater, refreshed, stale = self._updated(gun, rule)
+                denied = deny_list(gun, updater.roles()[TARGETS].targets)
+                self._denied[gun] = DenyListRead(denied=denied, refreshed=refreshed, stale=stale)
+            except TrustError as refusal:
+                self._denied[gun] = DenyListRead(refusal=refusal)
+        return self._denied[gun]
+
+    def _updated(self, gun: GUN, rule: Rule | None) -> tuple[Updater, datetime | None, bool]:
+        """Return the verified top-level roles, when a server confirmed them, and whether it is away now.
+
+        Raises: TrustError.
+        """
+        collection = self._collection(gun, rule, offline=self._max_age is not None)
+        max_age, stale = self._max_age, False
+        try:
+            updater = collection.refresh() if max_age is None else collection.offline(max_age)
+        except RemoteUnreachable as away:
+            max_age = rule.max_staleness if rule is not None else None
+            if self._max_age is not None or max_age is None or not is_away(away):
+                raise
+            collection, stale = self._collection(gun, rule, offline=True), True
+            updater = collection.offline(max_age)
+        return updater, self._refreshed(collection, max_age), stale
 
     def _load(self, gun: GUN, updater: Updater, rule: Rule | None) -> None:
         """Load the delegations that list what the rule may allow; a signer's that does not verify lists nothing.

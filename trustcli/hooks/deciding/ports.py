@@ -11,6 +11,7 @@ from keys.record import record
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision, SignedTags
     from trustcli.registry.reference import ImageReference
+    from trustdata.denied import DenyList
     from trustdata.errors import TrustError
     from trustdata.gun import GUN
     from trustdata.judgement import Judgement, Question
@@ -26,6 +27,9 @@ class Decider(Protocol):
 
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags of a name that may run, by the same rules."""
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name that rules or deny lists are about: there is nothing special about others."""
 
 
 @record
@@ -55,6 +59,16 @@ class ReleasedTags:
     stale: bool = False
 
 
+@record
+class DenyListRead:
+    """What one collection denies, verified; `refusal` instead if it cannot be read. The rest is as in `Reading`."""
+
+    denied: DenyList | None = None
+    refusal: TrustError | None = None
+    refreshed: datetime | None = None
+    stale: bool = False
+
+
 class TrustDataReader(Protocol):
     """Reads and verifies collections: once for each question (a process that ends), or kept in memory (resident).
 
@@ -67,3 +81,6 @@ class TrustDataReader(Protocol):
 
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all released tags."""
+
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
+        """Return what a collection denies."""

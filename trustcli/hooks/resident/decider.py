@@ -25,6 +25,7 @@ from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision, SignedTags
+from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
 from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
 from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
@@ -117,6 +118,13 @@ class ResidentDecider:
         except TrustError as refusal:
             return SignedTags(trust_name=gun, tags={}, refusal=refusal)
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._current().own.named_digests(gun)
+        except TrustError:
+            return frozenset()
+
     def decides_as(self, context: str) -> bool:
         """Return whether something here decides as a process with this hash of what decides."""
         try:
@@ -150,6 +158,7 @@ class ResidentDecider:
                 rules = policy.about(gun)
                 names += [GUN(second.match) for rule in rules for second in rule.for_name(gun).seconds]
                 names += [policy.distributed.name] if policy.distributed is not None else []
+                names += [of.name for of in policy.denying]
             for name in dict.fromkeys(names):
                 with contextlib.suppress(TrustError):
                     if (kept := source.remembered(name)) is not None:
@@ -165,7 +174,13 @@ class ResidentDecider:
         except TrustError as failure:
             return str(failure)
         policy = generation.configuration.policy
-        return str(policy) if isinstance(policy, TrustError) else ""
+        if isinstance(policy, TrustError):
+            return str(policy)
+        try:
+            current_denials(policy.denying if policy is not None else (), self._reader)
+        except TrustError as failure:
+            return str(failure)
+        return ""
 
     def _decide(self, reference: ImageReference, digest: str | None) -> Decision:
         try:
@@ -261,9 +276,8 @@ class TightenedDecider:
 
     def decide(self, reference: ImageReference, digest: str | None = None) -> Decision:
         """Decide about a name, as `Decider.decide` promises."""
-        listed = allowed_by_list(self._allow, reference, digest)
-        if listed is not None:
-            return listed
+        if allowed_by_list(self._allow, reference, digest) is not None:
+            return PolicyDecider(self._policy, self._allow, self._reader, at=self._at).decide(reference, digest)
         try:
             found = self._further.current()
         except TrustError as refusal:
@@ -278,6 +292,13 @@ class TightenedDecider:
         except TrustError as refusal:
             return _Refusing(refusal, self._allow).signed_tags(gun)
         return self._decider(found).signed_tags(gun)
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._decider(self._further.current()).named_digests(gun)
+        except TrustError:
+            return frozenset()
 
     def _decider(self, found: Obtained) -> PolicyDecider:
         return PolicyDecider(self._policy.tightened(found.policy), self._allow, self._reader, at=self._at)
@@ -307,6 +328,11 @@ class _Refusing:
         if allows_all(self._allow, gun):
             return SignedTags(trust_name=gun, tags={}, any_content=True)
         return SignedTags(trust_name=gun, tags={}, refusal=copy.copy(self._refusal))
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return none: nothing is decided by rules."""
+        del gun
+        return frozenset()
 
 
 @contextlib.contextmanager

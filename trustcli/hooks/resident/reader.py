@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from keys.record import record
 from trustcli.errors import VerdictTooLate, VerifierBusy
-from trustcli.hooks.deciding.ports import Reading, ReleasedTags
+from trustcli.hooks.deciding.ports import DenyListRead, Reading, ReleasedTags
 from trustcli.hooks.resident.clocks import Clocks, Moment
 from trustcli.hooks.resident.kept import CollectionSource, Failed, Flight, KeptCollection, Verified, apart
 from trustcli.hooks.resident.limits import ResidentLimits
 from trustcli.hooks.resident.rate import Rate
 from trustcli.hooks.resident.workers import Workers
+from trustdata.denied import deny_list
 from trustdata.errors import NotSigned, PolicyRefused, TagMismatch, TrustError
 from trustdata.judgement import Question, candidates, refused
-from trustdata.roles import RoleName
+from trustdata.roles import TARGETS, RoleName
 
 if TYPE_CHECKING:
     from trustcli.client.verified_roles import VerifiedRoles
@@ -135,6 +136,20 @@ class ResidentReader:
             refusal = error
         refreshed = _refreshed(state, now)
         return ReleasedTags(targets=targets, refusal=refusal, refreshed=refreshed, stale=state.stale)
+
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
+        """Return what a collection denies, as `TrustDataReader.denied` promises."""
+        kept = self._collection(gun, rule, self._clocks.moment())
+        state = self._state(kept, rule, lambda _: ())
+        now, verified = self._clocks.moment(), state.verified
+        if verified is None:
+            return DenyListRead(refusal=state.failure)
+        try:
+            roles, _ = verified.roles.valid((), verified.age(now).latest)
+        except TrustError as refusal:
+            return DenyListRead(refusal=refusal)
+        denied = deny_list(gun, roles[TARGETS].targets)
+        return DenyListRead(denied=denied, refreshed=_refreshed(state, now), stale=state.stale)
 
     # --- in the background
 

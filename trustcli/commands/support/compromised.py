@@ -1,0 +1,32 @@
+"""Keys that were removed as compromised are proposed by no command, and put in place by none."""
+
+from __future__ import annotations
+
+from keys.algorithms import accepted_fingerprints
+from keys.keyid import short_keyid
+from keys.rfc3339 import to_rfc3339
+from trustcli.errors import KeyCompromised
+from trustcli.session import Session
+from trustcli.state.compromised import CompromisedKeys
+from trustdata.model import Key
+
+
+def compromised_list(session: Session) -> CompromisedKeys:
+    """Return the list of this user, to which a key is added when it is removed as compromised."""
+    return CompromisedKeys(session.settings.home / "compromised.json")
+
+
+def compromised_keys(session: Session) -> frozenset[str]:
+    """Return the fingerprints of the keys that must not return. Raises: SettingsUnusable, FileNewer, FileExposed."""
+    return frozenset(compromised_list(session).load())
+
+
+def refuse_compromised(session: Session, key: Key) -> None:
+    """Refuse a key that was removed as compromised, before anything is done with it.
+
+    Raises: KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
+    """
+    known = compromised_list(session).load()
+    for fingerprint in accepted_fingerprints([key]) & known.keys():
+        name = f"the key {short_keyid(key.keyid)}"
+        raise KeyCompromised(key=name, since=to_rfc3339(known[fingerprint].recorded))

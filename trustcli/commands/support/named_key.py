@@ -1,0 +1,84 @@
+"""A key that the user names, of which only the public half counts: which collections have it, and in which roles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from keys import recovery_file
+from keys.algorithms import accepted_fingerprints, key_fingerprint, public_key_of
+from keys.errors import KeyIsPrivate, KeyNotFound
+from keys.material import tuf_key
+from keys.notary import notary_key
+from keys.uris.uri import is_key_uri
+from trustcli.commands.support.signer_key import signer_key
+from trustcli.session import Session
+from trustdata.envelope import Envelope
+from trustdata.model import Key
+from trustdata.roles import ROOT, TARGETS, RoleName
+
+_DIGITS: Final = re.compile(r"[0-9a-f]{12,64}")
+"""Digits of a key id that is not in the store: fewer could be met by chance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedKey:
+    """A key that was named. `fingerprint`: empty if only digits of its id are known. `digits`: of its id, or empty."""
+
+    named: str
+    fingerprint: str = ""
+    digits: str = ""
+
+    def among(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        """Return the ids under which a document has the key, whatever its encoding."""
+        if self.digits:
+            return frozenset(keyid for keyid, key in keys.items() if self._begins(keyid, key))
+        return frozenset(keyid for keyid, key in keys.items() if self.fingerprint in accepted_fingerprints([key]))
+
+    def _begins(self, keyid: str, key: Key) -> bool:
+        """Return whether one of the ids of a key begins with the digits: as the document has it, or either format."""
+        ids = {keyid}
+        if accepted_fingerprints([key]):
+            public = tuf_key(public_key_of(key))
+            ids |= {public.keyid, notary_key(public).keyid}
+        return any(each.startswith(self.digits) for each in ids)
+
+    def roles(self, roles: Mapping[RoleName, Envelope]) -> list[RoleName]:
+        """Return the roles of a collection that name the key."""
+        root = roles[ROOT].root
+        found = self.among(root.keys)
+        named = [RoleName(name) for name, role in root.roles.items() if found & set(role.keyids)]
+        targets = roles[TARGETS].targets if TARGETS in roles else None
+        if targets is not None and targets.delegations is not None:
+            found = self.among(targets.delegations.keys)
+            delegated = targets.delegations.roles or {}
+            named += [RoleName(name) for name, role in delegated.items() if found & set(role.keyids)]
+        return named
+
+
+def named_key(session: Session, named: str) -> NamedKey:
+    """Return the key that a text names: one of the store, a key URI, a key file, or at least 12 digits of an id.
+
+    Raises: KeysError.
+    """
+    if is_key_uri(named):
+        return NamedKey(named=named, fingerprint=key_fingerprint(signer_key(session, named)))
+    try:
+        return NamedKey(named=named, fingerprint=key_fingerprint(session.keystore.get(named).public))
+    except KeyNotFound:
+        if Path(named).is_file():
+            return NamedKey(named=named, fingerprint=key_fingerprint(_in_file(session, Path(named))))
+        if _DIGITS.fullmatch(named):  # a key that is lost is not in the store
+            return NamedKey(named=named, digits=named)
+        raise
+
+
+def _in_file(session: Session, file: Path) -> Key:
+    try:
+        return signer_key(session, str(file))
+    except KeyIsPrivate:
+        platform_secrets = session.settings.platform_secrets
+        return recovery_file.read_public_key(file, session.passphrases, platform_secrets=platform_secrets)
