@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from keys.durable_file import make_private_folder
 from keys.record import record, replace
 from keys.rfc3339 import to_rfc3339
+from trustcli.client.policy_file import tag_meant
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
@@ -124,6 +125,18 @@ class ResidentDecider:
             return self._current().own.named_digests(gun)
         except TrustError:
             return frozenset()
+
+    def server_of(self, reference: ImageReference) -> str:
+        """Return the URL of the trust server that a decision about a name may need; its registry if none is known."""
+        try:
+            configuration = self._current().configuration
+            policy, gun, rule = configuration.policy, reference.gun, None
+            if policy is not None and not isinstance(policy, TrustError):
+                gun = policy.trust_name(gun)
+                rule = policy.rule_for(gun, tag=tag_meant(reference), digest=reference.digest, at=self._clocks.wall())
+            return SessionCollections(configuration.session).server(gun, rule) or reference.host
+        except TrustError:
+            return reference.host
 
     def decides_as(self, context: str) -> bool:
         """Return whether something here decides as a process with this hash of what decides."""
