@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, Final
 from keys.durable_file import make_private_folder
 from keys.record import record, replace
 from keys.rfc3339 import to_rfc3339
-from trustcli.client.policy_file import tag_meant
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
-from trustcli.hooks.deciding.decider import PolicyDecider
+from trustcli.hooks.deciding.decider import PolicyDecider, collection_read
 from trustcli.hooks.deciding.decision import Decision, SignedTags
 from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from trustcli.config.verifier_settings import AllowedImage
     from trustcli.hooks.deciding.ports import Decider, TrustDataReader
     from trustcli.registry.reference import ImageReference
-    from trustdata.policy import Policy
+    from trustdata.policy import Policy, Rule
     from trustdata.verification.rollback_memory import Memory
 
 _RETRY_SECONDS: Final = 1.0
@@ -65,6 +64,11 @@ class _Generation:
     @property
     def own(self) -> Decider:
         return self.deciders[self.configuration.contexts[0]]
+
+    def reads(self, reference: ImageReference) -> tuple[GUN, Rule | None]:
+        """Return the collection that is read for a name, and by which rule of the file. Raises: PolicyRefused."""
+        policy = self.configuration.policy
+        return collection_read(None if isinstance(policy, TrustError) else policy, reference, at=wall_clock())
 
 
 class ResidentDecider:
@@ -129,12 +133,9 @@ class ResidentDecider:
     def server_of(self, reference: ImageReference) -> str:
         """Return the URL of the trust server that a decision about a name may need; its registry if none is known."""
         try:
-            configuration = self._current().configuration
-            policy, gun, rule = configuration.policy, reference.gun, None
-            if policy is not None and not isinstance(policy, TrustError):
-                gun = policy.trust_name(gun)
-                rule = policy.rule_for(gun, tag=tag_meant(reference), digest=reference.digest, at=self._clocks.wall())
-            return SessionCollections(configuration.session).server(gun, rule) or reference.host
+            generation = self._current()
+            gun, rule = generation.reads(reference)
+            return SessionCollections(generation.configuration.session).server(gun, rule) or reference.host
         except TrustError:
             return reference.host
 
