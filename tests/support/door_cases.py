@@ -51,9 +51,9 @@ class Verdict:
 class Case:
     """`image`: tag or digest, as `:1.0` or `@good`. `rule`: what stands in the rule beside `match`; None: no rule.
 
-    `make`: makes the collection. `then`: what changes once every door has seen the image allowed. `differs`: by door;
-    `notary`: what all say in Notary v1, if that is something else. `down`: its trust server can be taken down. `age`:
-    how long ago a door has heard of the collection when it is asked.
+    `make`: makes the collection. `then`: what changes once every door has seen the image allowed. `denied`: content
+    that a further rule denies. `differs`: by door; `notary`: what all say in Notary v1, if that is something else.
+    `down`: its trust server can be taken down. `age`: how long ago a door has heard of the collection when it is asked.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Case:
     image: str = f":{TAG}"
     rule: str | None = ""
     then: Callable[[SimulatedSite, GUN], None] | None = None
+    denied: str = ""
     alias_of: str = ""
     down: bool = False
     age: timedelta | None = None
@@ -88,6 +89,13 @@ def _moved(site: SimulatedSite, gun: GUN, form: str) -> None:
 
 def _index(site: SimulatedSite, gun: GUN, form: str) -> None:
     site.sign(site.collection(gun, form), "index", "index", "platform")
+
+
+def _two_indexes(site: SimulatedSite, gun: GUN, form: str) -> None:
+    """One platform is in both, and the one that comes first by its tag may be denied."""
+    owner = site.collection(gun, form)
+    site.sign(owner, "index", "index", "platform")
+    site.sign(owner, "same-platform", "same-platform", "platform")
 
 
 def _none(site: SimulatedSite, gun: GUN, form: str) -> None:
@@ -158,12 +166,28 @@ def _show_the_past(site: SimulatedSite, gun: GUN) -> None:
     site.registry.tags[ROLLED_BACK] = site.digests["other"]
 
 
+def _deny(content: str) -> Callable[[SimulatedSite, GUN], None]:
+    return lambda site, gun: site.deny(gun, content)
+
+
+def _tainted(content: str, *children: str) -> Callable[[SimulatedSite, GUN, str], None]:
+    return lambda site, gun, form: site.sign(site.collection(gun, form), content, content, *children)
+
+
+def _denied_from_the_start(site: SimulatedSite, gun: GUN, form: str) -> None:
+    signed(site, gun, form)
+    site.deny(gun, "other")
+
+
 def _go_away(site: SimulatedSite, gun: GUN) -> None:
     del gun
     site.away.stop()
 
 
 _NOT_SIGNED: Final = Verdict(code="not-signed", status=3, words="is not signed")
+_DENIED: Final = Verdict(code="digest-denied", status=4, words="is denied by ")
+DENIED: Final[Mapping[str, str]] = {"tainted": FORMAT_NAMES[0], "tainted-platform": FORMAT_NAMES[1]}
+"""What the policy's deny lists deny for every name: content, and the format of the collection that denies it."""
 _UNREACHABLE: Final = Verdict(code="remote-unreachable", status=6, words="cannot be reached")
 _EXPIRED: Final = Verdict(code="metadata-expired", status=4, words=" expired on ")
 _NO_DIGEST: Final = "it does not ask the registry; whatever that serves is allowed"
@@ -260,6 +284,20 @@ CASES: Final = (
     Case(name="index", make=_index, image=":index", verdict=Verdict(runs="index")),
     Case(name="platform", make=_index, image="@platform", verdict=Verdict(runs="platform")),
     Case(
+        name="platform-of-a-denied-index",
+        make=_index,
+        image="@platform",
+        denied="index",
+        verdict=Verdict(code="policy-refused", status=5, words="denies"),
+    ),
+    Case(
+        name="platform-of-another-index-too",
+        make=_two_indexes,
+        image="@platform",
+        denied="index",
+        verdict=Verdict(runs="platform"),
+    ),
+    Case(
         name="exempted",
         make=_none,
         image=f":{UNSIGNED}",
@@ -287,6 +325,37 @@ CASES: Final = (
         make=signed,
         rule='mode = "deny"',
         verdict=Verdict(code="policy-refused", status=5, words="denies"),
+    ),
+    Case(name="denied", make=signed, then=_deny("good"), age=OLDER, verdict=_DENIED),
+    Case(name="denied-digest", make=signed, image="@good", then=_deny("good"), age=OLDER, verdict=_DENIED),
+    Case(name="denied-platform", make=_index, image="@platform", then=_deny("platform"), age=OLDER, verdict=_DENIED),
+    Case(
+        name="denied-platform-of-index", make=_index, image=":index", then=_deny("platform"), age=OLDER, verdict=_DENIED
+    ),
+    Case(
+        name="denied-index-of-platform", make=_index, image="@platform", then=_deny("index"), age=OLDER, verdict=_DENIED
+    ),
+    Case(
+        name="denied-in-audit",
+        make=_denied_from_the_start,
+        image="@other",
+        rule=f'mode = "audit"\n{_OPEN}',
+        verdict=_DENIED,
+    ),
+    Case(name="listed", make=_tainted("tainted"), image=":tainted", verdict=_DENIED),
+    Case(name="listed-index", make=_tainted("mixed", "platform", "tainted-platform"), image=":mixed", verdict=_DENIED),
+    Case(
+        name="listed-other-platform",
+        make=_tainted("mixed", "platform", "tainted-platform"),
+        image="@platform",
+        verdict=Verdict(runs="platform"),
+    ),
+    Case(
+        name="listed-and-exempted",
+        make=_none,
+        image="@tainted",
+        rule=f'mode = "allow"\n{_OPEN}',
+        verdict=_DENIED,
     ),
     Case(
         name="no-rule",

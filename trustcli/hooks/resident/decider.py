@@ -23,7 +23,7 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
-from trustcli.hooks.deciding.decider import PolicyDecider
+from trustcli.hooks.deciding.decider import PolicyDecider, collection_read
 from trustcli.hooks.deciding.decision import Decision, SignedTags
 from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from trustcli.config.verifier_settings import AllowedImage
     from trustcli.hooks.deciding.ports import Decider, TrustDataReader
     from trustcli.registry.reference import ImageReference
-    from trustdata.policy import Policy
+    from trustdata.policy import Policy, Rule
     from trustdata.verification.rollback_memory import Memory
 
 _RETRY_SECONDS: Final = 1.0
@@ -64,6 +64,11 @@ class _Generation:
     @property
     def own(self) -> Decider:
         return self.deciders[self.configuration.contexts[0]]
+
+    def reads(self, reference: ImageReference) -> tuple[GUN, Rule | None]:
+        """Return the collection that is read for a name, and by which rule of the file. Raises: PolicyRefused."""
+        policy = self.configuration.policy
+        return collection_read(None if isinstance(policy, TrustError) else policy, reference, at=wall_clock())
 
 
 class ResidentDecider:
@@ -117,6 +122,22 @@ class ResidentDecider:
             return self._current().own.signed_tags(gun)
         except TrustError as refusal:
             return SignedTags(trust_name=gun, tags={}, refusal=refusal)
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._current().own.named_digests(gun)
+        except TrustError:
+            return frozenset()
+
+    def server_of(self, reference: ImageReference) -> str:
+        """Return the URL of the trust server that a decision about a name may need; its registry if none is known."""
+        try:
+            generation = self._current()
+            gun, rule = generation.reads(reference)
+            return SessionCollections(generation.configuration.session).server(gun, rule) or reference.host
+        except TrustError:
+            return reference.host
 
     def decides_as(self, context: str) -> bool:
         """Return whether something here decides as a process with this hash of what decides."""
@@ -286,6 +307,13 @@ class TightenedDecider:
             return _Refusing(refusal, self._allow).signed_tags(gun)
         return self._decider(found).signed_tags(gun)
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._decider(self._further.current()).named_digests(gun)
+        except TrustError:
+            return frozenset()
+
     def _decider(self, found: Obtained) -> PolicyDecider:
         return PolicyDecider(self._policy.tightened(found.policy), self._allow, self._reader, at=self._at)
 
@@ -314,6 +342,11 @@ class _Refusing:
         if allows_all(self._allow, gun):
             return SignedTags(trust_name=gun, tags={}, any_content=True)
         return SignedTags(trust_name=gun, tags={}, refusal=copy.copy(self._refusal))
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return none: nothing is decided by rules."""
+        del gun
+        return frozenset()
 
 
 @contextlib.contextmanager
