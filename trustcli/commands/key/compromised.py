@@ -281,7 +281,7 @@ class Reading:
         failed = sum(each.failure is not None for each in self.examined)
         alone = sum(claim.alone for each in naming if each.compromise for claim in each.compromise.claims)
         read = counted(len(self.examined) - failed, "collection")
-        what = f"{read} read: {len(naming)} name the key, and it alone vouches for {counted(alone, 'tag')}"
+        what = f"{read} read: named in {len(naming)}, and alone to vouch for {counted(alone, 'tag')}"
         output.notice(what if naming else f"{read} read: none names the key {shown(key, 300)}")
         if failed:
             output.notice(f"{counted(failed, 'collection')} could not be read: whether they name the key is not known")
