@@ -108,7 +108,6 @@ def test_a_key_that_nothing_names(scene: Scene, wire: WireFormat) -> None:
 
 def test_a_collection_that_cannot_be_read_is_no_clean_one(scene: Scene, wire: WireFormat) -> None:
     del wire
-    scene.server.store(*[])
     session = SimulatedSession(Client(scene.server), keys=("alice",), as_json=True)
     assert session.ends("key", "compromised", "alice", APP) == 4
     (row,) = session.document()["collections"]
