@@ -325,6 +325,16 @@ TRUST: Final = Words(
                 "--metrics": FREE,
             }
         ),
+        "scan": Words(
+            options={
+                "--crictl": FILE,
+                "--pods": FILE,
+                "--policy": FILE,
+                "--offline": FLAG,
+                "--max-age": FREE,
+                "--csv": FLAG,
+            }
+        ),
         "explain": Words(options={**_JUDGED, "--at": FREE}, arguments=(IMAGE,)),
         "doctor": Words(arguments=(NAME,), below={"containerd": Words(options={"--config": FILE})}),
         "completion": Words(arguments=(SHELLS,)),
