@@ -41,7 +41,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "deny": CommandEntry("trustcli.commands.deny", "Deny digests, which then run nowhere, whatever is signed."),
     "prune": CommandEntry("trustcli.commands.prune", "Revoke signed tags that the registry no longer has."),
     "delete": CommandEntry("trustcli.commands.delete", "Delete collections at the trust server."),
-    "signer": CommandEntry("trustcli.commands.signer", "Add, remove and list signers."),
+    "signer": CommandEntry("trustcli.commands.signer.command", "Add, remove and list signers, and rotate their keys."),
     "key": CommandEntry("trustcli.commands.key.command", "The key store, and key rotation."),
     "pin": CommandEntry("trustcli.commands.pin", "Pin a collection to its root of trust."),
     "pins": CommandEntry("trustcli.commands.pins", "List the pins."),
@@ -60,6 +60,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "hook": CommandEntry("trustcli.commands.hook.command", "Put a pull-time hook in place, or be one."),
     "agent": CommandEntry("trustcli.commands.agent", "Answer hooks and `trust verify` of a node from memory."),
+    "scan": CommandEntry("trustcli.commands.scan", "Judge the containers that run: unsigned, revoked, denied."),
     "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": CommandEntry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
     "completion": CommandEntry(

@@ -66,7 +66,8 @@ GLOBAL: Final[Mapping[str, Value]] = {
 _PLAN: Final = {"--plan": FLAG}
 _YES: Final = {"--yes": FLAG, "-y": FLAG}
 _NAMES: Final = {"--names": FILE}
-_BULK: Final = {"--glob": NAME, "--all-with": KEY, "--jobs": FREE, "--report": FILE}
+_BULK_NAMES: Final = {"--glob": FREE, "--jobs": FREE, "--report": FILE}
+_BULK: Final = {**_BULK_NAMES, "--all-with": KEY}
 _IMAGES: Final = {"--images": FILE}
 _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-unsigned": FREE,
@@ -146,7 +147,29 @@ TRUST: Final = Words(
                     options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
                 ),
                 "remove": Words(
-                    options={**_NAMES, "--existing": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
+                    options={
+                        **_NAMES,
+                        **_BULK_NAMES,
+                        "--everywhere": FLAG,
+                        "--existing": FLAG,
+                        **_PLAN,
+                        **_DECISIONS,
+                        **_YES,
+                    },
+                    arguments=(SIGNER, NAME),
+                ),
+                "rotate": Words(
+                    options={
+                        **_NAMES,
+                        **_BULK,
+                        "--key": KEY,
+                        "--new-key": KEY,
+                        "--replace": KEY,
+                        **_PLAN,
+                        **_DECISIONS,
+                        **_YES,
+                    },
+                    arguments=(SIGNER, NAME),
                 ),
                 "list": Words(options=_NAMES, arguments=(NAME,)),
             }
@@ -172,7 +195,24 @@ TRUST: Final = Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
                     arguments=(KEY,),
                 ),
-                "compromised": Words(options={**_NAMES, "--glob": FREE}, arguments=(KEY, NAME)),
+                "compromised": Words(
+                    options={
+                        **_NAMES,
+                        "--glob": FREE,
+                        "--remove": FLAG,
+                        "--keep": IMAGE,
+                        "--keep-images": FILE,
+                        "--keep-if-signed-by": SIGNER,
+                        "--accept-keys": FREE,
+                        "--recovery-key": FILE,
+                        "--new-recovery-key": FILE,
+                        "--jobs": FREE,
+                        "--report": FILE,
+                        **_YES,
+                        **_PLAN,
+                    },
+                    arguments=(KEY, NAME),
+                ),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
                 "backup": Words(
@@ -306,6 +346,16 @@ TRUST: Final = Words(
                 "--state": FOLDER,
                 "--refresh": FREE,
                 "--metrics": FREE,
+            }
+        ),
+        "scan": Words(
+            options={
+                "--crictl": FILE,
+                "--pods": FILE,
+                "--policy": FILE,
+                "--offline": FLAG,
+                "--max-age": FREE,
+                "--csv": FLAG,
             }
         ),
         "explain": Words(options={**_JUDGED, "--at": FREE}, arguments=(IMAGE,)),

@@ -30,7 +30,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         f"trust signer add --key alice.pub alice {_APP}",
         "trust signer add --key alice.pub alice --names repositories.txt --plan",
     ),
-    "signer remove": (f"trust signer remove alice {_APP}", "trust signer remove alice --names repositories.txt"),
+    "signer remove": (f"trust signer remove alice {_APP}", "trust signer remove alice --everywhere --plan"),
+    "signer rotate": (
+        f"trust signer rotate alice {_APP} --new-key alice-2.pub",
+        "trust signer rotate alice --all-with alice --plan",
+    ),
     "signer list": (f"trust signer list {_APP}", "trust signer list --names repositories.txt"),
     "key generate": ("trust key generate alice", "trust key generate alice --algorithm ed25519 --dir keys"),
     "key import": (
@@ -105,6 +109,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust hook proxy --listen 127.0.0.1:5443 --upstream https://registry.example.com --policy trust-policy.toml",
         "trust hook proxy config podman --address https://proxy.example.com --registry registry.example.com",
     ),
+    "scan": ("trust scan --policy policy.toml", "trust scan --pods pods.json --csv"),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}:1.0 --at 2027-12-01"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),
