@@ -226,7 +226,7 @@ class Team:
 
     def a_signer_leaves(self, digest: str) -> None:
         """What bob has signed stays; he signs nothing more."""
-        self.every("signer", "remove", "bob", "--names", "team.txt")
+        self.every("signer", "remove", "bob", "--everywhere", "--yes")
         self.bob.run("sign", f"{self.first}:4.0@{digest}", expect=8)
 
     def the_repository_key_is_rotated(self, digest: str) -> None:
