@@ -7,7 +7,7 @@ file of a delegation the member is malformed. Other TUF clients ignore it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, cast
 
@@ -49,6 +49,9 @@ class DenyList:
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
 
     def reason(self, digest: str) -> str:
         """Return why a denied digest is denied; "" if its owner has not said."""

@@ -38,6 +38,7 @@ class Question:
     """The image to judge: a tag, a digest (`sha256:HEX`), or both.
 
     `required_signers`: all of them must have signed it. `policy`: what the rules of a policy require in addition.
+    `passed_over`: indexes (`sha256:HEX`) that do not vouch for their platforms here; another one may list the same.
     `denied`: lists of other collections that count for it, beside that of its own.
     """
 
@@ -46,6 +47,7 @@ class Question:
     digest: str | None
     required_signers: tuple[str, ...] = ()
     policy: tuple[Requirement, ...] = ()
+    passed_over: frozenset[str] = frozenset()
     denied: tuple[DenyList, ...] = ()
 
     @property
@@ -193,7 +195,7 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
     if question.tag is None:
         if requested is None:
             raise NotSigned(gun=question.gun, tag="")
-        matches = released_with_digest(requested, roles)
+        matches = [target for target in released_with_digest(requested, roles) if _vouches(question, target, requested)]
         if not matches:
             raise NotSigned(gun=question.gun, tag=f"sha256:{requested}")
         return matches
@@ -236,7 +238,7 @@ def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> l
     required = [role for requirement in question.policy for role in requirement.roles()]
     listed = listed_by_signers(dict.fromkeys(required), roles, question.tag)
     requested = hex_of(question.digest) if question.digest else None
-    found = [target for target in listed if requested is None or target.has_manifest(requested)]
+    found = [target for target in listed if requested is None or _vouches(question, target, requested)]
     if found:
         return found
     for requirement in question.policy:
@@ -252,6 +254,12 @@ def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> l
         signed = f"sha256:{listed[0].digest}"
         raise TagMismatch(gun=question.gun, tag=question.tag, asked=str(question.digest), signed=signed)
     raise NotSigned(gun=question.gun, tag=question.tag or question.digest or "")
+
+
+def _vouches(question: Question, target: Target, requested: str) -> bool:
+    """Return whether a target is the digest (hex) that was asked about, or an index that may vouch for it."""
+    listed = target.has_manifest(requested)
+    return listed and (target.digest == requested or f"sha256:{target.digest}" not in question.passed_over)
 
 
 def _first_with_required_signers(

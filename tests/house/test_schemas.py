@@ -22,6 +22,7 @@ from trustcli.console.output import INTERRUPTION, failure_document, internal_doc
 from trustcli.doctor.findings import Severity
 from trustcli.publish.plan import Behind, KeyPlace
 from trustcli.state.pins import HOW
+from trustdata.compromise import Since, Threat
 from trustdata.editing.difference import Kind, TagChange
 from trustdata.errors import NoTrustData
 from trustdata.explanation import SignerState, StepState
@@ -134,6 +135,8 @@ def test_the_lists_of_values_are_those_of_the_program() -> None:
         ("doctor-containerd", "severity", [Severity]),
         ("explain", "state", [StepState]),
         ("explain", "stand", [SignerState]),
+        ("key-compromised", "since", [Since]),
+        ("key-compromised", "threat", [Threat]),
         ("key-show", "form", [Form]),
         ("migrate-from-notary", "done", [Moved]),
     ],

@@ -86,6 +86,7 @@ class Life:
     def keys(self) -> None:
         run, owner, reader = self.run, self.owner, self.reader
         run("key", "list")
+        run("key", "compromised", "alice", self.gun, f"{self.gun}-none", expect=3)
         run("key", "test", "alice")
         run("key", "test", "alice", "nobody", expect=8)
         run("key", "export", "alice", "-o", "alice.pem")

@@ -31,6 +31,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("signer", "list"): (GUN,),
     ("key", "generate"): ("bob", "--dir", "nowhere"),
     ("key", "rotate"): ("targets", GUN, f"{GUN}/b"),
+    ("key", "compromised"): ("alice", GUN, f"{GUN}/b"),
     ("pin",): (GUN, "sha256:" + "ab" * 32),
     ("lock",): (f"{GUN}:1.0", GUN),
     ("expiring",): (GUN, f"{GUN}/b"),

@@ -60,7 +60,7 @@ class PlainReader:
             return ReleasedTags(targets=(), refusal=refusal)
         return ReleasedTags(targets=targets, refreshed=self._refreshed, stale=self._age is not None)
 
-    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         self.asked.append(gun)
         try:
             self._check(gun, rule)

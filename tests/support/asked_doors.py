@@ -90,6 +90,9 @@ class Doors:
                 name = self.names[case.name, form]
                 if case.rule is not None:
                     parts.append(f'[[rule]]\nmatch = "{name}"\n{case.rule}')
+                if case.denied:
+                    digest = self.site.digests[case.denied]
+                    parts.append(f'[[rule]]\nmatch = "{name}"\ndigests = ["{digest}"]\nmode = "deny"')
                 if case.alias_of:
                     parts.append(f'[[alias]]\nname = "{name}"\ntrust = "{self.names[case.alias_of, form]}"')
         return "\n".join(parts)

@@ -51,9 +51,9 @@ class Verdict:
 class Case:
     """`image`: tag or digest, as `:1.0` or `@good`. `rule`: what stands in the rule beside `match`; None: no rule.
 
-    `make`: makes the collection. `then`: what changes once every door has seen the image allowed. `differs`: by door;
-    `notary`: what all say in Notary v1, if that is something else. `down`: its trust server can be taken down. `age`:
-    how long ago a door has heard of the collection when it is asked.
+    `make`: makes the collection. `then`: what changes once every door has seen the image allowed. `denied`: content
+    that a further rule denies. `differs`: by door; `notary`: what all say in Notary v1, if that is something else.
+    `down`: its trust server can be taken down. `age`: how long ago a door has heard of the collection when it is asked.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Case:
     image: str = f":{TAG}"
     rule: str | None = ""
     then: Callable[[SimulatedSite, GUN], None] | None = None
+    denied: str = ""
     alias_of: str = ""
     down: bool = False
     age: timedelta | None = None
@@ -88,6 +89,13 @@ def _moved(site: SimulatedSite, gun: GUN, form: str) -> None:
 
 def _index(site: SimulatedSite, gun: GUN, form: str) -> None:
     site.sign(site.collection(gun, form), "index", "index", "platform")
+
+
+def _two_indexes(site: SimulatedSite, gun: GUN, form: str) -> None:
+    """One platform is in both, and the one that comes first by its tag may be denied."""
+    owner = site.collection(gun, form)
+    site.sign(owner, "index", "index", "platform")
+    site.sign(owner, "same-platform", "same-platform", "platform")
 
 
 def _none(site: SimulatedSite, gun: GUN, form: str) -> None:
@@ -259,6 +267,20 @@ CASES: Final = (
     Case(name="unsigned-digest", make=signed, image="@other", verdict=_NOT_SIGNED),
     Case(name="index", make=_index, image=":index", verdict=Verdict(runs="index")),
     Case(name="platform", make=_index, image="@platform", verdict=Verdict(runs="platform")),
+    Case(
+        name="platform-of-a-denied-index",
+        make=_index,
+        image="@platform",
+        denied="index",
+        verdict=Verdict(code="policy-refused", status=5, words="denies"),
+    ),
+    Case(
+        name="platform-of-another-index-too",
+        make=_two_indexes,
+        image="@platform",
+        denied="index",
+        verdict=Verdict(runs="platform"),
+    ),
     Case(
         name="exempted",
         make=_none,

@@ -68,6 +68,10 @@ class SetDecider:
             warnings=(f"{reference} would be refused",),
         )
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        del gun
+        return frozenset(self.denied)
+
     def signed_tags(self, gun: GUN) -> SignedTags:
         self.asked.append(f"tags of {gun}")
         if self.refusal is not None:

@@ -46,6 +46,7 @@ class SimulatedSite:
             "other": self.registry.runnable("other"),
             "index": self.registry.index(*platforms),
             "platform": platforms[0],
+            "same-platform": self.registry.index(platforms[0]),
         }
         self.digests = {name: stored.digest for name, stored in contents.items()}
         self.registry.tags = {
@@ -54,6 +55,7 @@ class SimulatedSite:
             UNSIGNED: self.digests["other"],
             ROLLED_BACK: self.digests["good"],
             "index": self.digests["index"],
+            "same-platform": self.digests["same-platform"],
         }
         self.images = HostileServer(self.registry)
         self.trust = HostileServer(self.serve)

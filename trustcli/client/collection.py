@@ -166,6 +166,24 @@ class Collection:
             self._remember(updater)
         return roles
 
+    def verified_files(self) -> dict[RoleName, Envelope]:
+        """Return the files that this machine has verified last, by role; those that are not in the cache are left out.
+
+        A file that was only read, since it or its delegator had expired, is none of them (docs/adr/0041). The server is
+        not asked. Raises: MemoryDamaged.
+        """
+        memory = self._local.memory.load(self.gun)
+        found: dict[RoleName, Envelope] = {}
+        for role, seen in memory.roles.items() if memory is not None else ():
+            raw = next(iter(self._local.cache.roots()[-1:]), None) if role == ROOT else self._local.cache.load(role)
+            if raw is None:
+                continue
+            with suppress(MalformedMetadata):
+                file = self.wire.parse(role, raw)
+                if file.sha256 == seen.sha256:
+                    found[role] = file
+        return found
+
     def lock_entry(self) -> LockEntry:
         """Refresh, and return the lock file entry: the current root, and the minimum version of each role.
 

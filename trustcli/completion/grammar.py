@@ -172,6 +172,7 @@ TRUST: Final = Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
                     arguments=(KEY,),
                 ),
+                "compromised": Words(options={**_NAMES, "--glob": FREE}, arguments=(KEY, NAME)),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
                 "backup": Words(

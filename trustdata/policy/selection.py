@@ -103,6 +103,11 @@ class Policy:
         matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
         return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name (`sha256:HEX`) that a rule is about, of the further rules too."""
+        own = frozenset(digest for rule in self.about(gun) for digest in rule.digests)
+        return own if self.further is None else own | self.further.named_digests(gun)
+
     def rule_for(self, gun: GUN, *, tag: str | None = None, digest: str | None = None, at: datetime) -> Rule:
         """Return what the rules say that count for an image, added up to one.
 

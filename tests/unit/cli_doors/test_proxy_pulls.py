@@ -113,6 +113,31 @@ def test_what_hangs_on_a_signed_index(stage: ProxyStage) -> None:
             assert blob(stage, platform.layer).status == 200
 
 
+@pytest.mark.parametrize("seen", [True, False])
+def test_a_denied_index_stops_its_platforms_within_another_one(stage: ProxyStage, *, seen: bool) -> None:
+    platforms = [stage.registry.image(text) for text in ("amd64", "arm64")]
+    inner = stage.registry.index(platforms[0])
+    outer = stage.registry.index(inner, platforms[1])
+    stage.registry.tags["1.0"] = stage.decider.signed["1.0"] = outer.digest
+    with stage.running():
+        if seen:
+            assert manifest(stage, "1.0").status == manifest(stage, inner.digest).status == 200
+            assert manifest(stage, platforms[0].digest).status == 200
+        stage.decider.denied.add(inner.digest)
+        assert manifest(stage, inner.digest).status == 403
+        got = manifest(stage, platforms[0].digest)
+        assert (got.status, got.code) == (403, "DENIED")
+        assert blob(stage, platforms[0].layer).status == 403
+        assert manifest(stage, platforms[1].digest).status == 200
+        again = stage.registry.index(platforms[1], platforms[0])
+        stage.registry.tags["2.0"] = stage.decider.signed["2.0"] = again.digest
+        assert manifest(stage, "2.0").status == 200
+        assert manifest(stage, platforms[0].digest).status == 200, "it is in another signed image as well"
+        assert blob(stage, platforms[0].layer).status == 200
+        stage.decider.denied.add(again.digest)
+        assert manifest(stage, platforms[0].digest).status == 403
+
+
 def test_what_nothing_signed_names_is_refused(stage: ProxyStage) -> None:
     signed(stage)
     other = stage.registry.image("other")

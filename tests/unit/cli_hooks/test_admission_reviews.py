@@ -72,6 +72,9 @@ class Policy:
     def signed_tags(self, gun: object) -> Any:
         raise AssertionError(gun)
 
+    def named_digests(self, gun: object) -> Any:
+        raise AssertionError(gun)
+
 
 def verdict_of(document: Object, *, manner: Manner = VALIDATE, **policies: Policy) -> Verdict:
     """Judge a review. `policies`: `cluster` (by default one that knows SIGNED), and by the names of namespaces."""

@@ -50,6 +50,9 @@ class Slow:
     def signed_tags(self, gun: object) -> Any:
         raise AssertionError(gun)
 
+    def named_digests(self, gun: object) -> Any:
+        raise AssertionError(gun)
+
 
 @pytest.fixture
 def slow() -> Iterator[Slow]:

@@ -34,6 +34,7 @@ from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
 
 VENDOR = parse_gun("vendor.example.com/app")
+SECOND = f'second = {{name = "{VENDOR}"}}\n'
 MIRROR = "mirror.example.net/app"
 REASON = 'reason = "a test"\nuntil = 2999-01-01\n'
 
@@ -337,9 +338,6 @@ def test_older_data_counts_within_the_bound_of_the_rule(bound: str | None, hours
 
 
 # --- a second collection
-
-
-SECOND = f'second = {{name = "{VENDOR}"}}\n'
 
 
 def test_both_collections_must_have_the_digest(wire: WireFormat) -> None:

@@ -125,6 +125,20 @@ def test_the_own_list_counts_where_a_rule_only_watches(wire: WireFormat) -> None
     assert decision.mode == "audit"
 
 
+@pytest.mark.parametrize(
+    ("mode", "own"), [("", True), (f'mode = "audit"\n{OPEN}', True), (f'mode = "allow"\n{OPEN}', False), (None, True)]
+)
+def test_the_digests_that_are_named_are_those_of_the_lists_too(
+    wire: WireFormat, mode: str | None, *, own: bool
+) -> None:
+    app, listed = good_collection(wire), security(wire, EVIL)
+    app.owner.deny(GOOD, reason=WHY)
+    asked = None if mode is None else policy(rule(mode), listed)
+    decider = PolicyDecider(asked, (), PlainReader([app, listed]), at=lambda: app.server.at)
+    wanted = {f"sha256:{GOOD}"} if own else set()
+    assert decider.named_digests(parse_gun(APP)) == wanted | ({f"sha256:{EVIL}"} if asked else set())
+
+
 def test_the_allow_list_of_the_machine_does_not_go_before_it(wire: WireFormat) -> None:
     app, listed = good_collection(wire), security(wire, EVIL)
     allow = (AllowedImage(pattern=ELSEWHERE, digest=None),)

@@ -1,4 +1,4 @@
-"""The commands of `trust key`: generate, import, list, show, test, export, passwd, remove, backup, restore, rotate."""
+"""The commands of `trust key`: the key store, backup and restore, rotation, and what a stolen key means."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from keys.passphrase import passphrase_bytes
 from keys.signers import ask_and_open
 from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.commands.key import backup, key_show, restore, rotate
+from trustcli.commands.key.compromised import compromised
 from trustcli.commands.key.key_elsewhere import make_at, proven_key, record
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
@@ -265,6 +266,7 @@ app.command("restore")(restore.restore)
 
 
 app.command("rotate")(rotate.rotate)
+app.command("compromised")(compromised)
 
 
 def _notary_role(info: KeyInfo) -> tuple[str, str]:

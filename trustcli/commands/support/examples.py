@@ -39,6 +39,10 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "key load": ("trust key load alice.key --name alice", "trust key load root.key --purpose root"),
     "key list": ("trust key list", "trust --json key list"),
+    "key compromised": (
+        "trust key compromised alice",
+        "trust key compromised stolen.pub --glob 'registry.example.com/*'",
+    ),
     "key show": ("trust key show alice.pub", "trust key show --decrypt old.key"),
     "key test": ("trust key test alice", "trust key test root 0123456789ab"),
     "key export": ("trust key export alice -o alice.key", "trust key export alice --public -o alice.pub"),

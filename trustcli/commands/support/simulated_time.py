@@ -154,7 +154,7 @@ class _Forecast:
         """Return all released tags of now."""
         return self._reader.released(gun, rule)
 
-    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies now."""
         return self._reader.denied(gun, rule)
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from keys.record import record, replace
 from keys.rfc3339 import to_rfc3339
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
+_MOST_INDEXES: Final = 8
+"""Indexes with rules of their own after which only one without counts for a platform: each is read for."""
 
 
 @record
@@ -147,6 +149,22 @@ class PolicyDecider:
                 return policy.tightened(None).rule_for(gun, at=self._at())
         return None
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name that rules or deny lists are about."""
+        trust_name, rule, named = gun, None, frozenset[str]()
+        if self._policy is not None:
+            trust_name = self._policy.trust_name(gun)
+            named = self._policy.named_digests(trust_name)
+            try:
+                rule = self._rule(trust_name, None, None)
+            except PolicyRefused:
+                rule = self._of_some_tags(trust_name)
+        with suppress(DenyListNotObtained):  # nothing runs then
+            named = named.union(*self._denials().lists)
+        if self._policy is None or (rule is not None and rule.mode != "allow"):
+            named = named.union(self._reader.denied(trust_name, rule).denied or ())
+        return named
+
     # --- before anything is read
 
     def _first(self, reference: ImageReference, digest: str | None) -> Decision | _Case:
@@ -242,12 +260,15 @@ class PolicyDecider:
             try:
                 of_digest = self._rule_for_digest(case, judgement)
             except PolicyRefused as denied:
-                return _denied(case.reference, case.trust_name, denied, rule=denied.rule)
+                other = self._by_other_index(case, judgement)
+                return other or _denied(case.reference, case.trust_name, denied, rule=denied.rule)
             if of_digest is not None and case.question.digest is None:
                 return self.decide(case.reference, judgement.digest)
             if of_digest is not None:
-                refusal, more = self._by_rule_of_index(case, of_digest)
+                refusal, more = self._by_rule_of_index(case, of_digest, judgement)
                 readings += more
+                if refusal is not None and (other := self._by_other_index(case, judgement)):
+                    return other
         if refusal is None and rule is not None:
             refusal, more = self._by_seconds(case, rule, judgement)
             readings += more
@@ -284,7 +305,7 @@ class PolicyDecider:
 
         Raises: PolicyRefused if one of them denies it.
         """
-        signed_as = judgement.evidence.signed_as if judgement.evidence is not None else ""
+        signed_as = _signed_as(judgement)
         if self._policy is None or not signed_as or signed_as == case.question.digest:
             return None
         tag = tag_meant(case.reference)
@@ -293,23 +314,47 @@ class PolicyDecider:
             return None
         return self._rule(case.trust_name, tag, signed_as)
 
-    def _by_rule_of_index(self, case: _Case, rule: Rule) -> tuple[TrustError | None, list[Reading]]:
+    def _by_other_index(self, case: _Case, judgement: Judgement) -> Decision | None:
+        """Return the decision that lets a platform run by another index than that of the verdict; None if none does.
+
+        What is denied as a part of one image may be a part of another one, which its owner has signed as well.
+        """
+        question = case.question
+        if question.tag is not None or question.digest is None or case.rule is None:
+            return None
+        passed_over = question.passed_over | {_signed_as(judgement)}
+        if len(passed_over) > _MOST_INDEXES and self._policy is not None:  # no index that a rule names counts then
+            passed_over |= self._policy.named_digests(case.trust_name)
+        other = replace(case, question=replace(question, passed_over=passed_over))
+        reading = self._reader.judge(case.trust_name, case.rule, [other.question])
+        (verdict,) = reading.judgements
+        if not verdict.allowed:
+            return None
+        decision = self._decided(other, verdict, reading)
+        return decision if decision.verified else None
+
+    def _by_rule_of_index(self, case: _Case, rule: Rule, found: Judgement) -> tuple[TrustError | None, list[Reading]]:
         """Return why the rule for an index does not allow the platform of it that was asked about; None if it does.
 
         Beside it what was read for that.
         """
         if rule.mode != "enforce":
             return None, []
-        question = question_about(
-            case.reference, rule=rule, gun=case.trust_name, signers=self._signers, digest=case.digest
-        )
-        reading = self._reader.judge(case.trust_name, rule, [question])
-        (judgement,) = reading.judgements
-        refusal = _refusal_of(judgement, question.digest)
-        if refusal is not None:
-            return refusal, [reading]
-        refusal, more = self._by_seconds(case, rule, judgement)
-        return refusal, [reading, *more]
+        readings: list[Reading] = []
+        index = _signed_as(found)
+        question = replace(case.question, policy=rule.requirements)
+        while len(readings) <= _MOST_INDEXES:
+            readings.append(self._reader.judge(case.trust_name, rule, [question]))
+            (judgement,) = readings[-1].judgements
+            refusal = _refusal_of(judgement, question.digest)
+            if refusal is not None:
+                return refusal, readings
+            if _signed_as(judgement) == index:
+                refusal, more = self._by_seconds(case, rule, judgement)
+                return refusal, [*readings, *more]
+            # What the rule wants another index has, of which other rules may say other things.
+            question = replace(question, passed_over=question.passed_over | {_signed_as(judgement)})
+        return NotTrusted(), readings
 
     def _by_seconds(self, case: _Case, rule: Rule, judgement: Judgement) -> tuple[TrustError | None, list[Reading]]:
         """Judge the same digest in each second collection of a rule, under the same tag if one was named.
@@ -324,6 +369,11 @@ class PolicyDecider:
             readings.append(self._reader.judge(question.gun, second, [question]))
         refusals = (_refusal_of(each.judgements[0], judgement.digest) for each in readings)
         return next((refusal for refusal in refusals if refusal is not None), None), readings
+
+
+def _signed_as(judgement: Judgement) -> str:
+    """Return what the tag of a verdict is signed as; "" if it has none."""
+    return judgement.evidence.signed_as if judgement.evidence is not None else ""
 
 
 def _oldest(readings: Sequence[Reading]) -> datetime | None:

@@ -84,7 +84,7 @@ class OnceReader:
             return ReleasedTags(targets=(), refusal=refusal)
         return ReleasedTags(targets=targets, refreshed=refreshed, stale=stale)
 
-    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies, read once for all images of this process."""
         if gun not in self._denied:
             try:

@@ -28,6 +28,9 @@ class Decider(Protocol):
     def signed_tags(self, gun: GUN) -> SignedTags:
         """Return the tags of a name that may run, by the same rules."""
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests of a name that rules or deny lists are about: there is nothing special about others."""
+
 
 @record
 class Reading:
@@ -79,5 +82,5 @@ class TrustDataReader(Protocol):
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
         """Return all released tags."""
 
-    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies."""

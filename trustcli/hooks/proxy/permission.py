@@ -96,7 +96,25 @@ class Permissions:
         self._index.add_referrer(subject, digest)
 
     def _above(self, repository: str, digest: str, *, most: int, is_blob: bool) -> list[str]:
-        return self._index.above(repository, digest, most=most, is_blob=is_blob, referrers=self._referrers)
+        """Return manifests above a digest, the nearest first, up to those that a rule about their digest refuses.
+
+        What is denied vouches for nothing in it, and what lists it vouches for nothing through it.
+        """
+        named = self._decider.named_digests(self.reference(repository).gun)
+        closed: set[str] = set()
+        while True:
+            found = self._index.above(
+                repository, digest, most=most, is_blob=is_blob, referrers=self._referrers, closed=closed
+            )
+            refused = {each for each in found if each in named and self._is_refused(repository, each)}
+            if not refused:
+                return found
+            closed |= refused
+
+    def _is_refused(self, repository: str, digest: str) -> bool:
+        """Return whether a manifest is refused by a rule about its digest. Raises: InvalidName."""
+        decision = self._decision(repository, digest)
+        return not decision.allowed and decision.by_digest
 
     def _searched(
         self, repository: str, digest: str, caller: Caller, refusal: Decision, *, is_blob: bool
@@ -111,7 +129,15 @@ class Permissions:
             above = self._above(repository, digest, most=_MOST_ABOVE, is_blob=is_blob)
             if self._is_signed(repository, signed, above):
                 return _ALLOWED
-            found = self._search.finds(repository, digest, signed.tags, caller, is_blob=is_blob)
+            named = self._decider.named_digests(gun)
+            found = self._search.finds(
+                repository,
+                digest,
+                signed.tags,
+                caller,
+                is_blob=is_blob,
+                is_closed=lambda manifest: manifest in named and self._is_refused(repository, manifest),
+            )
             if found is not None and self._is_signed(repository, signed, [found]):
                 return _ALLOWED
         reason = f"{digest} belongs to no image that is signed under the name {gun}" if is_blob else refusal.reason

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -52,11 +52,13 @@ WITH RECURSIVE above (number, digest) AS (
     SELECT manifest.number, manifest.digest FROM names JOIN manifest ON manifest.number = names.parent
         WHERE names.child = :digest AND names.kind BETWEEN :least AND :most_kind
         AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
+        AND {open}
     UNION
     SELECT manifest.number, manifest.digest FROM above JOIN names ON names.child = above.digest
         JOIN manifest ON manifest.number = names.parent
         WHERE names.kind BETWEEN :manifest AND :most_kind
         AND EXISTS (SELECT 1 FROM seen WHERE seen.repository = :repository AND seen.manifest = manifest.number)
+        AND {open}
 ) SELECT digest FROM above LIMIT :most
 """
 
@@ -126,16 +128,26 @@ class ReachabilityIndex:
             database.execute(query, (_raw(digest), _REFERRER, _raw(subject)))
 
     def above(
-        self, repository: str, digest: str, *, most: int, is_blob: bool = True, referrers: bool = False
+        self,
+        repository: str,
+        digest: str,
+        *,
+        most: int,
+        is_blob: bool = True,
+        referrers: bool = False,
+        closed: Collection[str] = (),
     ) -> list[str]:
         """Return manifests of a repository that name a digest, and those that name these: the nearest first.
 
         `is_blob`: what it is asked for as. A manifest counts as named only where it is listed as one: a blob may have
         the bytes of a manifest, too. `referrers`: whether a manifest also counts as named by the one that it is about.
+        `closed`: manifests that are left out, with what is named through them alone.
         """
         values = {"repository": repository, "digest": _raw(digest), "most": most, "manifest": _MANIFEST}
         values |= {"least": _BLOB if is_blob else _MANIFEST, "most_kind": _REFERRER if referrers else _INDEX}
-        found = self._rows(_ABOVE, values)
+        left_out = {f"closed{number}": _raw(each) for number, each in enumerate(closed)}
+        is_open = f"manifest.digest NOT IN ({', '.join(f':{name}' for name in left_out)})"
+        found = self._rows(_ABOVE.format(open=is_open), values | left_out)
         return [f"sha256:{raw.hex()}" for (raw,) in found]
 
     def manifests_in(self, repository: str, digest: str, *, indexes_only: bool = False) -> list[str] | None:

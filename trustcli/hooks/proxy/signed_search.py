@@ -67,11 +67,21 @@ class SignedSearch:
                 raise SearchUnfinished
             yield
 
-    def finds(self, repository: str, digest: str, tags: dict[str, str], caller: Caller, *, is_blob: bool) -> str | None:
+    def finds(
+        self,
+        repository: str,
+        digest: str,
+        tags: dict[str, str],
+        caller: Caller,
+        *,
+        is_blob: bool,
+        is_closed: Callable[[str], bool] = lambda _: False,
+    ) -> str | None:
         """Read signed images that are not known yet until one names the digest; return what is signed, or None.
 
-        `tags`: the signed tags and their digests. To be called in a `turn`. Raises: SearchUnfinished, UpstreamSays (a
-        no to this caller, or a failure), RemoteUnreachable, RemoteMisbehaved, SettingsUnusable.
+        `tags`: the signed tags and their digests. `is_closed`: whether what a manifest names is not looked at. To be
+        called in a `turn`. Raises: SearchUnfinished, UpstreamSays (a no to this caller, or a failure),
+        RemoteUnreachable, RemoteMisbehaved, SettingsUnusable.
         """
         fetched, end = 0, self._clock() + self._seconds
         for root in dict.fromkeys(tags[tag] for tag in newest_first(tags)):
@@ -87,7 +97,7 @@ class SignedSearch:
                     if named is not None and digest in (*named.manifests, *(named.blobs if is_blob else ())):
                         return root
                     inside = [] if named is None else [*(named.manifests if is_blob else named.indexes)]
-                waiting += [child for child in inside or () if child not in seen]
+                waiting += [child for child in inside or () if child not in seen and not is_closed(child)]
                 seen.update(inside or ())
         return None
 

@@ -118,6 +118,13 @@ class ResidentDecider:
         except TrustError as refusal:
             return SignedTags(trust_name=gun, tags={}, refusal=refusal)
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._current().own.named_digests(gun)
+        except TrustError:
+            return frozenset()
+
     def decides_as(self, context: str) -> bool:
         """Return whether something here decides as a process with this hash of what decides."""
         try:
@@ -286,6 +293,13 @@ class TightenedDecider:
             return _Refusing(refusal, self._allow).signed_tags(gun)
         return self._decider(found).signed_tags(gun)
 
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return the digests that rules are about, as `Decider.named_digests` promises."""
+        try:
+            return self._decider(self._further.current()).named_digests(gun)
+        except TrustError:
+            return frozenset()
+
     def _decider(self, found: Obtained) -> PolicyDecider:
         return PolicyDecider(self._policy.tightened(found.policy), self._allow, self._reader, at=self._at)
 
@@ -314,6 +328,11 @@ class _Refusing:
         if allows_all(self._allow, gun):
             return SignedTags(trust_name=gun, tags={}, any_content=True)
         return SignedTags(trust_name=gun, tags={}, refusal=copy.copy(self._refusal))
+
+    def named_digests(self, gun: GUN) -> frozenset[str]:
+        """Return none: nothing is decided by rules."""
+        del gun
+        return frozenset()
 
 
 @contextlib.contextmanager

@@ -137,7 +137,7 @@ class ResidentReader:
         refreshed = _refreshed(state, now)
         return ReleasedTags(targets=targets, refusal=refusal, refreshed=refreshed, stale=state.stale)
 
-    def denied(self, gun: GUN, rule: Rule) -> DenyListRead:
+    def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies, as `TrustDataReader.denied` promises."""
         kept = self._collection(gun, rule, self._clocks.moment())
         state = self._state(kept, rule, lambda _: ())

@@ -1,0 +1,370 @@
+"""What a key that is in strange hands can do in one collection, and what stands there that it may have done.
+
+    powers     the roles that name it, and whether it meets their threshold alone
+    exposures  what its thief can make each client believe
+    claims     the tags that it has signed, or can have released, with those who vouch for them besides
+    changes    what differs from what this machine has verified last
+
+Metadata carries no time of signing, so nothing here says when the thief began: whatever the key has signed is claimed.
+A tag that was released once is signed again by whoever signs the releases next, so only the files of signers vouch for
+a tag, and `targets` where it lists the tags itself; the signature on `targets/releases` says nothing of single tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from keys.algorithms import accepted_fingerprints
+from trustdata.editing.difference import Difference, difference
+from trustdata.editing.owner_roles import OwnerRoles
+from trustdata.editing.repository_editor import Contents
+from trustdata.envelope import Envelope
+from trustdata.errors import ContentMismatch, TargetUnusable, ThresholdNotMet, TrustError, shown
+from trustdata.model import Delegator, Key, NotaryTargets, TargetFile, Targets
+from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
+from trustdata.verification import checks
+from trustdata.verification.delegations import delegations_of, keys_of, may_list, reachable_delegations
+from trustdata.verification.target_lookup import Target, read_target, releasing_roles
+
+REPOSITORY: Final = "repository"
+"""Who vouches for what `targets` lists itself."""
+_TOP: Final = (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
+
+Threat: TypeAlias = Literal["owns-collection", "any-tag", "as-signer", "old-states", "withholds", "with-others"]
+"""What a thief can do: replace every key; release any image; sign as a signer; show old states, or make all forget new
+ones, as fresh; keep a state fresh that it likes; nothing without the holders of other keys.
+"""
+Since: TypeAlias = Literal["as-verified-here", "new", "moved", "not-known-here"]
+"""How a tag differs from what this machine has verified last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccusedKey:
+    """The key that is in strange hands: by its fingerprint, or by the first digits of its id where no more is known."""
+
+    fingerprint: str = ""
+    digits: str = ""
+
+    def among(self, keys: Mapping[str, Key]) -> frozenset[str]:
+        """Return the ids under which a document has the key, in every encoding."""
+        if self.digits:
+            return frozenset(keyid for keyid in keys if keyid.startswith(self.digits))
+        return frozenset(keyid for keyid, key in keys.items() if self.fingerprint in accepted_fingerprints([key]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Power:
+    """A role that names the key. `delegator`: the role that names it there. `keys`: how many public keys may sign.
+
+    `signed`: whether the signature of the key is on the newest file, whose version is `version` (None: no file).
+    """
+
+    role: RoleName
+    delegator: RoleName
+    threshold: int
+    keys: int
+    signed: bool
+    version: int | None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the key meets the threshold alone."""
+        return self.threshold <= 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """What the thief can make a client believe from now on."""
+
+    client: str
+    threat: Threat
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A tag as a digest (hex) that the key has signed, or can have released.
+
+    `signed_in`: the roles that list it so with the key's signature. `released`: whether clients find it so. `others`:
+    those who vouch for it without this key: names of signers, or `repository`. `clients`: who accepts it today.
+    `since`: compared with what was verified here last; `before`: the digest at that time, if it was another.
+    """
+
+    tag: str
+    digest: str
+    signed_in: tuple[RoleName, ...]
+    released: bool
+    others: tuple[str, ...]
+    clients: tuple[str, ...]
+    since: Since
+    before: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else vouches for it."""
+        return not self.others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compromise:
+    """What a key means in one collection. Without `powers` nothing there names it.
+
+    `unproven`: the files with the key's signature that name keys of other roles, and that this machine has not verified
+    before: the thief may have put keys there. `changes`: None if nothing was verified here before.
+    """
+
+    powers: tuple[Power, ...]
+    exposures: tuple[Exposure, ...]
+    claims: tuple[Claim, ...]
+    unproven: tuple[Envelope, ...]
+    changes: Difference | None
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Whose key it is: `root`, `repository`, `server`, names of signers."""
+        names = {ROOT: "root", TARGETS: REPOSITORY, SNAPSHOT: "server", TIMESTAMP: "server"}
+        found = dict.fromkeys(names.get(p.role, shown(signer_name(p.role))) for p in self.powers if p.role != RELEASES)
+        return tuple(found)
+
+
+def examine(roles: OwnerRoles, key: AccusedKey, *, known: Mapping[RoleName, Envelope], at: datetime) -> Compromise:
+    """Return what the key means here. `roles`: as the owner reads them. `known`: the files verified here last."""
+    return _Examiner(roles, key, known, at).run()
+
+
+class _Examiner:
+    def __init__(self, roles: OwnerRoles, key: AccusedKey, known: Mapping[RoleName, Envelope], at: datetime) -> None:
+        self._roles = roles
+        self._files = roles.stored()
+        self._sound = roles.sound()
+        self._key = key
+        self._known = known
+        self._at = at
+        self._notary = isinstance(self._files[TARGETS].content, NotaryTargets)
+
+    def run(self) -> Compromise:
+        powers = tuple(self._powers())
+        if not powers:
+            return Compromise(powers=(), exposures=(), claims=(), unproven=(), changes=None)
+        changes = difference(self._known, _changed(self._known, self._files)) if self._known else None
+        return Compromise(
+            powers=powers,
+            exposures=tuple(exposures(powers, self._clients())),
+            claims=tuple(self._claims(powers)),
+            unproven=tuple(self._unproven(powers)),
+            changes=changes,
+        )
+
+    # --- what it may sign
+
+    def _delegated(self) -> Iterator[tuple[RoleName, RoleName]]:
+        yield ROOT, ROOT
+        yield from reachable_delegations(self._sound)
+        yield from ((ROOT, role) for role in ONLINE)
+
+    def _delegator(self, name: RoleName) -> Delegator:
+        return self._files[name].root if name == ROOT else self._files[name].targets
+
+    def _powers(self) -> Iterator[Power]:
+        for name, role in self._delegated():
+            delegator = self._delegator(name)
+            delegated = delegator.get_delegated_role(role)
+            keys = {keyid: key for keyid, key in keys_of(delegator).items() if keyid in delegated.keyids}
+            accused = self._key.among(keys)
+            if accused:
+                yield Power(
+                    role=role,
+                    delegator=name,
+                    threshold=delegated.threshold,
+                    keys=len(accepted_fingerprints(keys.values())),
+                    signed=not accused.isdisjoint(self._signed(name, role)),
+                    version=self._files[role].version if role in self._files else None,
+                )
+
+    def _signed(self, delegator: RoleName, role: RoleName) -> tuple[str, ...]:
+        """Return the ids of the keys whose signatures on the role's file count."""
+        if role not in self._files:
+            return ()
+        try:
+            return checks.check_signatures(self._delegator(delegator), delegator, self._files[role])
+        except ThresholdNotMet as error:
+            return error.signed
+
+    # --- what was signed
+
+    def _clients(self) -> tuple[str, ...]:
+        return ("trust", "docker", "notary") if self._notary else ("trust", "python-tuf")
+
+    def _claims(self, powers: Sequence[Power]) -> Iterator[Claim]:
+        """Yield what the key has signed, and what it can have released, since nobody else vouches for it."""
+        signed = [power.role for power in powers if power.signed and self._lists(power.role)]
+        released = self._released()
+        releasing = releasing_roles(self._files[TARGETS].targets)
+        can_release = any(power.alone and power.role in releasing for power in powers)
+        entries: dict[tuple[str, str], list[RoleName]] = {}
+        for role in signed:
+            for tag, entry in self._files[role].targets.targets.items():
+                target = _target(role, tag, entry)
+                if target is not None and (role == TARGETS or may_list(self._files[TARGETS].targets, role, tag)):
+                    entries.setdefault((tag, target.digest), []).append(role)
+        if can_release:
+            for tag, digest in released.items():
+                entries.setdefault((tag, digest), [])
+        for (tag, digest), roles in sorted(entries.items()):
+            others = self._vouchers(tag, digest)
+            if roles or not others:
+                since, before = self._since(tag, digest)
+                yield Claim(
+                    tag=tag,
+                    digest=digest,
+                    signed_in=tuple(roles),
+                    released=released.get(tag) == digest,
+                    others=others,
+                    clients=self._accepting(tag, digest, released),
+                    since=since,
+                    before=before,
+                )
+
+    def _lists(self, role: RoleName) -> bool:
+        """Return whether the role is one whose tags somebody may count: `targets`, or what it delegates to."""
+        return role == TARGETS or role in delegations_of(self._files[TARGETS].targets)
+
+    def _released(self) -> dict[str, str]:
+        try:
+            return {target.tag: target.digest for target in self._roles.each_released()}
+        except TrustError:
+            return {}  # the roles contradict each other: clients find no tag
+
+    def _vouchers(self, tag: str, digest: str) -> tuple[str, ...]:
+        """Return who lists the tag so in a file that has enough signatures without this key."""
+        found = []
+        targets = self._files[TARGETS].targets
+        for role in (TARGETS, *delegations_of(targets)):
+            delegator = ROOT if role == TARGETS else TARGETS
+            if role == RELEASES or role not in self._sound or (role != TARGETS and not may_list(targets, role, tag)):
+                continue
+            entry = self._sound[role].targets.targets.get(tag)
+            target = _target(role, tag, entry) if entry is not None else None
+            if target is None or target.digest != digest:
+                continue
+            signed = self._signed(delegator, role)
+            accused = self._key.among(keys_of(self._delegator(delegator)))
+            needed = self._delegator(delegator).get_delegated_role(role).threshold
+            if len(set(signed) - accused) >= needed:
+                found.append(REPOSITORY if role == TARGETS else shown(signer_name(role)))
+        return tuple(found)
+
+    def _accepting(self, tag: str, digest: str, released: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the clients that run this digest under this tag today, without a policy of their own.
+
+        `notary` looks in `targets` first and then in every delegation, whether it releases or not.
+        """
+        top = [self._files[role] for role in _TOP if role in self._files]
+        if any(file.expires <= self._at for file in top):
+            return ()
+        found = []
+        releasing = [role for role in releasing_roles(self._files[TARGETS].targets) if role in self._sound]
+        fresh = all(self._sound[role].expires > self._at for role in releasing)
+        if released.get(tag) == digest and fresh:
+            found += [client for client in self._clients() if client != "notary"]
+        if self._notary and self._first_in_walk(tag) == digest:
+            found.append("notary")
+        return tuple(found)
+
+    def _first_in_walk(self, tag: str) -> str:
+        targets = self._files[TARGETS].targets
+        for role in (TARGETS, *delegations_of(targets)):
+            file = self._sound.get(role)
+            if file is None or file.expires <= self._at or (role != TARGETS and not may_list(targets, role, tag)):
+                continue
+            entry = file.targets.targets.get(tag)
+            if entry is not None:
+                target = _target(role, tag, entry)
+                return target.digest if target is not None else ""
+        return ""
+
+    def _since(self, tag: str, digest: str) -> tuple[Since, str]:
+        if TARGETS not in self._known:
+            return "not-known-here", ""
+        for role in releasing_roles(self._known[TARGETS].targets):
+            entry = self._known[role].targets.targets.get(tag) if role in self._known else None
+            target = _target(role, tag, entry) if entry is not None else None
+            if target is not None:
+                return ("as-verified-here", "") if target.digest == digest else ("moved", target.digest)
+            if role not in self._known:
+                return "not-known-here", ""
+        return "new", ""
+
+    # --- what may hold keys of the thief
+
+    def _unproven(self, powers: Sequence[Power]) -> Iterator[Envelope]:
+        for power in powers:
+            names_keys = power.role in (ROOT, TARGETS)
+            if not names_keys or not power.signed:
+                continue
+            file = self._files[power.role]
+            known = self._known.get(power.role)
+            if power.role == TARGETS and not delegations_of(file.targets):
+                continue
+            if known is None or _named_keys(known) != _named_keys(file):
+                yield file
+
+
+def exposures(powers: Sequence[Power], clients: Sequence[str]) -> Iterator[Exposure]:
+    """Yield what the thief can make each client believe, the worst first."""
+    alone = {power.role for power in powers if power.alone}
+    together = sorted({power.role for power in powers if not power.alone})
+    signers = sorted(signer_name(role) for role in alone if role not in (*_TOP, RELEASES))
+    told: list[tuple[Threat, str]] = []
+    if ROOT in alone:
+        told.append(("owns-collection", "follows a root with other keys for every role, and the owner is locked out"))
+    if TARGETS in alone or RELEASES in alone:
+        told.append(("any-tag", "runs any image under any tag, as soon as the trust server takes the upload"))
+    if signers:
+        names = ", ".join(map(shown, signers))
+        told.append(("as-signer", f"counts it as a signature of {names}, where a policy asks for that signer"))
+    if {SNAPSHOT, TIMESTAMP} <= alone:
+        told.append(
+            (
+                "old-states",
+                "takes old states for the newest unless it has seen newer ones, and can be made to refuse all",
+            )
+        )
+    elif TIMESTAMP in alone:
+        told.append(("withholds", "takes a state for the newest as long as the thief likes"))
+    elif SNAPSHOT in alone:
+        told.append(("with-others", "accepts nothing else unless the thief has the timestamp key, too"))
+    told += [("with-others", f"accepts nothing of {shown(role)} without a further key") for role in together]
+    for client in clients:
+        yield from (Exposure(client=client, threat=threat, text=text) for threat, text in told)
+
+
+def _target(role: RoleName, tag: str, entry: TargetFile) -> Target | None:
+    try:
+        return read_target(role, tag, entry)
+    except (TargetUnusable, ContentMismatch):
+        return None
+
+
+def _changed(known: Mapping[RoleName, Envelope], now: Mapping[RoleName, Envelope]) -> Contents:
+    return {
+        role: file.content
+        for role, file in now.items()
+        if role not in ONLINE and (role not in known or known[role].sha256 != file.sha256)
+    }
+
+
+def _named_keys(file: Envelope) -> dict[str, tuple[frozenset[str], int]]:
+    """Return the keys and threshold of each role that the file names."""
+    if not isinstance(file.content, Targets):
+        root = file.root
+        return {name: (frozenset(role.keyids), role.threshold) for name, role in root.roles.items()}
+    targets = file.targets
+    return {
+        name: (frozenset(role.keyids), role.threshold)
+        for name in delegations_of(targets)
+        for role in [targets.get_delegated_role(name)]
+    }
