@@ -76,9 +76,7 @@ def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
         return recovery
     answer = None if session.settings.non_interactive else _asked_for_recovery()
     if answer is None:
-        raise UsageError(
-            "decide about the recovery key: --recovery-key FILE (or the URI of a key) or --no-recovery-key"
-        )
+        raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
     if not answer or not isinstance(recovery_place(answer), Path):
         return Recovery(place=answer or None)
     return Recovery(place=expanded(answer))
