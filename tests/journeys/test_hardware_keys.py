@@ -239,3 +239,25 @@ def test_a_template_names_no_keys_elsewhere(owner: TrustUser, gun: str, member: 
     file.write_text(member.format(f'"pkcs11:object=a?module-path={MODULE}"'))
     owner.run("init", gun, "--template", "template.toml", expect=2).said("which only a command line may name")
     assert not (owner.home / "private").exists()
+
+
+def test_entries_come_back_from_a_backup_and_the_token_signs(
+    holder: TrustUser, people: People, gun: str, put: Put
+) -> None:
+    """The machine is lost and the token is not: the heir has the PIN, the backup, and no private key of the root."""
+    put("1.0")
+    holder.run("key", "generate", "main", "--purpose", "root", "--at", TOKEN)
+    holder.run("init", gun, "--root-key", "main", "--no-recovery-key")
+    holder.run("sign", f"{gun}:1.0")
+    holder.run("key", "backup", "keys.backup", "--all").said("is not in the backup, which has its public key alone")
+    heir = people("heir")
+    heir.environ |= {name: holder.environ[name] for name in ("SOFTHSM2_CONF", "TRUST_TOKEN_PIN")}
+    (heir.folder / "keys.backup").write_bytes((holder.folder / "keys.backup").read_bytes())
+    restored = heir.run("key", "restore", "keys.backup").said("root key main", "it lives at pkcs11:token=vault;serial=")
+    assert "recorded: an entry alone" in restored.stdout
+    assert uri_of(heir, "main") == uri_of(holder, "main")
+    heir.run("key", "test", "main")
+    heir.run("pin", gun, holder.pin_of(gun))
+    heir.run("key", "generate", "next", "--purpose", "root", "--at", TOKEN)
+    heir.run("key", "rotate", "root", gun, "--key", "next")
+    heir.run("key", "rotate", "timestamp", gun)
