@@ -268,6 +268,18 @@ class ImageNotPushed(TrustError):
         )
 
 
+class ContentUnknown(TrustError):
+    """A container runs, and nobody says which manifest its image came from. `reason`: why."""
+
+    code: ClassVar[str] = "content-unknown"
+    container: str
+    image: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.container, 200)} ({shown(self.image, 200)}) cannot be judged: {self.reason}"
+
+
 class ImageNotSupported(TrustError):
     """The registry has the image, but it is of a kind that cannot be signed by digest."""
 

@@ -7,6 +7,7 @@ has no signing times: what is said about them is computed from the expiry, which
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -14,7 +15,9 @@ from typing import Final
 from keys.algorithms import bare_keyid, key_fingerprint
 from keys.errors import KeyNotAccepted
 from trustdata.counting import counted
+from trustdata.denied import deny_list
 from trustdata.due import SOON, late_online_roles
+from trustdata.editing.denying import released_although_denied
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.envelope import Envelope
 from trustdata.errors import NotTrusted, ThresholdNotMet, TrustError, shown
@@ -185,6 +188,7 @@ class _Auditor:
         keys = self._keys(audited)
         self._odd_roles(audited)
         self._odd_tags(unreleased)
+        self._odd_denied()
         self._odd_keys(keys)
         return Audit(
             root_version=root.version,
@@ -367,6 +371,16 @@ class _Auditor:
                 self._tell("other-digest", tag.tag, text)
         for error in unusable_targets(self._sound) if TARGETS in self._sound else ():
             self._tell("unusable", shown(error.target), f"{shown(error.target)} is no tag of any image: {error}")
+
+    def _odd_denied(self) -> None:
+        """Tell what is denied, and which tags are signed all the same."""
+        denied = deny_list("", self._files[TARGETS].targets)
+        for digest, reason in denied.reasons().items():
+            self._tell("denied", digest, f"{digest} is denied{f': {shown(reason)}' if reason else ''}")
+        with suppress(NotTrusted):  # told as a conflict
+            for target in released_although_denied(denied, self._roles.each_released() if denied else ()):
+                tag = shown(target.tag)
+                self._tell("signed-denied", tag, f"{tag} is signed as sha256:{target.digest}, and denied")
 
     def _odd_keys(self, keys: Iterable[AuditedKey]) -> None:
         for key in keys:

@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from keys.keyid import short_keyid
+from trustdata.denied import deny_list
 from trustdata.digest import hex_of
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     CollectionDeleted,
+    DigestDenied,
     LivesTooLong,
     MetadataExpired,
     NoTrustData,
@@ -31,11 +33,13 @@ from trustdata.errors import (
 )
 from trustdata.explanation import (
     BEFORE,
+    DENIED,
     PINS,
     RELEASE,
     REQUEST,
     SIGNERS,
     STORED,
+    DenyListReport,
     Explanation,
     LockReport,
     MemoryReport,
@@ -113,7 +117,7 @@ def explain(
     """
     explainer = _Explainer(judgement, state, at, unanswered=unanswered)
     release = explainer.release()
-    comparison = _registry(registry, release)
+    comparison = RegistryReport.of(registry, release, longest=_MAX_TEXT)
     return Explanation(
         name=str(judgement.question.gun),
         real_name=str(real_name or judgement.question.gun),
@@ -134,6 +138,7 @@ def explain(
         signers=explainer.signers(),
         registry=comparison,
         changes=explainer.changes(comparison),
+        denied=explainer.denied(),
     )
 
 
@@ -290,6 +295,11 @@ class _Explainer:
         delegated = delegator_content.get_delegated_role(role)
         return tuple(delegated.keyids), delegated.threshold
 
+    def denied(self) -> tuple[DenyListReport, ...]:
+        named = [deny_list(self._question.gun, self._roles[TARGETS].targets)] if TARGETS in self._roles else []
+        lists = (each for each in (*named, *self._question.denied) if each)
+        return tuple(DenyListReport(denied_by=shown(each.by), digests=len(each)) for each in lists)
+
     # --- release and signers
 
     def _target(self) -> Target | None:
@@ -411,6 +421,8 @@ class _Explainer:
             case PolicyRefused():
                 missing = [s.name for s in self.signers() if s.required and s.stand != "agrees"]
                 changes = [f"{name} signs {tag or 'it'} with the released digest" for name in missing]
+            case DigestDenied():
+                changes = [f"{shown(refusal.denied_by)} denies {shown(refusal.denied)} no longer"]
             case TagMismatch():
                 changes = [f"{shown(refusal.asked)} is signed as {tag}, or the reference names {refusal.signed}"]
         return [VerdictChange(what=change) for change in changes]
@@ -447,9 +459,9 @@ def _step_of(refusal: TrustError) -> str:
         return PINS
     if refusal.code in _STORED_CODES:
         return STORED
-    if isinstance(refusal, NotSigned | TagMismatch):
-        return RELEASE
-    return SIGNERS if isinstance(refusal, PolicyRefused) else ""
+    if isinstance(refusal, DigestDenied | PolicyRefused):
+        return DENIED if isinstance(refusal, DigestDenied) else SIGNERS
+    return RELEASE if isinstance(refusal, NotSigned | TagMismatch) else ""
 
 
 def _verified(trusted: TrustedSet | None) -> dict[RoleName, Envelope]:
@@ -485,14 +497,3 @@ def _needed(question: Question, roles: Mapping[RoleName, Envelope]) -> tuple[Rol
     with suppress(TrustError):
         found = needed_roles(question, roles[TARGETS]) if TARGETS in roles else ()
     return found
-
-
-def _registry(answer: RegistryAnswer | None, release: Release | None) -> RegistryReport | None:
-    if answer is None:
-        return None
-    diverges = None
-    if answer.digest is not None and release is not None:
-        diverges = answer.digest != release.digest and answer.digest not in release.children
-    return RegistryReport(
-        registry=shown(answer.registry), digest=answer.digest, reason=shown(answer.reason, _MAX_TEXT), diverges=diverges
-    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 
-from trustdata.errors import TrustError
+from trustdata.errors import TrustError, shown
 from trustdata.forecast import ClientAnswer
 from trustdata.policy import Requirement
 
@@ -30,6 +30,7 @@ STORED: Final = "the data stored on this machine"
 """The value of `broke_at` if rollback memory cannot be used, or the stored files are no base for `--offline`."""
 RELEASE: Final = "the release"
 SIGNERS: Final = "the signers asked for"
+DENIED: Final = "the denied digests"
 PINS: Final = "the pins"
 
 
@@ -163,6 +164,25 @@ class RegistryReport:
     reason: str
     diverges: bool | None
 
+    @classmethod
+    def of(cls, answer: RegistryAnswer | None, release: Release | None, *, longest: int) -> RegistryReport | None:
+        """Return the comparison of an answer with the release; None without an answer. `longest`: of the reason."""
+        if answer is None:
+            return None
+        diverges = None
+        if answer.digest is not None and release is not None:
+            diverges = answer.digest != release.digest and answer.digest not in release.children
+        registry, reason = shown(answer.registry), shown(answer.reason, longest)
+        return cls(registry=registry, digest=answer.digest, reason=reason, diverges=diverges)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenyListReport:
+    """A list of denied digests that was looked at. `denied_by`: its collection; `digests`: how many it has."""
+
+    denied_by: str
+    digests: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictChange:
@@ -249,3 +269,4 @@ class Explanation:
     changes: tuple[VerdictChange, ...]
     policy: PolicyReport | None = None
     simulation: Simulation | None = None
+    denied: tuple[DenyListReport, ...] = ()

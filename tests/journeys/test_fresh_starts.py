@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.support.stage import People, Put
@@ -55,6 +57,9 @@ def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form
     assert "nothing is wrong" in run("doctor", gun)
     run("expiring", gun)
     assert "targets" in run("renew", gun, "--all")
+    state = {"name": "app", "image": f"{gun}:2.0", "imageID": f"{gun}@{digest}", "state": {"running": {}}}
+    (reader.folder / "pods.json").write_text(json.dumps({"kind": "Pod", "status": {"containerStatuses": [state]}}))
+    assert run("scan", "--pods", "pods.json", user=reader).split() == ["signed", "/app", f"{gun}@{digest}"]
     assert run("deny", "--yes", f"{gun}@{digest}") == f"denied {gun}@{digest}\n"
     run("verify", f"{gun}:2.0", user=reader, expect=4)
     assert run("deny", "--yes", "--remove", f"{gun}@{digest}") == f"denied no longer {gun}@{digest}\n"

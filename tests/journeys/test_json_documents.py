@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,7 @@ class Life:
         run, owner, reader = self.run, self.owner, self.reader
         run("key", "list")
         run("key", "compromised", "alice", self.gun, f"{self.gun}-none", expect=3)
+        run("key", "compromised", "alice", self.gun, "--plan")
         run("key", "test", "alice")
         run("key", "test", "alice", "nobody", expect=8)
         run("key", "export", "alice", "-o", "alice.pem")
@@ -106,15 +108,25 @@ class Life:
         run("key", "passwd", "alice", TRUST_NEW_PASSPHRASE="Neues-Geheimnis-99")
         run("key", "remove", "alice", "--yes")
 
+    def scan(self) -> None:
+        run, reader = self.run, self.reader
+        known = [f"{self.gun}@sha256:{'cd' * 32}", "sha256:" + "11" * 32]
+        states = [{"name": "app", "image": self.gun, "imageID": each, "state": {"running": {}}} for each in known]
+        (reader.folder / "pods.json").write_text(json.dumps({"kind": "Pod", "status": {"containerStatuses": states}}))
+        run("scan", "--pods", "pods.json", user=reader, expect=3)
+
+    def deny(self, form: str) -> None:
+        run, gun, refused = self.run, self.gun, 0 if form == "tuf" else 7
+        denied = f"{gun}@sha256:{'ab' * 32}"
+        run("deny", denied, "--plan", expect=refused)
+        run("deny", denied, "--reason", "a test", "--yes", expect=refused)
+        run("deny", "--list", gun, f"{gun}-none", expect=3)
+        run("deny", "--remove", denied, "--yes")
+
     def end(self) -> None:
         run, gun = self.run, self.gun
         run("prune", gun, "--plan")
         run("prune", gun, "--yes")
-        denied = f"{gun}@sha256:{'ab' * 32}"
-        run("deny", denied, "--plan")
-        run("deny", denied, "--reason", "a test", "--yes")
-        run("deny", "--list", gun, f"{gun}-none", expect=3)
-        run("deny", "--remove", denied, "--yes")
         run("revoke", f"{gun}:2.0", "--plan")
         run("revoke", f"{gun}:2.0", "--yes")
         run("signer", "remove", "alice", gun, "--plan")
@@ -155,6 +167,8 @@ def test_a_life_in_documents(tmp_path: Path, people: People, gun: str, put: Put,
     life.read(form)
     life.keep()
     life.keys()
+    life.scan()
+    life.deny(form)
     life.end()
     life.install(tmp_path)
     assert life.shown | set(ELSEWHERE) == set(documented_commands().values())

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
-from tests.support.door_cases import ANYTHING, CASES, Case
+from tests.support.door_cases import ANYTHING, CASES, DENIED, Case
 from tests.support.doors import Door, Files, Question, Told, make_older
 from tests.support.simulated_site import SimulatedSite
 from trustdata.gun import GUN
@@ -27,6 +27,7 @@ class Doors:
     def __init__(self, folder: Path, open_doors: OpenDoors) -> None:
         self.site = SimulatedSite(now())
         self.names = {(case.name, form): self._made(case, form) for case in CASES for form in FORMAT_NAMES}
+        self.lists = [self._list(f"deny-list-{form}", form, content) for content, form in DENIED.items()]
         files = Files(settings=self._settings(), policy=self._policy(), pins=self.site.pins)
         self.doors = open_doors(folder, files, self.site.images.netloc)
         self.told = cache(self._told)
@@ -75,6 +76,13 @@ class Doors:
         case.make(self.site, name, form)
         return name
 
+    def _list(self, name: str, form: str, content: str) -> GUN:
+        """A collection whose list the policy names, and what it denies."""
+        gun = self.site.name(name)
+        self.site.collection(gun, form)
+        self.site.deny(gun, content)
+        return gun
+
     def _settings(self) -> str:
         """Every name has its server; what can be taken down has one that can."""
         rows = [f'"{self.names[case.name, form]}" = "{self.site.away.url}"' for case, form in self._down()]
@@ -85,6 +93,7 @@ class Doors:
 
     def _policy(self) -> str:
         parts = ["version = 1"]
+        parts += [f'[[deny_list]]\nname = "{gun}"\npins = ["{self.site.pins[gun].pin}"]' for gun in self.lists]
         for case in CASES:
             for form in FORMAT_NAMES:
                 name = self.names[case.name, form]

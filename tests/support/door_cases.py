@@ -166,12 +166,28 @@ def _show_the_past(site: SimulatedSite, gun: GUN) -> None:
     site.registry.tags[ROLLED_BACK] = site.digests["other"]
 
 
+def _deny(content: str) -> Callable[[SimulatedSite, GUN], None]:
+    return lambda site, gun: site.deny(gun, content)
+
+
+def _tainted(content: str, *children: str) -> Callable[[SimulatedSite, GUN, str], None]:
+    return lambda site, gun, form: site.sign(site.collection(gun, form), content, content, *children)
+
+
+def _denied_from_the_start(site: SimulatedSite, gun: GUN, form: str) -> None:
+    signed(site, gun, form)
+    site.deny(gun, "other")
+
+
 def _go_away(site: SimulatedSite, gun: GUN) -> None:
     del gun
     site.away.stop()
 
 
 _NOT_SIGNED: Final = Verdict(code="not-signed", status=3, words="is not signed")
+_DENIED: Final = Verdict(code="digest-denied", status=4, words="is denied by ")
+DENIED: Final[Mapping[str, str]] = {"tainted": FORMAT_NAMES[0], "tainted-platform": FORMAT_NAMES[1]}
+"""What the policy's deny lists deny for every name: content, and the format of the collection that denies it."""
 _UNREACHABLE: Final = Verdict(code="remote-unreachable", status=6, words="cannot be reached")
 _EXPIRED: Final = Verdict(code="metadata-expired", status=4, words=" expired on ")
 _NO_DIGEST: Final = "it does not ask the registry; whatever that serves is allowed"
@@ -309,6 +325,37 @@ CASES: Final = (
         make=signed,
         rule='mode = "deny"',
         verdict=Verdict(code="policy-refused", status=5, words="denies"),
+    ),
+    Case(name="denied", make=signed, then=_deny("good"), age=OLDER, verdict=_DENIED),
+    Case(name="denied-digest", make=signed, image="@good", then=_deny("good"), age=OLDER, verdict=_DENIED),
+    Case(name="denied-platform", make=_index, image="@platform", then=_deny("platform"), age=OLDER, verdict=_DENIED),
+    Case(
+        name="denied-platform-of-index", make=_index, image=":index", then=_deny("platform"), age=OLDER, verdict=_DENIED
+    ),
+    Case(
+        name="denied-index-of-platform", make=_index, image="@platform", then=_deny("index"), age=OLDER, verdict=_DENIED
+    ),
+    Case(
+        name="denied-in-audit",
+        make=_denied_from_the_start,
+        image="@other",
+        rule=f'mode = "audit"\n{_OPEN}',
+        verdict=_DENIED,
+    ),
+    Case(name="listed", make=_tainted("tainted"), image=":tainted", verdict=_DENIED),
+    Case(name="listed-index", make=_tainted("mixed", "platform", "tainted-platform"), image=":mixed", verdict=_DENIED),
+    Case(
+        name="listed-other-platform",
+        make=_tainted("mixed", "platform", "tainted-platform"),
+        image="@platform",
+        verdict=Verdict(runs="platform"),
+    ),
+    Case(
+        name="listed-and-exempted",
+        make=_none,
+        image="@tainted",
+        rule=f'mode = "allow"\n{_OPEN}',
+        verdict=_DENIED,
     ),
     Case(
         name="no-rule",

@@ -41,11 +41,15 @@ class SimulatedSite:
         self.pins: dict[GUN, PinEntry] = {}
         self.registry = FakeRegistry(readers={"": set()})
         platforms = [self.registry.runnable(each, architecture=each) for each in ("amd64", "arm64")]
+        tainted = self.registry.runnable("tainted platform", architecture="arm64")
         contents = {
             "good": self.registry.runnable("good"),
             "other": self.registry.runnable("other"),
             "index": self.registry.index(*platforms),
             "platform": platforms[0],
+            "tainted": self.registry.runnable("tainted"),
+            "mixed": self.registry.index(platforms[0], tainted),
+            "tainted-platform": tainted,
             "same-platform": self.registry.index(platforms[0]),
         }
         self.digests = {name: stored.digest for name, stored in contents.items()}
@@ -55,6 +59,8 @@ class SimulatedSite:
             UNSIGNED: self.digests["other"],
             ROLLED_BACK: self.digests["good"],
             "index": self.digests["index"],
+            "tainted": self.digests["tainted"],
+            "mixed": self.digests["mixed"],
             "same-platform": self.digests["same-platform"],
         }
         self.images = HostileServer(self.registry)
@@ -84,6 +90,10 @@ class SimulatedSite:
         """Sign content by its name here."""
         digests = [self.digests[name].removeprefix("sha256:") for name in (content, *children)]
         owner.sign(tag, *digests)
+
+    def deny(self, gun: GUN, content: str) -> None:
+        """Deny content by its name here."""
+        Owner(self.shown[gun]).deny(self.digests[content].removeprefix("sha256:"))
 
     def pin(self, gun: GUN, pin: Pin) -> None:
         """What machines are told of the collection."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from keys.errors import KeysError
 from trustcli.commands.support.inspect_view import json_entry, json_view, pretty_view
-from trustcli.commands.support.inspecting import content_of, expired_roles
+from trustcli.commands.support.inspecting import content_of, denied_lines, expired_roles
 from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, worst
 from trustcli.console.failure_table import row_for
@@ -93,4 +93,6 @@ def _inspect(session: Session, image: str) -> tuple[Inspection, int]:
     inspection = content_of(found, tag=reference.tag)
     for error in inspection.unusable:
         session.output.warn(f"{image}: {shown(error.target)} is left out: {error}")
+    for line in denied_lines(found, reference.gun):
+        session.output.warn(line)
     return inspection, status

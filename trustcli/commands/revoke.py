@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.aliases import agree_to_aliases
-from trustcli.commands.support.chosen_collections import Everywhere, Globs, chosen_collections
+from trustcli.commands.support.chosen_collections import Everywhere, chosen_collections
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import ImagesFile, NamesFile
 from trustcli.commands.support.name_lists import image_references
@@ -23,6 +23,7 @@ from trustcli.commands.support.revocation import (
     plan_revocations,
     revocations_refused,
 )
+from trustcli.commands.support.selection import Globs
 from trustcli.errors import UsageError
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session

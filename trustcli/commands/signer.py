@@ -11,6 +11,7 @@ from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
+from trustcli.commands.support.compromised import refuse_compromised
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections
@@ -69,6 +70,8 @@ def add(
     """Add a signer, or further keys to one, in each collection."""
     session: Session = ctx.obj
     keys = [signer_key(session, named) for named in key]
+    for each in keys:
+        refuse_compromised(session, each)
     role = signer_role(signer)
     guns = named_collections(session, names, names_file)
     agree_to_aliases(session, guns, yes=yes or plan_)

@@ -60,6 +60,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     ),
     "hook": CommandEntry("trustcli.commands.hook.command", "Put a pull-time hook in place, or be one."),
     "agent": CommandEntry("trustcli.commands.agent", "Answer hooks and `trust verify` of a node from memory."),
+    "scan": CommandEntry("trustcli.commands.scan", "Judge the containers that run: unsigned, revoked, denied."),
     "explain": CommandEntry("trustcli.commands.explain", "Say why an image is trusted or refused, step by step."),
     "doctor": CommandEntry("trustcli.commands.doctor", "Find what is wrong here, and say what to do."),
     "completion": CommandEntry(

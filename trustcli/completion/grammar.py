@@ -172,7 +172,24 @@ TRUST: Final = Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
                     arguments=(KEY,),
                 ),
-                "compromised": Words(options={**_NAMES, "--glob": FREE}, arguments=(KEY, NAME)),
+                "compromised": Words(
+                    options={
+                        **_NAMES,
+                        "--glob": FREE,
+                        "--remove": FLAG,
+                        "--keep": IMAGE,
+                        "--keep-images": FILE,
+                        "--keep-if-signed-by": SIGNER,
+                        "--accept-keys": FREE,
+                        "--recovery-key": FILE,
+                        "--new-recovery-key": FILE,
+                        "--jobs": FREE,
+                        "--report": FILE,
+                        **_YES,
+                        **_PLAN,
+                    },
+                    arguments=(KEY, NAME),
+                ),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
                 "backup": Words(
@@ -306,6 +323,16 @@ TRUST: Final = Words(
                 "--state": FOLDER,
                 "--refresh": FREE,
                 "--metrics": FREE,
+            }
+        ),
+        "scan": Words(
+            options={
+                "--crictl": FILE,
+                "--pods": FILE,
+                "--policy": FILE,
+                "--offline": FLAG,
+                "--max-age": FREE,
+                "--csv": FLAG,
             }
         ),
         "explain": Words(options={**_JUDGED, "--at": FREE}, arguments=(IMAGE,)),

@@ -291,6 +291,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.NotSigned: Row(status=NOT_SIGNED, advice=_template("trust inspect --pretty {gun}")),
     # An image that is not there is not signed either: a script that asks for a signature need not tell the two apart.
     cli_errors.ImageNotFound: Row(status=NOT_SIGNED, advice=_template("check the name, or push the image first")),
+    cli_errors.ContentUnknown: Row(status=NOT_SIGNED, advice=_template("start it from a registry, and scan again")),
     # 4: not trusted; first of all that the root is not the expected one
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_template("do not use this image; tell the publisher")),
     errors.DigestDenied: Row(status=NOT_TRUSTED, advice=_template("do not run it; {denied_by} says what is denied")),

@@ -1,4 +1,4 @@
-"""Pull and tag images with a container engine, over Docker's Engine API (v1.24 and later).
+"""Pull and tag images with a container engine, and ask what runs there, over Docker's Engine API (v1.24 and later).
 
 Reached by its Unix socket, or by DOCKER_HOST (`unix://`, or `tcp://` on loopback). Docker contexts, ssh and remote
 engines are not.
@@ -28,6 +28,7 @@ from trustcli.http.messages import Origin, Response
 from trustcli.http.network import Network
 from trustcli.http.proxies import is_loopback
 from trustcli.http.time_budget import Timeouts
+from trustcli.registry.running import Running, image_ids, of_engine
 from trustdata import bounded_json
 from trustdata.digest import parse_digest
 from trustdata.errors import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
 MAX_ANSWER = 4 * 1024 * 1024  # bytes
+MAX_LISTED_VALUES = 400_000
+"""Values of a list of containers, each of which is some hundred."""
 MAX_LINE = 1024 * 1024
 """Bytes of one message of a pull's progress, at most."""
 PULL_SILENCE = 600.0
@@ -117,6 +120,24 @@ class Engine:
             return tuple(str(digest) for digest in digests)
         except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise RemoteMisbehaved(remote=self.name, reason="its answer about an image cannot be read") from error
+
+    def running(self) -> list[Running]:
+        """Return the containers that run, with what the engine knows of their content.
+
+        Raises: RemoteRefused, RemoteUnreachable, RemoteMisbehaved.
+        """
+        answer = self._whole("GET", "/containers/json", "its containers", success=HTTPStatus.OK)
+        try:
+            listed = bounded_json.loads(answer, values=MAX_LISTED_VALUES)
+            known: dict[str, tuple[str, ...]] = {}
+            for image in image_ids(listed):
+                try:
+                    known[image] = self.repo_digests(image) if image else ()
+                except ImageNotFound:  # removed by force, while a container runs
+                    known[image] = ()
+            return of_engine(listed, known)
+        except (ValueError, RecursionError) as error:
+            raise RemoteMisbehaved(remote=self.name, reason="its list of containers cannot be read") from error
 
     def _whole(self, method: str, target: str, image: str, *, success: int) -> bytes:
         response = self._ask(method, target, limit=MAX_ANSWER, seconds=self._seconds)

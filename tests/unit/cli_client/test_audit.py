@@ -331,3 +331,24 @@ def test_ten_thousand_tags_are_looked_at_once_each(monkeypatch: pytest.MonkeyPat
     scene.forger.alter(RELEASES, add)
     assert len(audited(scene.newcomer())["tags"]) == 1002
     assert len(looked_at) <= 2 * 1002 + 10
+
+
+def test_what_is_denied_is_told_and_which_tags_are_signed_all_the_same(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    scene.owner.deny(GOOD, EVIL, reason="a stolen key")
+    odd = audited(scene.newcomer())["odd"]
+    told = {(row["code"], row["about"]): row["text"] for row in odd if "denied" in row["code"]}
+    assert set(told) == {("denied", f"sha256:{GOOD}"), ("denied", f"sha256:{EVIL}"), ("signed-denied", "1.0")}
+    assert told["denied", f"sha256:{EVIL}"] == f"sha256:{EVIL} is denied: a stolen key"
+    assert told["signed-denied", "1.0"] == f"1.0 is signed as sha256:{GOOD}, and denied"
+
+
+def test_a_conflict_of_tags_hides_no_denied_digest() -> None:
+    scene = good_collection(TUF)
+    scene.owner.deny(GOOD)
+    scene.forger.alter(
+        TARGETS, lambda d: (d.update(version=d["version"] + 1), d["targets"].update({"1.0": scene.forger.target(EVIL)}))
+    )
+    codes = {row["code"] for row in audited(scene.newcomer())["odd"]}
+    assert {"conflict", "denied"} <= codes
+    assert "signed-denied" not in codes

@@ -147,3 +147,17 @@ def test_a_denied_digest_is_not_signed_until_it_is_denied_no_longer(wire: WireFo
     assert scene.server.revision == before
     scene.owner.deny_no_longer(NEWER)
     run(scene, "sign", f"{APP}:3.0", *plan)
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+@pytest.mark.parametrize("form", [(), ("--pretty",)])
+def test_inspect_tells_it_and_prints_what_docker_prints(wire: WireFormat, form: tuple[str, ...]) -> None:
+    scene = good_collection(wire)
+    before = run(scene, "inspect", APP, *form)
+    assert "denies" not in before.stderr.getvalue()
+    scene.owner.deny(GOOD, NEWER)
+    session = SimulatedSession(scene.newcomer(), keys=())
+    assert session.ends("inspect", APP, *form) == 0
+    assert session.stdout.getvalue() == before.stdout.getvalue()
+    assert f"{APP} denies 2 digests: trust deny --list {APP}" in session.stderr.getvalue()
+    assert f"{APP}:1.0 is signed, and nothing lets it run" in session.stderr.getvalue()

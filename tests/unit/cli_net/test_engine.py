@@ -232,3 +232,41 @@ def test_engines_out_of_reach(host: str) -> None:
 def test_where_the_engine_is() -> None:
     assert engine_at("").name.endswith("unix:///var/run/docker.sock")
     assert engine_at("tcp://127.0.0.1").name.endswith("tcp://127.0.0.1:2375")
+
+
+ID, LOST = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+def running(listed: object, images: dict[str, object]) -> Script:
+    """An engine with containers, and with what it says of images by id."""
+
+    def script(request: Request, wire: Wire) -> None:
+        if request.target == "/containers/json":
+            wire.send(json_reply(200, listed))
+            return
+        image = request.target.removeprefix("/images/").removesuffix("/json")
+        wire.send(json_reply(200, images[image]) if image in images else json_reply(404, {"message": "no such image"}))
+
+    return script
+
+
+def test_what_runs_is_told_with_the_digests_of_its_image(fake: Fake) -> None:
+    """As podman 5 and docker 28 say it; each image is asked for once, and one that is gone is not passed over."""
+    listed = [
+        {"Id": "c" * 64, "Names": ["/web"], "Image": f"{NAME}:1.0", "ImageID": ID, "State": "running"},
+        {"Id": "d" * 64, "Names": ["/web-2"], "Image": f"{NAME}:1.0", "ImageID": ID, "State": "running"},
+        {"Id": "e" * 64, "Names": None, "Image": LOST, "ImageID": LOST, "State": "running"},
+    ]
+    engine = fake(running(listed, {ID: {"RepoDigests": [f"{NAME}@{DIGEST}"]}}))
+    web, second, lost = engine.engine.running()
+    assert (web.container, web.image, web.contents) == ("web", f"{NAME}:1.0", (f"{NAME}@{DIGEST}",))
+    assert second.contents == web.contents
+    assert (lost.container, lost.contents) == ("e" * 12, ())
+    assert "no digest of a registry" in lost.unknown
+    assert len(engine.requests) == 3
+
+
+@pytest.mark.parametrize("listed", [{}, [1], [{"Names": ["/x"]}, None], "x"])
+def test_a_list_of_containers_that_cannot_be_read(fake: Fake, listed: object) -> None:
+    with pytest.raises(RemoteMisbehaved, match="list of containers cannot be read"):
+        fake(running(listed, {})).engine.running()

@@ -18,6 +18,7 @@ from trustcli.client.collection import Collection
 from trustcli.commands.explain import verification_state
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
 from trustcli.errors import RemoteUnreachable
+from trustdata.denied import DenyList
 from trustdata.errors import (
     CollectionDeleted,
     MemoryDamaged,
@@ -35,6 +36,8 @@ from trustdata.judgement import Judgement, Question, refused
 from trustdata.policy import Requirement
 from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import SourcedLock
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
 
 ALICE = RoleName("targets/alice")
 SERVER = ServerUsed(url="https://trust.example.com", source="TRUST_SERVER")
@@ -336,3 +339,20 @@ def test_delegations_that_cannot_be_read_are_told_as_none() -> None:
     told = _explained(scene.newcomer())
     assert not told.trusted
     assert (told.broke_at, told.signers) == ("targets", ())
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+def test_a_denied_digest_is_the_step_that_refused_and_every_list_is_told(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    assert _explained(scene.newcomer()).denied == ()
+    scene.owner.deny(GOOD, EVIL, reason="a stolen key")
+    gun = scene.server.gun
+    elsewhere = DenyList("registry.example.com/denied", {f"sha256:{OTHER}": {}})
+    told = _explained(scene.newcomer(), Question(gun=gun, tag="1.0", digest=None, denied=(elsewhere,)))
+    assert told.broke_at == "the denied digests"
+    assert [(each.denied_by, each.digests) for each in told.denied] == [(gun, 2), ("registry.example.com/denied", 1)]
+    assert [change.what for change in told.changes] == [f"{gun} denies sha256:{GOOD} no longer"]
+    text = _text(told)
+    assert f"{gun} denies 2 digests, this one too" in text
+    assert "registry.example.com/denied denies 1 digest\n" in text
+    assert "a stolen key" in text

@@ -3,35 +3,50 @@
 1. key       of the store, in a file, at a URI, or the first digits of its id
 2. read      each collection, as its owner does; nothing is written, so that what was verified here before stays known
 3. tell      its powers, what clients accept from it, what it has signed, what differs from what was verified here
+4. remove    with --remove: from all of them, by the rule of bulk runs; what nobody has chosen to keep is revoked
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keys.algorithms import accepted_fingerprints
+from keys.algorithms import accepted_fingerprints, key_fingerprint
 from keys.errors import KeyAmbiguous
 from trustcli.client.collection_list import listed_collections
-from trustcli.commands.support.chosen_collections import Globs, chosen_collections
+from trustcli.commands.key.key_response import KeyResponse, Response, released
+from trustcli.commands.support.aliases import agree_to_aliases
+from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
+from trustcli.commands.support.chosen_collections import chosen_collections
 from trustcli.commands.support.compromise_view import ExaminedCollection, document, lines
+from trustcli.commands.support.compromised import compromised_list
+from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.named_key import named_key
 from trustcli.commands.support.names import known_names
+from trustcli.commands.support.owner_decisions import stored_file
+from trustcli.commands.support.recovery_place import recovery_place
+from trustcli.commands.support.selection import Globs
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
+from trustcli.errors import UsageError
 from trustcli.publish.plan_view import as_time
 from trustcli.session import Session
+from trustcli.state.compromised import CompromisedKey
 from trustdata.compromise import AccusedKey, examine
 from trustdata.counting import counted
+from trustdata.digest import hex_of
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
+from trustdata.roles import signer_name, signer_role
 
 
 def compromised(
@@ -40,19 +55,72 @@ def compromised(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
     names_file: NamesFile = None,
     globs: Globs = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Take the key out everywhere, and revoke what is not kept.")
+    ] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME:TAG@DIGEST", help="A tag that stays as this digest; may be repeated."),
+    ] = None,
+    keep_images: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Tags that stay, NAME:TAG@DIGEST, one a line.")
+    ] = None,
+    keep_if_signed_by: Annotated[
+        list[str] | None, typer.Option(metavar="SIGNER", help="What this signer vouches for stays; may be repeated.")
+    ] = None,
+    accept_keys: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ROLE@sha256:HEX", help="All keys that exactly this file names are the owner's."),
+    ] = None,
+    recovery_key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|URI", help="Sign new roots with the recovery key in this file, or at this URI."),
+    ] = None,
+    new_recovery_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URI", help="The stolen root key is replaced by the recovery key of this file, or URI."
+        ),
+    ] = None,
+    jobs: Jobs = JOBS,
+    report: ReportFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what --remove would do; nothing is written.")] = False,
 ) -> int:
-    """Show what a stolen key can do and has signed; without NAME in every collection that is known here."""
+    """Show what a stolen key can do and has signed, and take it out; without NAME in all collections known here."""
     session: Session = ctx.obj
     named = named_key(session, key)
     accused = AccusedKey(fingerprint=named.fingerprint, digits=named.digits)
     some = bool(names) or names_file is not None or bool(globs)
     guns = chosen_collections(session, names, names_file, globs=globs) if some else known_names(session)
+    response = Response(
+        key=accused,
+        kept=_kept(session, keep, keep_images),
+        vouching=frozenset(signer_name(signer_role(signer)) for signer in keep_if_signed_by or ()),
+        accepted_keys=frozenset(stored_file(text, "--accept-keys") for text in accept_keys or ()),
+        recovery=None if recovery_key is None else recovery_place(recovery_key),
+        new_recovery=None if new_recovery_key is None else recovery_place(new_recovery_key),
+    )
+    acts = remove or plan_
+    if response != Response(key=accused) and not acts:
+        raise UsageError("what stays and with which keys is for --remove, or --plan, which shows what that would do")
+    if acts:
+        agree_to_aliases(session, guns, yes=yes or plan_)
     reading = Reading(session, accused)
     for gun in guns:
         reading.read(gun)
     if not some and session.settings.server_source == "--server":
         reading.ask_server(guns)
     reading.check_one_key(key)
+    if not acts:
+        return _tell(reading, key)
+    options = BulkOptions(typed=some, yes=True, jobs=jobs, report=report)
+    return _respond(reading, response, options, named=key, plan=plan_, yes=yes)
+
+
+def _tell(reading: Reading, key: str) -> int:
+    """Print what was found, and return the exit status."""
+    session = reading.session
     for line in lines(reading.examined):
         session.output.result(line)
     reading.summarise(key)
@@ -61,7 +129,7 @@ def compromised(
         {
             "at": as_time(session.at),
             "key": shown(key, 300),
-            "fingerprint": accused.fingerprint or next(iter(reading.fingerprints), None),
+            "fingerprint": reading.fingerprint,
             "collections": [document(each) for each in reading.examined],
             "unread": [{"gun": gun, "server": server} for gun, server in reading.unread],
             "failures": reading.failures,
@@ -69,6 +137,85 @@ def compromised(
         }
     )
     return status
+
+
+def _kept(session: Session, images: Sequence[str] | None, file: Path | None) -> dict[GUN, dict[str, str]]:
+    """Return the tags that a person has chosen, with their digests in hex. Raises: UsageError, InvalidName."""
+    kept: dict[GUN, dict[str, str]] = {}
+    for reference in image_references(images, file, option="--keep-images") if images or file is not None else ():
+        if reference.tag is None or reference.digest is None:
+            raise UsageError(f"--keep {reference}: a tag stays as a digest that you know, NAME:TAG@sha256:HEX")
+        digest = hex_of(reference.digest)
+        tags = kept.setdefault(session.real_name(reference.gun), {})
+        if tags.setdefault(reference.tag, digest) != digest:
+            raise UsageError(f"--keep {reference}: {reference.tag} is to stay as another digest, too")
+    return kept
+
+
+def _respond(reading: Reading, response: Response, options: BulkOptions, *, named: str, plan: bool, yes: bool) -> int:
+    """Take the key out where it is named; return the exit status. Raises: UsageError, PublishRefused and others."""
+    session = reading.session
+    reading.summarise(named)
+    _check_kept(reading, response)
+    # One that cannot be read fails in the run, and says why there.
+    guns = [each.gun for each in reading.examined if each.named or each.failure is not None]
+    fingerprint = reading.fingerprint
+    known = replace(response, key=AccusedKey(fingerprint=fingerprint)) if fingerprint else response
+    work = KeyResponse(session, known, reading.released)
+    terms = {
+        "key": fingerprint,
+        "kept": {gun: dict(sorted(tags.items())) for gun, tags in sorted(response.kept.items())},
+        "vouching": sorted(response.vouching),
+    }
+    bulk = BulkCommand(session, guns, what="key compromised", terms=terms, options=options, records=True)
+    if plan:
+        return bulk.plan(work)
+    if guns and not yes:
+        _ask(reading, known)
+    if fingerprint:
+        compromised_list(session).add(
+            CompromisedKey(fingerprint=fingerprint, recorded=session.at, name=shown(named, 300))
+        )
+    outcomes = bulk.carry_out(work)
+    if fingerprint and not outcomes.rows("failed", "not tried"):
+        _retire(session, fingerprint)
+    return bulk.report(key=shown(named, 300), fingerprint=fingerprint)
+
+
+def _check_kept(reading: Reading, response: Response) -> None:
+    """Refuse to keep what is not there: whoever mistypes a digest would lose the tag. Raises: UsageError."""
+    for gun, tags in response.kept.items():
+        released = reading.released.get(gun)
+        for tag, digest in tags.items():
+            now = released.get(tag) if released is not None else None
+            if now != digest:
+                what = f"sha256:{now}" if now else "nothing" if released is not None else "nothing that was read here"
+                raise UsageError(f"--keep {gun}:{shown(tag)}@sha256:{digest}: it is released as {what}")
+
+
+def _ask(reading: Reading, response: Response) -> None:
+    """List what goes, and ask. Raises: UsageError."""
+    output = reading.session.output
+    gone = stays = count = 0
+    for each in reading.examined:
+        if each.compromise is None or not each.named:
+            continue
+        count += 1
+        revoked = response.revoked(each.gun, each.compromise)
+        for claim in each.compromise.claims:
+            if claim.released:
+                goes = claim.tag in revoked
+                gone, stays = gone + goes, stays + (not goes)
+                output.notice(f"{'revoke' if goes else 'keep  '} {each.gun}:{shown(claim.tag)}@sha256:{claim.digest}")
+    what = f"{counted(gone, 'tag')} revoked, {counted(stays, 'tag')} of it kept"
+    if not confirm(reading.session, f"Take the key out of {counted(count, 'collection')} ({what})?"):
+        raise UsageError(f"nothing was done ({what}); to see it all: --plan; without being asked: --yes")
+
+
+def _retire(session: Session, fingerprint: str) -> None:
+    for info in session.keystore.list():
+        if key_fingerprint(info.public) == fingerprint and not info.retired:
+            session.keystore.retire(info.keyid)
 
 
 @dataclass(slots=True)
@@ -85,7 +232,14 @@ class Reading:
     unread: list[tuple[GUN, str]] = field(default_factory=list)
     failures: list[dict[str, object]] = field(default_factory=list)
     fingerprints: set[str] = field(default_factory=set)
+    released: dict[GUN, dict[str, str]] = field(default_factory=dict)
+    """What each collection releases: digests in hex by tag."""
     statuses: list[int] = field(default_factory=lambda: [DONE])
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The fingerprint of the key; None if only digits were named, and nothing here names such a key."""
+        return self.key.fingerprint or next(iter(self.fingerprints), None)
 
     def read(self, gun: GUN) -> None:
         """Read one collection; what fails is told and counted."""
@@ -99,6 +253,7 @@ class Reading:
             return
         keys = public_keys(roles, {})
         self.fingerprints |= accepted_fingerprints(keys[keyid] for keyid in self.key.among(keys))
+        self.released[collection.gun] = released(roles)
         found = examine(roles, self.key, known=known, at=self.session.at)
         self.examined.append(ExaminedCollection(gun=gun, format=collection.wire.name, compromise=found))
 

@@ -305,7 +305,7 @@ class _Rotator:
 
     def _check(self, before: OwnerRoles, after: OwnerRoles) -> None:
         if self._rotation.role == SNAPSHOT:
-            _check_nothing_rolled_back(before)
+            check_nothing_rolled_back(before)
         check_followable(self._collection, self._chain, after[ROOT])
         check_same_releases(before, after)
 
@@ -426,7 +426,7 @@ class _Rotator:
         return reached
 
 
-def _check_nothing_rolled_back(roles: OwnerRoles) -> None:
+def check_nothing_rolled_back(roles: OwnerRoles) -> None:
     """Check that the server shows no delegation older than it is known here: another snapshot key makes all forget.
 
     Raises: VersionRollback.

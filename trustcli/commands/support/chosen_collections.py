@@ -20,10 +20,6 @@ from trustdata.collection_patterns import PATTERN_RULE, is_pattern, meant_patter
 from trustdata.errors import shown
 from trustdata.gun import GUN
 
-Globs: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--glob", metavar="PATTERN", help="Every collection known here that it matches: HOST/team/*."),
-]
 Everywhere: TypeAlias = Annotated[bool, typer.Option("--all", help="Every collection that is known here.")]
 
 

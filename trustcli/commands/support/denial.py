@@ -74,7 +74,7 @@ def carry_out_denials(session: Session, denials: Mapping[GUN, Denial], decisions
 
 def list_denied(session: Session, guns: tuple[GUN, ...]) -> Outcomes:
     """Read what each collection denies. Raises: UsageError."""
-    return read_each(session, guns, lambda gun: _listed(session, gun))
+    return read_each(session, guns, lambda gun: _listed(session, gun), blank=lambda _: _row(()))
 
 
 def _listed(session: Session, gun: GUN) -> Done:

@@ -105,6 +105,7 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         "trust hook proxy --listen 127.0.0.1:5443 --upstream https://registry.example.com --policy trust-policy.toml",
         "trust hook proxy config podman --address https://proxy.example.com --registry registry.example.com",
     ),
+    "scan": ("trust scan --policy policy.toml", "trust scan --pods pods.json --csv"),
     "explain": (f"trust explain {_APP}:1.0", f"trust explain {_APP}:1.0 --at 2027-12-01"),
     "doctor": ("trust doctor", f"trust doctor {_APP}"),
     "doctor containerd": ("trust doctor containerd", "trust doctor containerd --config /etc/containerd/config.toml"),

@@ -10,6 +10,8 @@ from typing import Final
 from keys.keyid import short_keyid
 from keys.record import is_record, values_of
 from keys.rfc3339 import to_rfc3339
+from trustdata.counting import counted
+from trustdata.errors import DigestDenied
 from trustdata.explanation import (
     PINS,
     Explanation,
@@ -76,6 +78,10 @@ def _rows(explanation: Explanation) -> Iterator[tuple[str, str]]:
     for step in explanation.roles:
         yield from _step(step, explanation)
     yield from _release_rows(explanation)
+    for each in explanation.denied:
+        found = explanation.refusal if isinstance(explanation.refusal, DigestDenied) else None
+        here = found is not None and found.denied_by == each.denied_by
+        yield "denied", f"{each.denied_by} denies {counted(each.digests, 'digest')}{', this one too' if here else ''}"
     for change in explanation.changes:
         when = f"{_time(change.at)} ({_distance(change.at, explanation.at)}): " if change.at else ""
         yield "changes if", f"{when}{change.what}"

@@ -20,6 +20,7 @@ from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
+from trustcli.commands.support.compromised import refuse_compromised
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
@@ -353,7 +354,7 @@ def _pin_and_refresh(session: Session, collection: Collection, root: Envelope) -
 def _root_signers(session: Session, source: KeySource, references: Sequence[str], wire: WireFormat) -> list[Signer]:
     """Return signers with the root keys that were named; else with the store's only one, else with a new one.
 
-    Raises: KeysError (KeyAmbiguous, if the store has several).
+    Raises: KeysError (KeyAmbiguous, if the store has several), KeyCompromised.
     """
     store = session.keystore
     infos = [store.get(reference) for reference in references]
@@ -367,6 +368,8 @@ def _root_signers(session: Session, source: KeySource, references: Sequence[str]
                 candidates = tuple(info.described for info in infos)
                 raise KeyAmbiguous(key="the root key (say which: --root-key)", candidates=candidates)
             infos = used
+    for info in infos:
+        refuse_compromised(session, info.public)
     if infos:
         return [source.stored(info.keyid) for info in infos]
     return [source.new(purpose="root", wire=wire)]

@@ -110,9 +110,14 @@ def refused_beforehand(
     return outcomes
 
 
-def read_each(session: Session, guns: Sequence[GUN], read: Callable[[GUN], Done]) -> Outcomes:
-    """Read each collection, also after one that cannot be read; nothing is changed. Raises: UsageError."""
-    outcomes = Outcomes(session, guns)
+def read_each(
+    session: Session, guns: Sequence[GUN], read: Callable[[GUN], Done], *, blank: Blank = lambda _: {}
+) -> Outcomes:
+    """Read each collection, also after one that cannot be read; nothing is changed. `blank`: as for `carry_out`.
+
+    Raises: UsageError.
+    """
+    outcomes = Outcomes(session, guns, blank=blank)
     try:
         for gun in guns:
             outcomes.attempt(gun, read)

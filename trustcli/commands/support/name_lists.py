@@ -54,9 +54,11 @@ def real_names(session: Session, guns: Sequence[GUN]) -> list[GUN]:
     return list(guns)
 
 
-def image_references(images: Sequence[str] | None, file: Path | None = None) -> list[ImageReference]:
-    """Return the images that are named, in order. `file`: the value of `--images`. Raises: UsageError, InvalidName."""
-    return list(_given(images, file, option="--images", what="IMAGE"))
+def image_references(
+    images: Sequence[str] | None, file: Path | None = None, *, option: str = "--images"
+) -> list[ImageReference]:
+    """Return the images that are named, in order. `file`: the value of `option`. Raises: UsageError, InvalidName."""
+    return list(_given(images, file, option=option, what="IMAGE"))
 
 
 def image_names(images: Sequence[str], file: Path | None) -> list[str]:

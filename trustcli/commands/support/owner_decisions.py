@@ -63,13 +63,14 @@ def owner_decisions(
                 f"--start-empty {role}: only a delegation can begin empty; {role} names the keys of other roles"
             )
     return OwnerDecisions(
-        accept_unsigned=frozenset(_stored_file(text, "--accept-unsigned") for text in accept_unsigned or ()),
-        accept_expired=frozenset(_stored_file(text, "--accept-expired") for text in accept_expired or ()),
+        accept_unsigned=frozenset(stored_file(text, "--accept-unsigned") for text in accept_unsigned or ()),
+        accept_expired=frozenset(stored_file(text, "--accept-expired") for text in accept_expired or ()),
         start_empty=frozenset(start_empty or ()),
     )
 
 
-def _stored_file(text: str, option: str) -> str:
+def stored_file(text: str, option: str) -> str:
+    """Return the name of exactly one file, `ROLE@sha256:HEX`, as an option says it. Raises: UsageError, InvalidName."""
     role, _, digest = text.rpartition("@sha256:")
     if not role or not is_sha256_hex(digest):
         raise UsageError(f"{option} takes ROLE@sha256:HEX with 64 hex digits in lower case, not {shown(text)}")

@@ -12,12 +12,13 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.doctor.expiry import check_expiry
 from trustcli.doctor.findings import Finding, Severity
 from trustcli.doctor.look import look_at
+from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import Obtained, distributed_policy
 from trustcli.hooks.deciding.once import OnceReader
 from trustcli.session import Session
 from trustdata.counting import counted
 from trustdata.errors import TrustError
-from trustdata.policy import Distributed, Policy
+from trustdata.policy import DenyingCollection, Distributed, Policy
 from trustdata.policy.review import review
 
 _SOON: Final = timedelta(days=1)
@@ -37,8 +38,25 @@ def check_policy(session: Session, policy: Policy) -> Iterator[Finding]:
             further = found.policy
             yield _of_obtained(session, policy, policy.distributed, found)
         yield from _of_collection(session, policy.distributed)
+    yield from _deny_lists(session, policy)
     for note in review(policy.tightened(further), session.at):
         yield _finding(policy, "note", f"{note.rule}: {note.text}")
+
+
+def _deny_lists(session: Session, policy: Policy) -> Iterator[Finding]:
+    """Yield whether the deny lists can be had, and what runs out of the trust data of their collections."""
+    reader = OnceReader(session, keep=False)
+    for of in policy.denying:
+        try:
+            denials = current_denials([of], reader)
+        except TrustError as error:
+            yield _finding(policy, "wrong", f"{error}: {_THEN}")
+        else:
+            (denied,) = denials.lists
+            yield _finding(policy, "ok", f"{of} denies {counted(len(denied), 'digest')}, for every name")
+            for warning in denials.warnings:
+                yield _finding(policy, "wrong", warning)
+        yield from _of_collection(session, of)
 
 
 def _obtained(session: Session, of: Distributed) -> Obtained:
@@ -61,8 +79,8 @@ def _of_obtained(session: Session, policy: Policy, of: Distributed, found: Obtai
     return _finding(policy, "ok", f"the distributed policy {of} is {found}")
 
 
-def _of_collection(session: Session, of: Distributed) -> Iterator[Finding]:
-    """Yield what runs out of the trust data of what is distributed: nobody pulls it, and so nobody else looks."""
+def _of_collection(session: Session, of: Distributed | DenyingCollection) -> Iterator[Finding]:
+    """Yield what runs out of trust data that nobody pulls, and at which nobody else looks."""
     for finding in check_expiry(look_at(session, of.name, of.terms), session.at):
         if finding.severity != "ok":
             yield dataclasses.replace(finding, place=of.name)

@@ -58,7 +58,7 @@ class OnceReader:
         self._keep = keep
         self._watch = watch
         self._finish = finish
-        self._denied: dict[GUN, DenyListRead] = {}
+        self._denied: dict[tuple[GUN, Rule | None], DenyListRead] = {}
 
     def judge(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading:
         """Judge questions about one collection after one refresh; from older data if the server is away."""
@@ -86,14 +86,15 @@ class OnceReader:
 
     def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies, read once for all images of this process."""
-        if gun not in self._denied:
+        way = gun, rule
+        if way not in self._denied:
             try:
                 updater, refreshed, stale = self._updated(gun, rule)
                 denied = deny_list(gun, updater.roles()[TARGETS].targets)
-                self._denied[gun] = DenyListRead(denied=denied, refreshed=refreshed, stale=stale)
+                self._denied[way] = DenyListRead(denied=denied, refreshed=refreshed, stale=stale)
             except TrustError as refusal:
-                self._denied[gun] = DenyListRead(refusal=refusal)
-        return self._denied[gun]
+                self._denied[way] = DenyListRead(refusal=refusal)
+        return self._denied[way]
 
     def _updated(self, gun: GUN, rule: Rule | None) -> tuple[Updater, datetime | None, bool]:
         """Return the verified top-level roles, when a server confirmed them, and whether it is away now.
