@@ -258,7 +258,7 @@ def _forget_errors_of_openssl() -> None:
     """Empty the queue of errors that OpenSSL has for this thread; Python's TLS and most libraries of tokens share it.
 
     SoftHSM looks for an engine at its start, and leaves "no such engine" there: the next read of a TLS connection
-    of the thread took that for its own failure. The one call of `ssl` that empties the queue is this one, where it fails.
+    of the thread took that for its own failure. The one call of `ssl` that empties it is this one, where it fails.
     """
     with suppress(ssl.SSLError):
         _no_ciphers().set_ciphers("NONE")
