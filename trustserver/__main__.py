@@ -80,6 +80,15 @@ NextSealKey = Annotated[
         "--next-seal-key", help="The seal key that shall replace it: all new keys are sealed with it (seal rotate)."
     ),
 ]
+OnlineKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--online-keys",
+        metavar="URI",
+        help="Where new server-held keys are made: the wrapping key of a token (pkcs11:), or sealed; others follow, "
+        "where older ones live. [sealed]",
+    ),
+]
 Witness = Annotated[
     Path | None,
     typer.Option(
@@ -96,6 +105,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
     database: Database = None,
     seal_key: SealKey = None,
     next_seal_key: NextSealKey = None,
+    online_keys: OnlineKeys = None,
     platform_secrets: Annotated[
         bool | None, typer.Option("--platform-secrets", help="A platform has mounted --seal-key: others may read it.")
     ] = None,
@@ -215,6 +225,7 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         database=database,
         seal_key=seal_key,
         next_seal_key=next_seal_key,
+        online_keys=online_keys,
         platform_secrets=platform_secrets,
         witness=witness,
         webhooks=webhooks,
@@ -274,6 +285,7 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     database: Database = None,
     seal_key: SealKey = None,
     next_seal_key: NextSealKey = None,
+    online_keys: OnlineKeys = None,
     witness: Witness = None,
     against: Annotated[
         list[Path] | None,
@@ -295,7 +307,14 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     config: Config = None,
 ) -> None:
     """Verify the whole database as clients would, and look for what only the server can see; changes nothing."""
-    given = GivenSettings(data=data, database=database, seal_key=seal_key, next_seal_key=next_seal_key, witness=witness)
+    given = GivenSettings(
+        data=data,
+        database=database,
+        seal_key=seal_key,
+        next_seal_key=next_seal_key,
+        online_keys=online_keys,
+        witness=witness,
+    )
     from trustserver.admin.commands import check as run
     from trustserver.process.kernel_clock import now
 

@@ -70,13 +70,16 @@ from trustserver.repository.publish import Publishing
 from trustserver.repository.quotas import NameLimits
 from trustserver.repository.renewal import Renewal
 from trustserver.repository.retention import Retention
+from trustserver.repository.server_keys import ServerKeys
+from trustserver.repository.stored_offers import StoredOffers
 from trustserver.repository.tuf_reads import TufRetrieval
 from trustserver.responses.in_flight import BodiesInFlight
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.server import serving
 from trustserver.server.listening import listening, url_of
-from trustserver.settings import GivenSettings, Listen, Settings, load
+from trustserver.settings import SEALED, GivenSettings, Listen, Settings, load
 from trustserver.settings_check import check_for_serving
+from trustserver.storage.key_port import ServerKeyStore
 from trustserver.storage.opening import (
     ExclusiveUse,
     exclusive_use,
@@ -89,6 +92,7 @@ from trustserver.storage.opening import (
     open_store,
 )
 from trustserver.storage.ports import KeySealer, MetadataStore
+from trustserver.storage.token_opening import open_tokens, take_secrets
 from trustserver.webhooks.hooks import Hook
 from trustserver.webhooks.outbox import Outbox
 from trustserver.webhooks.running import Webhooks
@@ -122,6 +126,7 @@ class Application:
     requests: PublishRequests
     authorizer: Authorizer
     webhooks: Webhooks | None
+    server_keys: ServerKeys
 
     def close(self) -> None:
         """End the threads of the application, once they have nothing to do."""
@@ -153,6 +158,7 @@ class Application:
                 await asyncio.to_thread(self.published_log.compact)
             at = self.clock()
             await asyncio.to_thread(give_free_pages_back)
+            await asyncio.to_thread(self.server_keys.look)
             done = await asyncio.to_thread(self.renewal.round, at=at)
             await asyncio.to_thread(self.store.tell_expiring, at=at, until=at + NEAR_EXPIRY, limit=TOLD_EXPIRING)
             dropped = await asyncio.to_thread(self.retention.round, at)
@@ -180,6 +186,8 @@ def compose(
     authorizer: Authorizer | None = None,
     helper: Asked | None = None,
     webhooks: Webhooks | None = None,
+    server_keys: ServerKeys | None = None,
+    key_store: ServerKeyStore | None = None,
 ) -> Application:
     """Make the parts of the server and connect them.
 
@@ -187,13 +195,15 @@ def compose(
     `is_synchronised`: what the kernel says (ClockGuard); by default nothing that contradicts `clock`. `published_log`:
     None if nothing is to be logged. `authorizer`: decides who may do what; None lets everybody do everything.
     `helper`: the process that judges large uploads; None: the threads of this process do. `webhooks`: None: there are
-    none.
+    none. `server_keys`: None if all are sealed in the store; `key_store`: where keys that a token makes are offered.
     """
     cache = ResponseCache(limit=settings.view_bytes)
     bodies = BodiesInFlight(StoredPieces(store).read)
     read_seconds = seconds or (lambda: clock().timestamp())
     guard = ClockGuard(store, uptime=uptime or read_seconds, is_synchronised=is_synchronised)
-    online = OnlineRoles(store, sealer, guard)
+    held = server_keys or ServerKeys(sealer)
+    offers = StoredOffers(held, key_store) if held.makes_elsewhere and key_store is not None else None
+    online = OnlineRoles(store, sealer, guard, keys=held, offers=offers)
     parsed = ParsedCache(store)
     retention = Retention(store, keep=timedelta(seconds=settings.keep_seconds), keep_events=settings.keep_events)
     committer = Committer(store, parsed, cache, published_log, retention=retention)
@@ -276,7 +286,7 @@ def compose(
     def warnings() -> list[str]:
         refusal = store.refusal()
         found = [f"writes are refused: {refusal.reason}"] if refusal is not None else []
-        found += authorizer.warnings() + ([] if webhooks is None else webhooks.warnings())
+        found += held.warnings() + authorizer.warnings() + ([] if webhooks is None else webhooks.warnings())
         return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
     fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
@@ -292,6 +302,7 @@ def compose(
             committer=committer,
             clock=clock,
             access_warnings=authorizer.warnings,
+            key_warnings=held.warnings,
             named_expiries=settings.named_expiries,
         )
     )
@@ -310,6 +321,7 @@ def compose(
         requests=requests,
         authorizer=authorizer,
         webhooks=webhooks,
+        server_keys=held,
     )
 
 
@@ -340,10 +352,11 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
     if init_admin and settings.insecure_open:
         raise StartRefused(what="--init-admin", reason="is of no use with --insecure-open, which lets everybody in")
     start_logging(settings.log_level)
+    secrets = take_secrets(os.environ)
     os.umask(0o077)  # the database holds sealed keys, so nobody else may read it, nor what SQLite writes beside it
     with exclusive_use(settings, at=kernel_clock.now(), listen=f"starting on {settings.listen}") as use:
         store = open_store(settings)
-        access, exchanged = open_access(settings), open_exchanges(settings)
+        access, exchanged, keys = open_access(settings), open_exchanges(settings), open_server_keys(settings)
         try:
             token = make_first_admin(access, kernel_clock.now(), by=operator()) if init_admin else None
             if token is not None:
@@ -354,8 +367,19 @@ def serve(given: GivenSettings, environ: Mapping[str, str], config: Path | None,
             with open_judge(settings) as helper, open_webhooks(settings, store) as webhooks:
                 certificates = open_client_certificates(settings)
                 authorizer = open_authorizer(settings, store=access, exchanged=exchanged, certificates=certificates)
-                _serve(settings, store, authorizer, use, helper=helper, webhooks=webhooks, certificates=certificates)
+                _serve(
+                    settings,
+                    store,
+                    authorizer,
+                    use,
+                    helper=helper,
+                    webhooks=webhooks,
+                    certificates=certificates,
+                    keys=keys,
+                    secrets=secrets,
+                )
         finally:
+            keys.close()
             exchanged.close()
             access.close()
             store.close()
@@ -370,15 +394,6 @@ def open_webhooks(settings: Settings, store: MetadataStore) -> Webhooks:
     return Webhooks(settings.webhooks, open_outbox)
 
 
-def _note_next_seal(settings: Settings, sealer: KeySealer) -> None:
-    """Note which seal key this server accepts, so that `seal rotate` seals nothing that it could not open."""
-    keys = open_server_keys(settings)
-    try:
-        keys.accept_next(sealer.mark if settings.next_seal_key is not None else "")
-    finally:
-        keys.close()
-
-
 def _serve(
     settings: Settings,
     store: MetadataStore,
@@ -388,6 +403,8 @@ def _serve(
     helper: Helper,
     webhooks: Webhooks,
     certificates: ClientCertificates | None,
+    keys: ServerKeyStore,
+    secrets: Mapping[str, str],
 ) -> None:
     crashed = use.crashed_holder()
     if crashed is not None:
@@ -396,11 +413,15 @@ def _serve(
             extra={"host": crashed.host, "pid": crashed.pid, "since": crashed.since},
         )
     sealer = open_sealer(settings, store)
-    _note_next_seal(settings, sealer)
+    keys.accept_next(sealer.mark if settings.next_seal_key is not None else "")
     sealer = open_sealer(settings, store)  # again: nobody has sealed with another one before that was noted
+    tokens = open_tokens(settings, secrets, sealer)
+    elsewhere = settings.online_keys[:1] not in {(), (SEALED,)}
     application = compose(
         store=store,
         sealer=sealer,
+        server_keys=ServerKeys(sealer, places=tokens, makes_elsewhere=elsewhere),
+        key_store=keys,
         settings=settings,
         seconds=time.time,
         uptime=kernel_clock.uptime,

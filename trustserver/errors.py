@@ -8,6 +8,7 @@ TrustError
 │   └── DatabaseOlder          the database is older than what was published: restored from a backup?
 ├── NotSound               the operator: stored data that no client would accept (`trust-server check`)
 ├── DiskFull               the operator: no space for what was to be stored; nothing was changed (a NotStored)
+├── ServerKeysUnavailable  the operator: the token with the server's keys fails, so nothing is signed
 ├── ClockJumped            the operator: the server's clock has jumped forward, so nothing is signed with it
 ├── RevisionMoved          nobody: the collection changed between reading and writing; the server checks again
 ├── BadRequest             the caller: the form of a request, with the place named
@@ -112,6 +113,20 @@ class DiskFull(NotStored):
 
     code: ClassVar[str] = "disk-full"
     reason: str = "the disk of the server's database is full"
+
+
+@dataclass(eq=False, kw_only=True)
+class ServerKeysUnavailable(TrustError):
+    """The server cannot sign with its keys, nor make any; nothing was changed. `fault`: the code of what fails.
+
+    The log has more: which token it is, and what it says, is nobody else's business.
+    """
+
+    code: ClassVar[str] = "server-keys-unavailable"
+    fault: str
+
+    def __str__(self) -> str:
+        return f"the server cannot use its keys ({shown(self.fault)}): it signs nothing until its operator helps it"
 
 
 @dataclass(eq=False, kw_only=True)

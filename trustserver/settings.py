@@ -17,6 +17,9 @@ from typing import Any, Final, TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from keys.document_version import DocumentKind
+from keys.errors import KeysError
+from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
+from keys.uris.uri import PKCS11
 from trustdata.document_version import refuse_newer
 from trustserver.errors import StartRefused
 from trustserver.guarded_files import read_guarded_toml
@@ -24,6 +27,8 @@ from trustserver.guarded_files import read_guarded_toml
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 ENVIRONMENT_PREFIX: Final = "TRUST_SERVER_"
+SEALED: Final = "sealed"
+"""In place of a token: keys are made in the database."""
 KIND: Final = DocumentKind(what="a file of settings")
 MAX_FILE: Final = 1024 * 1024  # bytes
 _PORTS: Final = range(65536)
@@ -99,6 +104,7 @@ class Settings:
     database: str = ""
     seal_key: Path | None = None
     next_seal_key: Path | None = None
+    online_keys: tuple[str, ...] = ()
     platform_secrets: bool = False
     witness: Path | None = None
     webhooks: Path | None = None
@@ -182,6 +188,7 @@ class GivenSettings(TypedDict, total=False):
     database: str | None
     seal_key: Path | None
     next_seal_key: Path | None
+    online_keys: list[str] | None
     platform_secrets: bool | None
     witness: Path | None
     webhooks: Path | None
@@ -318,6 +325,23 @@ def _path(value: object, source: str) -> Path:
     return Path(value)
 
 
+def _key_places(value: object, source: str) -> tuple[str, ...]:
+    """Read the URIs of tokens, from a list or separated by blanks, and the word for the database."""
+    texts = [str(each) for each in value] if isinstance(value, list | tuple) else [str(value)]
+    found = tuple(dict.fromkeys(" ".join(texts).split()))
+    for text in found:
+        if text == SEALED:
+            continue
+        try:
+            names_key = text.lower().startswith(f"{PKCS11}:") and read_pkcs11_uri(text).names_key
+        except KeysError as error:
+            raise StartRefused(what=source, reason=str(error)) from error
+        if not names_key:
+            reason = f"must be {SEALED}, or pkcs11:token=...;object=NAME?module-path=..., the key of a token that wraps"
+            raise StartRefused(what=source, reason=f"{reason} those of the server")
+    return found
+
+
 def _text(value: object, source: str) -> str:
     if not isinstance(value, str):
         raise StartRefused(what=source, reason="must be text")
@@ -411,6 +435,7 @@ _PARSERS: Final[Mapping[str, Callable[[object, str], object]]] = {
     "database": _text,
     "seal_key": _path,
     "next_seal_key": _path,
+    "online_keys": _key_places,
     "platform_secrets": _flag,
     "witness": _path,
     "webhooks": _path,

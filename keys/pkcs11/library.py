@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import ssl
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
@@ -32,6 +33,7 @@ from keys.pkcs11.pkcs11_uri import Pkcs11Uri
 from keys.pkcs11.token_facts import PIN_COUNT_LOW, PIN_FINAL_TRY, TokenFacts
 from keys.pkcs11.token_objects import TokenObject
 from keys.pkcs11.turns import turn
+from keys.pkcs11.wrapped_objects import HeldKey, WrappingKey
 
 if TYPE_CHECKING:
     import pkcs11
@@ -66,6 +68,10 @@ class TokenSession:
         self.pin = pin
         self.handles: dict[str, TokenObject] = {}
         """Private keys by URI, which were looked for once."""
+        self.wrapping: dict[str, WrappingKey] = {}
+        """Secret keys by URI, which wrap others."""
+        self.held: OrderedDict[bytes, HeldKey] = OrderedDict()
+        """Private keys that were unwrapped in this session, by the hash of what they were wrapped as."""
 
 
 class Library:

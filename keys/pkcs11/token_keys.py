@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from typing import Final
-
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from keys.algorithms import Algorithm, PrivateKey, PublicKey
 from keys.errors import KeyUriMalformed, TokenKeyUnfit
@@ -15,14 +12,13 @@ from keys.passphrase import PassphraseProvider
 from keys.pkcs11 import token_objects
 from keys.pkcs11.library import Library, TokenSession, library_at
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri, read_pkcs11_uri
+from keys.pkcs11.signatures import signature
 from keys.record import replace
 from keys.remote_key import Method, remote_key
 from keys.uris.kinds import FoundKey
 from keys.uris.uri import shown_uri
 
 _NEW_ID_BYTES: Final = 8
-_ECDSA_HASHES: Final = {"ecdsa-sha256": hashlib.sha256, "ecdsa-sha384": hashlib.sha384}
-_SALT_BYTES: Final = 32
 
 
 class TokenKeys:
@@ -109,23 +105,7 @@ class _TokenKey:
             key = _handle(library, session, self._uri, self._public)
             with library.translated(session.facts):
                 pin = session.pin.text if session.pin and token_objects.wants_pin_each_time(key) else None
-                return _signature(key, payload, method, pin)
-
-
-def _signature(key: token_objects.TokenObject, payload: bytes, method: Method, pin: str | None) -> bytes:
-    from pkcs11 import MGF, Mechanism
-
-    if method in _ECDSA_HASHES:
-        digest = _ECDSA_HASHES[method](payload).digest()
-        raw = key.sign(digest, mechanism=Mechanism.ECDSA, pin=pin)
-        half = len(raw) // 2
-        return encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
-    if method == "rsa-pss-sha256":
-        parameters = (Mechanism.SHA256, MGF.SHA256, _SALT_BYTES)
-        return key.sign(payload, mechanism=Mechanism.SHA256_RSA_PKCS_PSS, mechanism_param=parameters, pin=pin)
-    if method == "rsa-pkcs1v15-sha256":
-        return key.sign(payload, mechanism=Mechanism.SHA256_RSA_PKCS, pin=pin)
-    return key.sign(payload, mechanism=Mechanism.EDDSA, pin=pin)
+                return signature(key, payload, method, pin)
 
 
 def _handle(library: Library, session: TokenSession, uri: Pkcs11Uri, public: PublicKey) -> token_objects.TokenObject:

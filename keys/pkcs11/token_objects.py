@@ -52,14 +52,14 @@ def private_object(session: pkcs11.Session, uri: Pkcs11Uri, facts: TokenFacts) -
     """Return the private key that the URI means. Raises: KeyNotOnToken, KeyAmbiguous, TokenKeyUnfit (may not sign)."""
     from pkcs11 import Attribute, ObjectClass
 
-    found = _objects(session, ObjectClass.PRIVATE_KEY, uri)
+    found = objects(session, ObjectClass.PRIVATE_KEY, uri)
     if not found:
         raise KeyNotOnToken(key=uri.described_key, token=facts.described)
     if len(found) > 1:
-        candidates = tuple(sorted(_described(each) for each in found))
+        candidates = tuple(sorted(described(each) for each in found))
         raise KeyAmbiguous(key=f"{uri.described_key} on {facts.described}", candidates=candidates)
-    if not _attribute(found[0], Attribute.SIGN):
-        raise TokenKeyUnfit(token=facts.described, reason=f"{_described(found[0])} may not sign, says the token")
+    if not attribute(found[0], Attribute.SIGN):
+        raise TokenKeyUnfit(token=facts.described, reason=f"{described(found[0])} may not sign, says the token")
     return found[0]
 
 
@@ -67,14 +67,14 @@ def wants_pin_each_time(key: TokenObject) -> bool:
     """Return whether the token wants the PIN at each signature of this key, as slot 9c of PIV does."""
     from pkcs11 import Attribute
 
-    return bool(_attribute(key, Attribute.ALWAYS_AUTHENTICATE))
+    return bool(attribute(key, Attribute.ALWAYS_AUTHENTICATE))
 
 
 def exact_uri(key: TokenObject, uri: Pkcs11Uri, facts: TokenFacts) -> Pkcs11Uri:
     """Return the URI by which exactly this key is found again: with the serial number of its token, and its id."""
     from pkcs11 import Attribute
 
-    label, keyid = _attribute(key, Attribute.LABEL), _attribute(key, Attribute.ID)
+    label, keyid = attribute(key, Attribute.LABEL), attribute(key, Attribute.ID)
     return replace(
         uri,
         token=facts.label,
@@ -93,27 +93,27 @@ def public_half(session: pkcs11.Session, key: TokenObject, facts: TokenFacts) ->
     """
     from pkcs11 import Attribute, KeyType, ObjectClass
 
-    kind = _attribute(key, Attribute.KEY_TYPE)
+    kind = attribute(key, Attribute.KEY_TYPE)
     if kind not in {KeyType.RSA, KeyType.EC, KeyType.EC_EDWARDS}:
-        raise TokenKeyUnfit(token=facts.described, reason=f"{_described(key)} is neither ECDSA, Ed25519 nor RSA")
+        raise TokenKeyUnfit(token=facts.described, reason=f"{described(key)} is neither ECDSA, Ed25519 nor RSA")
     try:
-        modulus = _attribute(key, Attribute.MODULUS)
-        exponent = _attribute(key, Attribute.PUBLIC_EXPONENT)
+        modulus = attribute(key, Attribute.MODULUS)
+        exponent = attribute(key, Attribute.PUBLIC_EXPONENT)
         if kind == KeyType.RSA and modulus and exponent:
             return rsa_public_key(modulus, exponent)
         beside = _beside(key)
-        for each in _objects(session, ObjectClass.PUBLIC_KEY, beside) if beside.names_key else ():
+        for each in objects(session, ObjectClass.PUBLIC_KEY, beside) if beside.names_key else ():
             found = _public(each)
             if found is not None:
                 return found
-        for each in _objects(session, ObjectClass.CERTIFICATE, beside) if beside.names_key else ():
-            found = certified_public_key(_attribute(each, Attribute.VALUE))
+        for each in objects(session, ObjectClass.CERTIFICATE, beside) if beside.names_key else ():
+            found = certified_public_key(attribute(each, Attribute.VALUE))
             if found is not None:
                 return found
     except (ValueError, TypeError) as error:
-        reason = f"the public half of {_described(key)} cannot be read"
+        reason = f"the public half of {described(key)} cannot be read"
         raise TokenKeyUnfit(token=facts.described, reason=reason) from error
-    raise KeyNotOnToken(key=f"public key or certificate beside {_described(key)}", token=facts.described)
+    raise KeyNotOnToken(key=f"public key or certificate beside {described(key)}", token=facts.described)
 
 
 def make_key(session: pkcs11.Session, algorithm: Algorithm, uri: Pkcs11Uri, facts: TokenFacts) -> TokenObject:
@@ -125,7 +125,7 @@ def make_key(session: pkcs11.Session, algorithm: Algorithm, uri: Pkcs11Uri, fact
 
     for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
         for one in (Pkcs11Uri(module="", object=uri.object), Pkcs11Uri(module="", id=uri.id)):
-            if one.names_key and _objects(session, kind, one):
+            if one.names_key and objects(session, kind, one):
                 raise KeyExists(key=f"a {one.described_key}", place=facts.described)
     wanted: dict[str, Any] = {
         "id": uri.id,
@@ -151,26 +151,26 @@ def fits_public(key: TokenObject, public: PublicKey) -> bool:
         wanted = KeyType.EC
     elif isinstance(public, Ed25519PublicKey):
         wanted = KeyType.EC_EDWARDS
-    return bool(_attribute(key, Attribute.KEY_TYPE) == wanted)
+    return bool(attribute(key, Attribute.KEY_TYPE) == wanted)
 
 
 def _beside(key: TokenObject) -> Pkcs11Uri:
     """Return by what the public key and the certificate of a private key are found: its id, else its label."""
     from pkcs11 import Attribute
 
-    keyid = _attribute(key, Attribute.ID) or None
-    return Pkcs11Uri(module="", id=keyid, object=None if keyid else _attribute(key, Attribute.LABEL) or None)
+    keyid = attribute(key, Attribute.ID) or None
+    return Pkcs11Uri(module="", id=keyid, object=None if keyid else attribute(key, Attribute.LABEL) or None)
 
 
 def _public(key: TokenObject) -> PublicKey | None:
     from pkcs11 import Attribute, KeyType
 
-    if _attribute(key, Attribute.KEY_TYPE) == KeyType.RSA:
-        return rsa_public_key(_attribute(key, Attribute.MODULUS), _attribute(key, Attribute.PUBLIC_EXPONENT))
-    return ec_public_key(_attribute(key, Attribute.EC_PARAMS), _attribute(key, Attribute.EC_POINT))
+    if attribute(key, Attribute.KEY_TYPE) == KeyType.RSA:
+        return rsa_public_key(attribute(key, Attribute.MODULUS), attribute(key, Attribute.PUBLIC_EXPONENT))
+    return ec_public_key(attribute(key, Attribute.EC_PARAMS), attribute(key, Attribute.EC_POINT))
 
 
-def _objects(session: pkcs11.Session, kind: pkcs11.ObjectClass, uri: Pkcs11Uri) -> list[TokenObject]:
+def objects(session: pkcs11.Session, kind: pkcs11.ObjectClass, uri: Pkcs11Uri) -> list[TokenObject]:
     from pkcs11 import Attribute
 
     wanted: dict[pkcs11.Attribute, Any] = {Attribute.CLASS: kind}
@@ -181,18 +181,18 @@ def _objects(session: pkcs11.Session, kind: pkcs11.ObjectClass, uri: Pkcs11Uri) 
     return cast("list[TokenObject]", list(session.get_objects(wanted)))
 
 
-def _attribute(key: TokenObject, attribute: pkcs11.Attribute) -> Any:
+def attribute(key: TokenObject, kind: pkcs11.Attribute) -> Any:
     """Return an attribute, None if the object has none of the kind or does not show it."""
     from pkcs11.exceptions import AttributeSensitive, AttributeTypeInvalid, FunctionFailed
 
     try:
-        return key[attribute]
+        return key[kind]
     except (AttributeTypeInvalid, AttributeSensitive, FunctionFailed):
         return None
 
 
-def _described(key: TokenObject) -> str:
+def described(key: TokenObject) -> str:
     from pkcs11 import Attribute
 
-    label, keyid = _attribute(key, Attribute.LABEL), _attribute(key, Attribute.ID)
+    label, keyid = attribute(key, Attribute.LABEL), attribute(key, Attribute.ID)
     return Pkcs11Uri(module="", object=label or None, id=keyid or None).described_key

@@ -21,6 +21,7 @@ from tests.benchmarks import (
     many_collections,
     notary_format,
     resident,
+    server_keys,
     under_attack,
     verifying_proxy,
 )
@@ -58,6 +59,7 @@ def main() -> int:
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
         rows += many_collections.rows(folder / "many-collections", go_read=_go_read(notary))
         rows += under_attack.rows(folder / "attacked")
+        rows += server_keys.rows(folder / "server-keys")
         rows += hostile_files.rows(folder)
         rows += common_pots.token_rows()
         rows += access.rows(folder / "access")

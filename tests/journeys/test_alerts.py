@@ -33,6 +33,7 @@ HEALTHY = {
     'up{job="trust-server",instance="a"}': "1x120",
     'trust_server_writes_refused{instance="a"}': "0x120",
     'trust_server_clock_jumped{instance="a"}': "0x120",
+    'trust_server_keys_unavailable{instance="a"}': "0x120",
     'trust_server_overlong_files_total{instance="a"}': "3x120",
     'trust_server_renewals_total{instance="a",outcome="failed"}': "5x120",
     'trust_server_renewals_total{instance="a",outcome="renewed"}': "5+1x120",
@@ -84,6 +85,7 @@ FAULTS: Mapping[str, Mapping[str, str]] = {
     "TrustServerDown": {'up{job="trust-server",instance="a"}': "1x80 0x40"},
     "TrustServerRefusesWrites": {'trust_server_writes_refused{instance="a"}': "0x80 1x40"},
     "TrustServerClockJumped": {'trust_server_clock_jumped{instance="a"}': "0x80 1x40"},
+    "TrustServerKeysUnavailable": {'trust_server_keys_unavailable{instance="a"}': "0x80 1x40"},
     "TrustServerSignedAhead": {'trust_server_overlong_files_total{instance="a"}': "3x80 4x40"},
     "TrustServerRenewalFails": {'trust_server_renewals_total{instance="a",outcome="failed"}': "5+1x120"},
     "TrustServerOnlineRoleRunsOut": {

@@ -60,13 +60,16 @@ class SoftHsm:
         assert found is not None, made.name
         return f"{found[1]}{found[2]}"
 
-    def run(self, case: str, *arguments: str, expect: int = 0) -> str:
-        """Run a case of `tests.support.token_cases` in a process of its own; return what it printed."""
+    def run(self, case: str, *arguments: str, expect: int = 0, module: str = "token_cases") -> str:
+        """Run a case of `tests.support.token_cases` in a process of its own; return what it printed.
+
+        `module`: another one of `tests.support` that has cases.
+        """
         environ = {**os.environ, **self.environ}
         if not environ.get("PYTHONPATH"):
             environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
         done = subprocess.run(
-            [sys.executable, "-m", "tests.support.token_cases", case, *arguments],
+            [sys.executable, "-m", f"tests.support.{module}", case, *arguments],
             env=environ,
             capture_output=True,
             text=True,

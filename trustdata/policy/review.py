@@ -14,7 +14,9 @@ from trustdata.policy.requirement import Requirement
 from trustdata.policy.rule import MODES, Rule
 from trustdata.policy.selection import Policy
 
-Kind: TypeAlias = Literal["never-counts", "run-out", "not-begun", "runs-out", "audit", "break-glass", "by-digest"]
+Kind: TypeAlias = Literal[
+    "never-counts", "run-out", "not-begun", "runs-out", "audit", "break-glass", "by-digest", "any-host"
+]
 SOON: Final = timedelta(days=30)
 """How long before its end an exemption is told."""
 _UNMATCHED_IS_REFUSED: Final = ""
@@ -51,6 +53,9 @@ def _notes(policy: Policy, rule: Rule, at: datetime, unmatched: str) -> Iterator
     if stricter is not None:
         reason = f"{stricter.source} is as specific, and its mode is {stricter.mode_at(at)}"
         yield Note(kind="never-counts", rule=rule.source, text=f"never counts: {reason}")
+    if rule.match == "*" and rule.pins and not rule.server and rule.mode_at(at) in {"enforce", "audit"}:
+        text = "has pins for every name and no server: whichever host an image names is asked for its trust data"
+        yield Note(kind="any-host", rule=rule.source, text=text)
     yield from _of_exemption(rule, at)
     if rule.tags and not rule.digests:
         yield from _by_digest(policy, rule, at, unmatched)

@@ -103,17 +103,19 @@ class Audit:
         """Yield a finding for each of these keys that cannot be decrypted, or is not the key that its id names."""
         for key in keys if self._sealer else ():
             try:
-                self._check_key(key.gun, key.role, key.keyid, key.sealed)
+                self._check_key(key)
             except (TrustError, KeysError) as error:
                 yield AuditFinding(gun=key.gun, code="sealed-key", message=str(error), remedy=_KEYS)
 
-    def _check_key(self, gun: GUN, role: RoleName, keyid: str, sealed: bytes) -> None:
+    def _check_key(self, key: KeyRecord) -> None:
         if self._sealer is None:
             return
-        opened = self._sealer.open(sealed, gun=gun, role=role, keyid=keyid)
-        private = read_private_der(opened, place=f"the sealed {role} key {keyid} of {gun}")
-        if tuf_key(private).keyid != keyid:
-            raise KeyFileMalformed(place=f"the sealed {role} key {keyid} of {gun}", reason="holds another key")
+        opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid, place=key.place)
+        if key.place:
+            return  # only the token can look into it, and it refuses what it has not wrapped
+        which = f"the sealed {key.role} key {key.keyid} of {key.gun}"
+        if tuf_key(read_private_der(opened, place=which)).keyid != key.keyid:
+            raise KeyFileMalformed(place=which, reason="holds another key")
 
     # -- a live collection ----------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -21,6 +22,7 @@ from trustserver.admin.event_audit import audit_events
 from trustserver.admin.operator import operator
 from trustserver.admin.restore import Accepted, highest_versions, open_restore
 from trustserver.errors import StartRefused
+from trustserver.repository.server_keys import ServerKeys
 from trustserver.settings import Settings
 from trustserver.storage import database
 from trustserver.storage.events import EventKind, NewEvent
@@ -28,6 +30,7 @@ from trustserver.storage.file_audit import audit_files
 from trustserver.storage.opening import database_mark, exclusive_use, existing_store, open_sealer
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, Summary
 from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
+from trustserver.storage.token_opening import open_tokens
 
 _BACKUP: Final = "restore a backup in which it is sound"
 _BATCH: Final = 200
@@ -84,13 +87,21 @@ class Report:
 
 
 def check_database(
-    settings: Settings, *, against: Iterable[Path], accept: bool, at: datetime, resume: Path | None = None
+    settings: Settings,
+    *,
+    against: Iterable[Path],
+    accept: bool,
+    at: datetime,
+    resume: Path | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Check everything that is stored. With `accept`, first accept a restored database: issue the online roles anew.
 
     `against`: files in which clients keep what they have seen. `resume`: the file of an interrupted check, or where
-    this one shall note what it has done. Raises: StartRefused (a file or the database cannot be read), ServerRunning
-    (with `accept`), NotStored.
+    this one shall note what it has done. `environ`: with the PIN of a token that keys live in.
+
+    Raises: StartRefused (a file or the database cannot be read), ServerRunning (with `accept`), NotStored; with
+    `accept` also KeysError (of a token).
     """
     remembered = [each for path in against for each in read_client_state(path)]
     store = existing_store(settings)
@@ -98,7 +109,7 @@ def check_database(
         accepted: list[Accepted] = []
         if accept:
             with exclusive_use(settings, at=at, listen="trust-server check --accept-restore"):
-                accepted = _accept(settings, store, remembered, at)
+                accepted = _accept(settings, store, remembered, at, environ)
         sealer = open_sealer(settings, store) if store.seal_mark() else None
         with CheckProgress(resume, mark=sealer.mark if sealer else "", at=at) as progress:
             walk = _Walk(store, Audit(store, sealer, at), progress)
@@ -119,13 +130,18 @@ def check_database(
 
 
 def _accept(
-    settings: Settings, store: MetadataStore, remembered: Iterable[ClientState], at: datetime
+    settings: Settings,
+    store: MetadataStore,
+    remembered: Iterable[ClientState],
+    at: datetime,
+    environ: Mapping[str, str],
 ) -> list[Accepted]:
     sealer = open_sealer(settings, store)
+    keys = ServerKeys(sealer, places=open_tokens(settings, environ, sealer))
     published_log = PublishedLogFile(settings.witness_file, mark=database_mark(settings, sealer))
     published = [(gun, entry.versions) for gun, entry in (published_log.load() or {}).items()]
     seen = highest_versions([*published, *((each.gun, each.versions) for each in remembered)])
-    accepted = list(open_restore(store, sealer, at).accept(seen))
+    accepted = list(open_restore(store, sealer, at, keys=keys).accept(seen))
     try:
         published_log.rewrite(_stored_entries(store))
     except OSError as error:

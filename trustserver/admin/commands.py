@@ -66,7 +66,7 @@ def check(
     from trustserver.admin.check import check_database  # no other command needs what it loads
 
     settings = load(given, environ, config).settings
-    report = check_database(settings, against=against, accept=accept, at=at, resume=resume)
+    report = check_database(settings, against=against, accept=accept, at=at, resume=resume, environ=environ)
     for line in [report.document()] if as_json else report.lines():
         typer.echo(line)
     return not report.wrong

@@ -22,6 +22,7 @@ from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.commit import Committer
 from trustserver.repository.online_roles import Issued, OnlineRoles, held_key
 from trustserver.repository.parsed_cache import ParsedCache, ParsedCollection, format_of
+from trustserver.repository.server_keys import ServerKeys
 from trustserver.responses.response_cache import ResponseCache
 from trustserver.storage.ports import KeySealer, MetadataStore, Status, StoredCollection
 
@@ -124,14 +125,14 @@ class Restore:
         )
 
 
-def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime) -> Restore:
+def open_restore(store: MetadataStore, sealer: KeySealer, at: datetime, *, keys: ServerKeys | None = None) -> Restore:
     """Make a `Restore` for a store that no server uses meanwhile. `at`: the time of its signatures.
 
-    Raises: ClockJumped if they must not be made at that time, NotStored.
+    `keys`: None if all are sealed in the store. Raises: ClockJumped if they must not be made at that time, NotStored.
     """
     guard = ClockGuard(store, uptime=kernel_clock.uptime, is_synchronised=kernel_clock.is_synchronised)
     guard.check(at)
-    online, parsed = OnlineRoles(store, sealer, guard), ParsedCache(store)
+    online, parsed = OnlineRoles(store, sealer, guard, keys=keys), ParsedCache(store)
     committer = Committer(store, parsed, ResponseCache(limit=0))
     return Restore(store=store, online=online, parsed=parsed, committer=committer, at=at)
 

@@ -96,6 +96,18 @@ class _Access(Collector):
         )
 
 
+class _ServerKeys(Collector):
+    def __init__(self, warnings: Callable[[], Sequence[str]]) -> None:
+        self._warnings = warnings
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "trust_server_keys_unavailable",
+            "1 while a token with keys of the server fails, so that nothing is signed with them; reads go on.",
+            int(bool(self._warnings())),
+        )
+
+
 class _Storage(Collector):
     def __init__(self, store: MetadataStore, clock: Callable[[], datetime], named: int) -> None:
         self._store = store
@@ -162,6 +174,7 @@ def metrics_router(
     committer: Committer,
     clock: Callable[[], datetime],
     access_warnings: Callable[[], Sequence[str]],
+    key_warnings: Callable[[], Sequence[str]],
     named_expiries: int,
 ) -> APIRouter:
     """Make the route /metrics. `reads`: for each API the number of responses by status.
@@ -175,6 +188,7 @@ def metrics_router(
     metrics.registry.register(_Reads(fast, reads, cache))
     metrics.registry.register(_Clock(guard, committer))
     metrics.registry.register(_Access(access_warnings))
+    metrics.registry.register(_ServerKeys(key_warnings))
     metrics.registry.register(_Storage(store, clock, named_expiries))
     router = APIRouter()
     pages = SharedPages(lambda: generate_latest(metrics.registry))

@@ -47,6 +47,7 @@ from trustserver.errors import (
     Overloaded,
     RequestTooSlow,
     RevisionMoved,
+    ServerKeysUnavailable,
     Stopping,
     TooMany,
     UnknownRole,
@@ -225,6 +226,10 @@ def _clock_jumped(error: TrustError) -> _Refusal:
     return _Refusal(status=status_of(error), code="CLOCK_JUMPED", message=str(error))
 
 
+def _no_keys(error: TrustError) -> _Refusal:
+    return _Refusal(status=status_of(error), code="SERVER_KEYS", message=str(error))
+
+
 _INTERNAL: Final = _Refusal(status=500, code="UNKNOWN", message="The server failed; its log says why.")
 
 _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
@@ -248,6 +253,7 @@ _TABLE: Final[tuple[tuple[type[TrustError], _Row], ...]] = (
     (NotTrusted, _by_role),
     (NotStored, _unavailable),
     (ClockJumped, _clock_jumped),
+    (ServerKeysUnavailable, _no_keys),
     (RevisionMoved, _unavailable),
     (Overloaded, _overloaded),
     (TooMany, _too_many),

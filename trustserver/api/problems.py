@@ -43,6 +43,7 @@ from trustserver.errors import (
     Overloaded,
     RequestTooSlow,
     RevisionMoved,
+    ServerKeysUnavailable,
     Stopping,
     TokenRefused,
     TooMany,
@@ -73,6 +74,7 @@ _STATUS: Final[tuple[tuple[type[TrustError], int, str], ...]] = (
     (DiskFull, 507, "Disk full"),  # before the errors of which it is a kind
     (NotStored, 503, "Not stored"),
     (ClockJumped, 503, "Clock jumped"),
+    (ServerKeysUnavailable, 503, "Server keys unavailable"),
     (RevisionMoved, 503, "Busy"),
     (Overloaded, 503, "Overloaded"),
     (Stopping, 503, "Stopping"),

@@ -11,8 +11,6 @@ from functools import lru_cache
 from threading import Lock
 from typing import Final
 
-from keys.algorithms import Algorithm, generate
-from keys.material import read_private_der
 from keys.rfc3339 import to_rfc3339
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.signing import sign
@@ -20,14 +18,16 @@ from trustdata.envelope import Envelope
 from trustdata.errors import CollectionExists, ServerKeyNotUsed
 from trustdata.gun import GUN
 from trustdata.lifetimes import outlives, renewal_due
-from trustdata.model import Key, Root, Signer
+from trustdata.model import Content, Key, Root, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TIMESTAMP, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import wire_named
 from trustserver.errors import GoneCollection, NotThere, ReleasedName, RevisionMoved
 from trustserver.repository.clock_guard import ClockGuard
 from trustserver.repository.formats import ServedFormat
-from trustserver.repository.offered_keys import OfferedKeys, sealed_record
+from trustserver.repository.offered_keys import OfferedKeys
+from trustserver.repository.server_keys import ServerKeys
+from trustserver.repository.stored_offers import StoredOffers
 from trustserver.storage.events import NOBODY, Actor, EventKind, NewEvent
 from trustserver.storage.ports import KeyRecord, KeySealer, KeyState, MetadataStore, Status, StoredCollection, Tombstone
 
@@ -60,11 +60,20 @@ class Issued:
 class OnlineRoles:
     """Makes, stores and rotates the server-held keys, and signs with them."""
 
-    def __init__(self, store: MetadataStore, sealer: KeySealer, clock_guard: ClockGuard) -> None:
+    def __init__(
+        self,
+        store: MetadataStore,
+        sealer: KeySealer,
+        clock_guard: ClockGuard,
+        *,
+        keys: ServerKeys | None = None,
+        offers: StoredOffers | None = None,
+    ) -> None:
+        """Take the parts. `keys`: None if all are sealed in the store. `offers`: None if they are derived."""
         self._store = store
-        self._sealer = sealer
+        self._keys = keys or ServerKeys(sealer)
         self._clock_guard = clock_guard
-        self._offers = OfferedKeys(store, sealer)
+        self._offers = offers or OfferedKeys(store, sealer)
         self._lock = Lock()
         self._signers: OrderedDict[tuple[str, str], Signer] = OrderedDict()
 
@@ -86,8 +95,8 @@ class OnlineRoles:
         owners may hold the snapshot key), a new key to rotate to. For a name without data: a key for its first publish,
         for OFFER_LIFETIME; it is derived and not stored, since anybody may ask for any name. `wire`: the format that
         the caller uses. `permit`: as for `new_key`. Raises: what `permit` does; GoneCollection, CollectionExists (the
-        collection is in another format), NotThere and RevisionMoved (it kept changing), NotStored, ClockJumped (a new
-        key).
+        collection is in another format), NotThere and RevisionMoved (it kept changing), NotStored,
+        ServerKeysUnavailable and ClockJumped (a new key).
         """
         state = self._store.load(gun, only=(ROOT,))
         _refuse_other_format(state, wire)
@@ -123,7 +132,8 @@ class OnlineRoles:
 
         The same key is returned again until OFFER_LIFETIME is over. `permit`: is called before a key is stored.
         Raises: what `permit` does; NotThere (no such collection), GoneCollection, CollectionExists (the collection is
-        in another format), NotStored, RevisionMoved (the collection kept changing), ClockJumped.
+        in another format), NotStored, RevisionMoved (the collection kept changing), ClockJumped,
+        ServerKeysUnavailable.
         """
         for attempt in range(ATTEMPTS):
             state = self._store.load(gun, only=(ROOT,))
@@ -131,11 +141,12 @@ class OnlineRoles:
             if state.status is not Status.LIVE:
                 raise NotThere(what=f"collection {gun}")
             for key in state.keys:
-                if key.role == role and key.state is KeyState.PENDING and at - key.created < OFFER_LIFETIME:
+                is_new = at - key.created < OFFER_LIFETIME and key.place == self._keys.new_place
+                if key.role == role and key.state is KeyState.PENDING and is_new:
                     return key
             self.check_clock(at)
-            record = self._make_key(gun, role, KeyState.PENDING, at)
             permit()
+            record = self._keys.make(gun, role, KeyState.PENDING, at)
             try:
                 self._store.add_pending(record, base=state.revision, event=_key_made(state, record, by, at))
             except RevisionMoved:
@@ -170,13 +181,13 @@ class OnlineRoles:
 
         They are signed with exactly the keys that `root` names. `stored`: the current files. `minimum_versions`: the
         lowest version that either may get, by role; without it they get the next one. Raises: ClockJumped,
-        ServerKeyNotUsed (root names other keys), KeyFileMalformed (a key cannot be decrypted), SigningFailed, TooLarge
-        (the snapshot).
+        ServerKeyNotUsed (root names other keys), KeyFileMalformed (a key cannot be decrypted), ServerKeysUnavailable,
+        SigningFailed, TooLarge (the snapshot).
         """
         self.check_clock(at)
         state = self._offers.add(state, at)
         keys = {role: _named_key(state, root, role, served_format.wire) for role in ONLINE}
-        snapshot = sign(
+        snapshot = self._signed(
             next_snapshot(
                 previous=stored.get(SNAPSHOT),
                 changed=changed,
@@ -185,9 +196,8 @@ class OnlineRoles:
                 least=(minimum_versions or {}).get(SNAPSHOT, 1),
                 wire=served_format.wire,
             ),
-            [self._signer(keys[SNAPSHOT], served_format.wire)],
-            role=SNAPSHOT,
-            wire=served_format.wire,
+            keys[SNAPSHOT],
+            served_format.wire,
         )
         minimum_version = (minimum_versions or {}).get(TIMESTAMP, 1)
         return self._issue_timestamp_for(
@@ -208,7 +218,7 @@ class OnlineRoles:
         """Make and sign the next timestamp. It lists `snapshot`, which its owner signed, or else the stored snapshot.
 
         Raises: ClockJumped, ServerKeyNotUsed (root names another key), KeyFileMalformed (a key cannot be decrypted),
-        SigningFailed.
+        ServerKeysUnavailable, SigningFailed.
         """
         self.check_clock(at)
         state = self._offers.add(state, at)
@@ -237,7 +247,7 @@ class OnlineRoles:
     ) -> Issued:
         """Make and sign the timestamp that lists `snapshot`. `keys`: of the online roles that the server signs."""
         lifetime = served_format.wire.lifetimes.of(TIMESTAMP)
-        timestamp = sign(
+        timestamp = self._signed(
             next_timestamp(
                 previous=previous,
                 snapshot=snapshot,
@@ -246,9 +256,8 @@ class OnlineRoles:
                 least=minimum_version,
                 wire=served_format.wire,
             ),
-            [self._signer(keys[TIMESTAMP], served_format.wire)],
-            role=TIMESTAMP,
-            wire=served_format.wire,
+            keys[TIMESTAMP],
+            served_format.wire,
         )
         server_held = [envelope for envelope in (snapshot, timestamp) if envelope.role in keys]
         return Issued(
@@ -261,8 +270,9 @@ class OnlineRoles:
             by_early_clock=self.clock_is_early(at),
         )
 
-    def _make_key(self, gun: GUN, role: RoleName, state: KeyState, at: datetime) -> KeyRecord:
-        return sealed_record(generate(Algorithm.ECDSA_P256), self._sealer, gun=gun, role=role, state=state, at=at)
+    def _signed(self, content: Content, key: KeyRecord, wire: WireFormat) -> Envelope:
+        with self._keys.in_use():
+            return sign(content, [self._signer(key, wire)], role=key.role, wire=wire)
 
     def _signer(self, key: KeyRecord, wire: WireFormat) -> Signer:
         cache_key = (wire.name, key.keyid)
@@ -271,9 +281,7 @@ class OnlineRoles:
             if signer is not None:
                 self._signers.move_to_end(cache_key)
                 return signer
-        opened = self._sealer.open(key.sealed, gun=key.gun, role=key.role, keyid=key.keyid)
-        private = read_private_der(opened, place=f"the sealed {key.role} key {key.keyid}")
-        signer = wire.signer(private)
+        signer = wire.signer(self._keys.open(key))
         with self._lock:
             self._signers[cache_key] = signer
             while len(self._signers) > LOADED_KEYS:

@@ -51,6 +51,9 @@ class ServerKeyStore(Protocol):
     def seals(self) -> Mapping[str, int]:
         """Return how many keys are sealed with which seal key, by its mark."""
 
+    def places(self) -> Mapping[str, int]:
+        """Return how many keys live where (KeyRecord.place)."""
+
     def sealed_otherwise(self, mark: str, *, after: int, limit: int) -> tuple[NumberedKey, ...]:
         """Return the first keys with a number above `after` that are not sealed with this seal key."""
 

@@ -52,6 +52,11 @@ class SqlServerKeys:
             rows = connection.execute(select(_KEY.c.seal, func.count()).group_by(_KEY.c.seal)).all()
         return {str(seal): int(count) for seal, count in rows}
 
+    def places(self) -> Mapping[str, int]:
+        with self._transaction() as connection:
+            rows = connection.execute(select(_KEY.c.place, func.count()).group_by(_KEY.c.place)).all()
+        return {str(place): int(count) for place, count in rows}
+
     def sealed_otherwise(self, mark: str, *, after: int, limit: int) -> tuple[NumberedKey, ...]:
         following = (
             select(_KEY)

@@ -58,6 +58,10 @@ class SealedKeys:
         """The marks of the seal keys that are accepted, the one that is sealed with first."""
         return (self._mark, *(self._older.marks if self._older else ()))
 
+    def trace(self, secret: bytes) -> str:
+        """Return by what a secret is known again, from which nobody without the seal key learns it."""
+        return hmac.new(self._key, b"content-trust secret\n" + secret, hashlib.sha256).hexdigest()
+
     def alone(self) -> SealedKeys:
         """Return a sealer with this seal key only."""
         return SealedKeys(self._key)

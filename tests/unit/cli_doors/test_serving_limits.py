@@ -62,6 +62,37 @@ def test_half_a_body_is_not_waited_for() -> None:
         assert until_closed(sock) == b""
 
 
+def whole(request: Request) -> Response:
+    return plain(200, str(len(request.body.read(2_000_000))))
+
+
+def test_a_body_that_trickles_is_not_waited_for() -> None:
+    """Each byte comes in time, and all of them together would take a quarter of an hour."""
+    slow = replace(HURRY, idle=SECONDS, body_seconds=SECONDS, stall=SECONDS, body_grace=0.1, slowest_body=10_000_000)
+    with serving(whole, limits=slow) as server, connected(server) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1000)
+        assert until_closed(sock) == b""
+
+
+def test_slow_takers_of_large_answers_are_ended_for_others() -> None:
+    large = b"x" * 32_000_000
+
+    def answer(request: Request) -> Response:
+        return Response(status=200, body=large if request.path == "/large" else b"small")
+
+    limits = replace(HURRY, idle=SECONDS, head_seconds=SECONDS, stall=SECONDS, held=64_000_000, patience=0.0)
+    with serving(answer, limits=limits) as server, ExitStack() as stack:
+        slow = [stack.enter_context(connected(server)) for _ in range(5)]
+        for sock in slow:
+            sock.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert sock.recv(1), "it is being answered"
+        with connected(server) as sock:
+            sock.sendall(b"GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            assert until_closed(sock).endswith(b"small")
+        assert [len(until_closed(sock)) >= len(large) for sock in slow[:3]] == [False] * 3
+        assert [len(until_closed(sock)) >= len(large) for sock in slow[3:]] == [True] * 2
+
+
 def test_half_a_handshake_is_not_waited_for(tmp_path: Path) -> None:
     context = make_authority(tmp_path).server_context(tmp_path)
     with serving(ok, limits=HURRY, tls=lambda: context) as server, connected(server) as sock:

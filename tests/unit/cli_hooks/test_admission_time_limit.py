@@ -83,6 +83,39 @@ def asked(*images: str) -> list[Asked]:
     return [Asked("", image) for image in images]
 
 
+def test_one_trust_server_behind_many_registries_does_not_take_all_threads(slow: Slow) -> None:
+    servers = {"a.example": "https://one", "b.example": "https://one", "c.example": "https://one"}
+    limited = LimitedTime(
+        {"": slow},
+        threads=8,
+        of_one_namespace=4,
+        of_one_registry=3,
+        of_one_server=4,
+        server_of=lambda question: servers.get(question.image.partition("/")[0], "https://other"),
+    )
+    hanging = [
+        threading.Thread(
+            target=limited.decide,
+            args=(asked(f"{host}/slow/{number}:1"),),
+            kwargs={"namespace": f"team-{number}", "seconds": SECONDS},
+        )
+        for number, host in enumerate([*servers, *servers])
+    ]
+    try:
+        for thread in hanging:
+            thread.start()
+        for _ in range(4):
+            assert slow.waiting.acquire(timeout=SECONDS)
+        (answer,) = limited.decide(asked("d.example/app:1"), namespace="other", seconds=60.0).values()
+        assert isinstance(answer, Decision)
+        assert not slow.waiting.acquire(blocking=False), "no fifth one hangs"
+    finally:
+        slow.go.set()
+        for thread in hanging:
+            thread.join()
+        limited.close()
+
+
 @pytest.mark.parametrize(
     ("query", "seconds"),
     [

@@ -6,6 +6,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.support.admission import answered, pod, review, sent
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.hooks.kubernetes.measures import Measures
+from trustcli.hooks.kubernetes.review import MAX_REVIEW
 from trustcli.hooks.kubernetes.time_limit import LimitedTime
 from trustcli.hooks.kubernetes.webhook import AdmissionWebhook
 from trustcli.hooks.serving.messages import Body, Request, Response
@@ -94,6 +96,35 @@ def test_paths_and_methods(webhook: AdmissionWebhook) -> None:
         assert webhook(request(good, path, method=method)).status == status, (path, method)
 
 
+def test_who_trickles_a_large_review_holds_up_nobody(webhook: AdmissionWebhook) -> None:
+    thing = pod("app:1")
+    thing["metadata"]["annotations"] = {"text": "x" * LARGE}
+    raw = sent(review(thing))
+    reading, go = threading.Semaphore(0), threading.Event()
+
+    def source(*, bounded: bool) -> Iterator[bytes]:
+        assert bounded
+        yield raw[:LARGE]
+        reading.release()
+        assert go.wait(60)
+        yield raw[LARGE:]
+
+    def slow() -> None:
+        answers.append(webhook(Request(method="POST", target="/validate", headers=(), body=Body(source, length=None))))
+
+    answers: list[Response] = []
+    threads = [threading.Thread(target=slow) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert reading.acquire(timeout=60)
+    assert webhook(request(raw)).status == 200
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert [answered(said(answer))["allowed"] for answer in answers] == [True] * len(threads)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_large_reviews_are_read_a_few_at_a_time(webhook: AdmissionWebhook, known: bool) -> None:  # noqa: FBT001
     thing = pod("app:1")
@@ -103,6 +134,7 @@ def test_large_reviews_are_read_a_few_at_a_time(webhook: AdmissionWebhook, known
 
     def source(*, bounded: bool) -> Iterator[bytes]:
         assert bounded
+        yield b" " * (MAX_REVIEW - len(raw))
         reading.release()
         assert go.wait(60)
         yield raw
@@ -116,9 +148,11 @@ def test_large_reviews_are_read_a_few_at_a_time(webhook: AdmissionWebhook, known
         thread.start()
     for _ in threads:
         assert reading.acquire(timeout=60)
-    turned_away = webhook(request(raw, "/validate?timeout=1ms", known=known))
+    larger = b" " * 2_000_000 + raw
+    turned_away = webhook(request(larger, "/validate?timeout=1ms", known=known))
     assert (turned_away.status, turned_away.close) == (503, True)
     assert webhook(request(sent(review(pod("app:1"))))).status == 200
+    assert webhook(replace(request(larger, known=known), client="198.51.100.7")).status == 200, "it has room of its own"
     go.set()
     for thread in threads:
         thread.join()

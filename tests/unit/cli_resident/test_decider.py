@@ -277,6 +277,7 @@ def test_no_host_is_asked_only_because_an_image_names_it(site_of: Callable[[Scen
     assert "10.0.0.5:8443 is not asked" in str(refused)
     assert site.home.asked == []
     assert isinstance(site.decider.signed_tags(GUN("10.0.0.5:8443/knock/knock")).refusal, NoTrustServer)
+    site.write('[[rule]]\nmatch = "*"\n')
     for named in ('[servers]\n"registry.example.com" = "https://trust.example.com"\n', ""):
         site.settings.write_text(f'{named}[verifier]\npolicy = "policy.toml"\n')
         assert isinstance(site.refusal(), NoTrustServer) != bool(named)

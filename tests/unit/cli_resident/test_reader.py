@@ -159,6 +159,26 @@ def test_all_collections_together_earn_so_many(wire: WireFormat, node_of: Nodes)
     assert node.timestamps_asked() == 2, "ten seconds' worth"
 
 
+def test_who_asks_in_vain_leaves_the_refreshes_of_others(wire: WireFormat, node_of: Nodes) -> None:
+    """Collections with unknown tags, asked for again and again, against one with a tag of a moment ago."""
+    node = node_of(good_collection(wire).newcomer(), limits=ResidentLimits(unknown=1.0, unknown_rate=1.0))
+    vain = [rule(max_life=f"{400 + number}d") for number in range(9)]
+    for each in (None, *vain):
+        node.digest(rule=each)
+    for second in range(30):
+        node.time.pass_(seconds=1.01)
+        for each in vain:
+            with pytest.raises(NotSigned):
+                node.digest(f"unknown-{second}", rule=each)
+    Owner(node.client.server, "targets").sign("new", NEWER)
+    assert node.digest("new") == f"sha256:{NEWER}"
+    with pytest.raises(NotSigned):
+        node.digest("unknown", rule=vain[0])
+    node.time.pass_(seconds=30.0)
+    Owner(node.client.server, "targets").sign("newer", NEWER)
+    assert node.digest("newer", rule=vain[0]) == f"sha256:{NEWER}", "they are not forgotten"
+
+
 def test_a_refusal_that_a_refresh_cannot_change_now_stands(node: ResidentNode) -> None:
     node.digest()
     node.time.pass_(seconds=1)

@@ -476,3 +476,11 @@ def test_rules_about_a_name() -> None:
     found = policy('[[rule]]\nmatch = "*"\n[[rule]]\nmatch = "registry.example.com/*"\n[[rule]]\nmatch = "x.example/*"')
     assert [rule.match for rule in found.about(GUN(APP))] == ["registry.example.com/*", "*"]
     assert found.counting(parse_gun("y.example/z"), at=NOW)[0].match == "*"
+
+
+def test_pins_for_every_name_without_a_server_are_told() -> None:
+    pins = f'pins = ["sha256:{"0" * 64}"]\n'
+    every = f'[[rule]]\nmatch = "*"\n{pins}'
+    assert [kind for kind, _ in notes(every)] == ["any-host"]
+    assert notes(f'{every}server = "https://trust.example.com"\n') == []
+    assert notes(every.replace('"*"', '"registry.example.com/*"')) == []

@@ -144,6 +144,7 @@ def _server(
     from trustcli.hooks.kubernetes.webhook import LIMITS, AdmissionWebhook
     from trustcli.hooks.serving.operator_pages import OperatorPages
     from trustcli.hooks.serving.server import Server
+    from trustcli.registry.reference import parse_reference
 
     measures = Measures()
     measures.watch_certificate(tls.expiry)
@@ -152,7 +153,10 @@ def _server(
         metrics=lambda: measures.text() + deciders[""].metrics.text(),
     )
     webhook = AdmissionWebhook(
-        LimitedTime(deciders),
+        LimitedTime(
+            deciders,
+            server_of=lambda question: deciders[question.namespace].server_of(parse_reference(question.image)),
+        ),
         pages=pages,
         measures=measures,
         templates=templates,

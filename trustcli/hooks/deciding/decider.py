@@ -371,6 +371,14 @@ class PolicyDecider:
         return next((refusal for refusal in refusals if refusal is not None), None), readings
 
 
+def collection_read(policy: Policy | None, reference: ImageReference, *, at: datetime) -> tuple[GUN, Rule | None]:
+    """Return the collection that is read for a name, and the rule by which. Raises: PolicyRefused."""
+    if policy is None:
+        return reference.gun, None
+    gun = policy.trust_name(reference.gun)
+    return gun, policy.rule_for(gun, tag=tag_meant(reference), digest=reference.digest, at=at)
+
+
 def _signed_as(judgement: Judgement) -> str:
     """Return what the tag of a verdict is signed as; "" if it has none."""
     return judgement.evidence.signed_as if judgement.evidence is not None else ""

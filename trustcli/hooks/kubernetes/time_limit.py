@@ -2,8 +2,9 @@
 
 A decision that needs no server takes a fraction of a millisecond. One that does may hang as long as the server hangs,
 and whose server that is may be up to whoever names the image. So decisions run on threads of their own, of which each
-namespace has a share, and the names of each registry, whoever asks for them; a question that is being answered already
-is not asked again; and who does not get an answer in time is told so, while the API server still listens.
+namespace has a share, and the names of each registry and of each trust server, whoever asks for them; a question that
+is being answered already is not asked again; and who does not get an answer in time is told so, while the API server
+still listens.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ OF_ONE_NAMESPACE: Final = 16
 """Of these, the most that one namespace has."""
 OF_ONE_REGISTRY: Final = 24
 """Of these, the most for images of one registry: their trust data mostly is in one place, which may hang."""
+OF_ONE_SERVER: Final = 32
+"""Of these, the most whose trust data is at one server, whichever registries it serves."""
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds, where the request names none: the default of `timeoutSeconds`."""
 MAX_TIMEOUT: Final = 30.0
@@ -44,8 +47,8 @@ _SHARE: Final = 0.8
 _TIMEOUT: Final = re.compile(r"(?:^|&)timeout=([0-9]{1,4})(ms|s)(?:&|$)")
 
 
-_Shares = tuple[str, str]
-"""Whose threads a decision takes: those of a namespace, and of a registry."""
+_Shares = tuple[str, str, str]
+"""Whose threads a decision takes: those of a namespace, of a registry, and of a trust server."""
 _Work = tuple[Asked, _Shares, "Future[Decision]"]
 
 
@@ -69,18 +72,24 @@ class LimitedTime:
         threads: int = THREADS,
         of_one_namespace: int = OF_ONE_NAMESPACE,
         of_one_registry: int = OF_ONE_REGISTRY,
+        of_one_server: int = OF_ONE_SERVER,
+        server_of: Callable[[Asked], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`server_of`: the URL of the trust server that a question may need, or its registry where none is known."""
         self._deciders = deciders
+        self._server_of = server_of or (lambda question: parse_reference(question.image).host)
         self._threads = threads
         self._of_one_namespace = of_one_namespace
         self._of_one_registry = of_one_registry
+        self._of_one_server = of_one_server
         self._clock = clock
         self._work: SimpleQueue[_Work | None] = SimpleQueue()
         self._begun = 0
         self._running: dict[Asked, Future[Decision]] = {}
         self._namespaces: Counter[str] = Counter()
         self._registries: Counter[str] = Counter()
+        self._servers: Counter[str] = Counter()
         self._ended = threading.Condition()
 
     @property
@@ -113,7 +122,7 @@ class LimitedTime:
 
     def _begin(self, question: Asked, namespace: str, deadline: float) -> Future[Decision] | None:
         """Return the decision that is being made; None if no thread was free in time."""
-        shares = (namespace, parse_reference(question.image).host)
+        shares = (namespace, parse_reference(question.image).host, self._server_of(question))
         with self._ended:
             while (running := self._running.get(question)) is None and self._is_full(*shares):
                 if not self._ended.wait(max(0.0, deadline - self._clock())) and self._clock() >= deadline:
@@ -139,15 +148,16 @@ class LimitedTime:
         self._begun += 1
         return True
 
-    def _is_full(self, namespace: str, registry: str) -> bool:
+    def _is_full(self, namespace: str, registry: str, server: str) -> bool:
         return (
             self._namespaces.total() >= self._threads
             or self._namespaces[namespace] >= self._of_one_namespace
             or self._registries[registry] >= self._of_one_registry
+            or self._servers[server] >= self._of_one_server
         )
 
     def _count(self, shares: _Shares, change: int) -> None:
-        for held, name in zip((self._namespaces, self._registries), shares, strict=True):
+        for held, name in zip((self._namespaces, self._registries, self._servers), shares, strict=True):
             held[name] += change
             if held[name] <= 0:
                 del held[name]

@@ -19,9 +19,11 @@ from trustcli.hooks.kubernetes.answer import BAD_REQUEST, answer_to, refusal_of
 from trustcli.hooks.kubernetes.judging import Manner, Verdict, judge
 from trustcli.hooks.kubernetes.review import MAX_REVIEW, Review, SentRequest, read_review, read_sent
 from trustcli.hooks.kubernetes.time_limit import LimitedTime, seconds_for
+from trustcli.hooks.serving.held_bytes import HeldRequests, NoRoom
 from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.messages import Request, Response, plain
 from trustdata.errors import PolicyRefused, TooLarge, TrustError, shown
+from trustdata.hosts import address_group
 
 if TYPE_CHECKING:
     from trustcli.hooks.deciding.decision import Decision
@@ -31,12 +33,18 @@ if TYPE_CHECKING:
     from trustcli.hooks.serving.operator_pages import OperatorPages
 
 _log = logging.getLogger(__name__)
-LIMITS: Final = Limits(connections=512, per_address=512)
-"""All connections may come from one address: that of the API server, or of the proxy that it sends by."""
+LIMITS: Final = Limits(connections=512, per_address=512, body_grace=2.0, slowest_body=256 * 1024)
+"""All connections may come from one address: that of the API server, or of the proxy that it sends by. An API server is
+near, and has the whole review when it begins to send.
+"""
 _JSON: Final = (b"content-type", b"application/json")
 _LARGE: Final = 256 * 1024
 """Bytes from which on a review needs one of a few places, so that many large ones take no more memory than these."""
 _LARGE_AT_ONCE: Final = 4
+_ROOM: Final = 8 * MAX_REVIEW
+"""Bytes of large reviews that are being read. It is taken as they come, so that who trickles holds little."""
+_ROOM_OF_ONE: Final = 4 * MAX_REVIEW
+"""Of these, those from one network of addresses: an API server needs no more, and somebody else leaves it as much."""
 _PARSED_AT_ONCE: Final = 8
 """Of all reviews, small ones too: a parsed one takes ten times its bytes, until its images are known."""
 
@@ -71,6 +79,7 @@ class AdmissionWebhook:
             "/validate": Manner(mutate=False, require_digests=require_digests),
             "/mutate": Manner(mutate=True, templates=templates),
         }
+        self._room = HeldRequests(_ROOM, of_one=_ROOM_OF_ONE, clock=clock)
         self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
         self._parsed = threading.BoundedSemaphore(_PARSED_AT_ONCE)
 
@@ -93,12 +102,11 @@ class AdmissionWebhook:
 
     def _reviewed(self, request: Request, deadline: float) -> tuple[Response, str]:
         """Return the answer to a review, and how it is counted. `deadline`: by the clock."""
-        length = request.body.length
         try:
             with ExitStack() as places:
-                if length is None or length > _LARGE:
-                    self._take(self._large, f"{_LARGE_AT_ONCE} large reviews", deadline, places)
                 return self._read_and_judged(request, deadline, places)
+        except NoRoom:
+            return plain(503, "too many large reviews are being read; send this one again", close=True), "failed"
         except _Busy as busy:
             return plain(503, f"{busy} are being read; send this one again", close=True), "failed"
 
@@ -111,7 +119,11 @@ class AdmissionWebhook:
     def _read_and_judged(self, request: Request, deadline: float, places: ExitStack) -> tuple[Response, str]:
         """Return as `_reviewed`. `places`: given back once the objects of the review were looked through."""
         try:
-            raw = request.body.read(MAX_REVIEW)
+            group = address_group(request.client)
+            admit = places.enter_context(self._room.taking(group, free=_LARGE, deadline=deadline))
+            raw = request.body.read(MAX_REVIEW, admit=admit)
+            if len(raw) > _LARGE:
+                self._take(self._large, f"{_LARGE_AT_ONCE} large reviews", deadline, places)
             self._take(self._parsed, f"{_PARSED_AT_ONCE} reviews", deadline, places)
             sent = read_sent(raw)
             del raw

@@ -7,7 +7,9 @@ answer is trusted: manifests are hashed here, blobs by the client that asked for
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Final
 
 from keys.record import record
@@ -23,6 +25,10 @@ from trustdata.errors import ContentMismatch
 
 MAX_ANSWER: Final = 64 * 1024
 """Bytes of an answer that is no success, or of the endpoint `/v2/`."""
+_SMALL: Final = 64 * 1024
+"""Bytes of a manifest up to which it is read at once. Of one in a thousand there are more."""
+_LARGE_AT_ONCE: Final = 4
+"""Larger manifests that are read at one time: what is read of one takes ten times its bytes."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _FIRST_REFUSAL: Final = 400
 _PAGES: Final = frozenset({"text/html", "application/xhtml+xml"})
@@ -81,6 +87,7 @@ class Upstream:
         self.prefix = prefix
         self._pool = pool
         self._reader = ManifestReader()
+        self._large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
 
     def ask(
         self,
@@ -134,9 +141,14 @@ class Upstream:
         if answer.status != 200:
             raise said(answer)
         told = answer.first("content-type")
+        name = f"{repository}@{digest}" if digest else f"{repository}:{reference}"
+        with nullcontext() if (answer.length or MAX_MANIFEST) <= _SMALL else self._large:
+            return self._read(answer, name=name, told=told, digest=digest)
+
+    def _read(self, answer: StreamedAnswer, *, name: str, told: str, digest: str | None) -> FetchedManifest:
+        """Return the manifest that an answer is. Raises: as `manifest`."""
         raw = answer.read(MAX_MANIFEST)
         found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
-        name = f"{repository}@{digest}" if digest else f"{repository}:{reference}"
         if digest is not None and found != digest:
             raise ContentMismatch(role=name, what="digest", expected=digest, found=found)
         read = self._reader.read(raw, digest=found, told=told, name=name)

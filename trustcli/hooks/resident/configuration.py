@@ -163,7 +163,11 @@ class SessionCollections:
         where they cannot go themselves. What nothing pins could not be trusted anyway.
         """
         settings = self._session.settings
-        if not ((rule and rule.server) or settings.names_server_for(gun) or self.knows(gun, rule)):
+        if not (
+            (rule and rule.server)
+            or settings.names_server_for(gun)
+            or self._is_pinned(gun, rule, by_policy=rule is not None)
+        ):
             host = gun.partition("/")[0]
             raise NoTrustServer(gun=gun, registry=host, settings=str(settings.file), unpinned=True)
         return self._session.collection(
@@ -190,6 +194,14 @@ class SessionCollections:
         return None if memory is None else (real, memory)
 
     def knows(self, gun: GUN, rule: Rule | None) -> bool:
-        """Return whether a pin names it. Raises: InvalidName, SettingsUnusable."""
-        named = self._session.names.named(gun, by_policy=rule is None)
+        """Return whether a pin is for it, or for names of which it is one. Raises: InvalidName, SettingsUnusable.
+
+        A pin for every name is for none: whoever names an image would choose the host that is asked.
+        """
+        return self._is_pinned(
+            gun, rule if rule is not None and rule.match != "*" else None, by_policy=rule is not None
+        )
+
+    def _is_pinned(self, gun: GUN, rule: Rule | None, *, by_policy: bool) -> bool:
+        named = self._session.names.named(gun, by_policy=not by_policy)
         return bool(self._session.known_pins(named.pinned, rule.sourced_pins() if rule else ()))

@@ -23,7 +23,7 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
 from trustcli.hooks.deciding.allow_list import allowed_by_list, allows_all
-from trustcli.hooks.deciding.decider import PolicyDecider
+from trustcli.hooks.deciding.decider import PolicyDecider, collection_read
 from trustcli.hooks.deciding.decision import Decision, SignedTags
 from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from trustcli.config.verifier_settings import AllowedImage
     from trustcli.hooks.deciding.ports import Decider, TrustDataReader
     from trustcli.registry.reference import ImageReference
-    from trustdata.policy import Policy
+    from trustdata.policy import Policy, Rule
     from trustdata.verification.rollback_memory import Memory
 
 _RETRY_SECONDS: Final = 1.0
@@ -64,6 +64,11 @@ class _Generation:
     @property
     def own(self) -> Decider:
         return self.deciders[self.configuration.contexts[0]]
+
+    def reads(self, reference: ImageReference) -> tuple[GUN, Rule | None]:
+        """Return the collection that is read for a name, and by which rule of the file. Raises: PolicyRefused."""
+        policy = self.configuration.policy
+        return collection_read(None if isinstance(policy, TrustError) else policy, reference, at=wall_clock())
 
 
 class ResidentDecider:
@@ -124,6 +129,15 @@ class ResidentDecider:
             return self._current().own.named_digests(gun)
         except TrustError:
             return frozenset()
+
+    def server_of(self, reference: ImageReference) -> str:
+        """Return the URL of the trust server that a decision about a name may need; its registry if none is known."""
+        try:
+            generation = self._current()
+            gun, rule = generation.reads(reference)
+            return SessionCollections(generation.configuration.session).server(gun, rule) or reference.host
+        except TrustError:
+            return reference.host
 
     def decides_as(self, context: str) -> bool:
         """Return whether something here decides as a process with this hash of what decides."""

@@ -93,6 +93,8 @@ class KeptCollection:
         """When it was last asked for, and last refreshed or tried to, in ticks."""
         self.earned = float("-inf")
         """When an unknown tag or digest last earned a refresh, in ticks."""
+        self.in_vain = False
+        """Whether the refresh that was earned last has not found what was asked for."""
 
     # --- what is known now
 

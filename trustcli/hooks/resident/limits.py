@@ -19,7 +19,8 @@ class ResidentLimits:
     many names are remembered that nothing was verified of. `verdicts`: how many are remembered of each collection;
     where there are more than `verdicts_in_all`, all of them are forgotten. `workers`: threads that ask servers for
     those who wait, `per_server`: of these for one server, so that one that does not answer delays no others;
-    `stranger_workers`: the same for names that nothing is known of, so that hostile names delay only each other;
+    `stranger_workers`: the same for names that nothing is known of, or that only a pin for every name is for, so that
+    hostile names delay only each other;
     `background_workers`: those that nobody waits for, two for a server. `waiting`: how many refreshes may wait for a
     thread.
     """

@@ -84,6 +84,7 @@ class ResidentReader:
         self._kept: OrderedDict[Hashable, KeptCollection] = OrderedDict()
         self._strangers: OrderedDict[Hashable, KeptCollection] = OrderedDict()
         self._unknown = Rate(limits.unknown_rate)
+        self._unknown_again = Rate(limits.unknown_rate / 2)
         self._workers = Workers(
             limits.workers, "refresh", waiting=limits.waiting, per_share=min(limits.per_server, limits.workers)
         )
@@ -113,6 +114,7 @@ class ResidentReader:
             self._refresh_since(kept, arrived)
             state = self._state(kept, rule, needed)
             reading = self._reading(kept, state, questions)
+            kept.in_vain = _lacks_something(reading)
         return reading
 
     def released(self, gun: GUN, rule: Rule | None) -> ReleasedTags:
@@ -313,10 +315,13 @@ class ResidentReader:
         """Return whether what is unknown may have been signed since the latest refresh, and one is not too dear."""
         if state.verified is None or state.stale or state.verified.asked.ticks >= arrived.ticks:
             return False
-        if not any(isinstance(answer.refusal, _PERHAPS_SIGNED_MEANWHILE) for answer in reading.judgements):
+        if not _lacks_something(reading):
             return False
+        # Who asks again and again for what is not there would take the refreshes that new tags of others have earned:
+        # collections of which the last one was in vain compete with each other.
+        rate = self._unknown if not kept.in_vain else self._unknown_again
         with self._lock:
-            if arrived.ticks - kept.earned < self._limits.unknown or not self._unknown.allows(arrived.ticks):
+            if arrived.ticks - kept.earned < self._limits.unknown or not rate.allows(arrived.ticks):
                 return False
             kept.earned = arrived.ticks
             return True
@@ -414,6 +419,11 @@ class ResidentReader:
             ):
                 _, oldest = self._kept.popitem(last=False)
                 file_bytes -= oldest.file_bytes
+
+
+def _lacks_something(reading: Reading) -> bool:
+    """Return whether something was asked for that may have been signed meanwhile."""
+    return any(isinstance(answer.refusal, _PERHAPS_SIGNED_MEANWHILE) for answer in reading.judgements)
 
 
 def _lacking(verified: Verified | None, needed: Needed) -> frozenset[RoleName]:

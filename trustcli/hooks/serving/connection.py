@@ -18,6 +18,7 @@ from typing import Final
 
 import h11
 
+from trustcli.hooks.serving.held_bytes import HeldAnswers
 from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.messages import (
     Body,
@@ -32,6 +33,7 @@ from trustcli.hooks.serving.messages import (
 from trustcli.hooks.serving.peer import ConnectedPeer
 from trustcli.hooks.serving.request_head import END, RequestRefused, check_head
 from trustdata.errors import TooLarge
+from trustdata.hosts import address_group
 
 _log = logging.getLogger(__name__)
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
@@ -39,6 +41,7 @@ _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff
 _OWN_FIELDS: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
 _JOINED: Final = 64 * 1024
 """Bytes of a body up to which it is sent together with its head."""
+_NO_ROOM: Final = plain(503, "too many clients take large answers slowly", (b"retry-after", b"1"), close=True)
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -55,7 +58,10 @@ class ClientConnection:
         client: str,
         secured: bool,
         certificate: ShownCertificate | None = None,
+        answers: HeldAnswers | None = None,
     ) -> None:
+        """`answers`: the room for large answers, which all connections of a server share."""
+        self._answers = answers or HeldAnswers(limits.held, patience=limits.patience)
         self._certificate = certificate
         self._peer = peer
         self._handler = handler
@@ -162,7 +168,9 @@ class ClientConnection:
             response = plain(500, "an error inside this program; its log says more", close=True)
         self._in_body = False
         self._peer.begin_answer()  # the client is not to blame for the time in which its answer was made
-        keep = exchange.send(response, last=self._last)
+        size = len(response.body) if isinstance(response.body, bytes) and request.method != "HEAD" else 0
+        with self._answers.room(size, group=address_group(self._client), end=self.abort) as has_room:
+            keep = exchange.send(response if has_room else _NO_ROOM, last=self._last)
         self._received = exchange.following
         return keep
 
@@ -224,12 +232,15 @@ class _Exchange:
 
     def _pieces(self, *, bounded: bool) -> Iterator[bytes]:
         """Yield the body. Raises: ClientGone, RequestRefused."""
-        end = time.monotonic() + self._limits.body_seconds
+        began, got = time.monotonic(), 0
         while not self._complete:
             try:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
-                    self._http.receive_data(self._more(end if bounded else time.monotonic() + self._limits.stall))
+                    enough = min(self._limits.body_seconds, self._limits.body_grace + got / self._limits.slowest_body)
+                    data = self._more(began + enough if bounded else time.monotonic() + self._limits.stall)
+                    got += len(data)
+                    self._http.receive_data(data)
                     continue
             except h11.RemoteProtocolError as error:
                 raise RequestRefused(error.error_status_hint, str(error)) from error

@@ -29,12 +29,17 @@ class Body:
         self.length = length
         self._source = source
 
-    def read(self, limit: int) -> bytes:
-        """Return the whole body, within `Limits.body_seconds`. Raises: TooLarge, before more than `limit` is kept."""
+    def read(self, limit: int, *, admit: Callable[[int], None] | None = None) -> bytes:
+        """Return the whole body, within `Limits.body_seconds`. Raises: TooLarge, before more than `limit` is kept.
+
+        `admit`: is called with the bytes of each piece before it is kept; what it raises ends the reading.
+        """
         if self.length is not None and self.length > limit:
             raise TooLarge(what="the body of the request", limit=limit)
         found = bytearray()
         for piece in self._source(bounded=True):
+            if admit is not None:
+                admit(len(piece))
             found += piece
             if len(found) > limit:
                 raise TooLarge(what="the body of the request", limit=limit)
@@ -46,7 +51,7 @@ class Body:
 
 
 class BodySource(Protocol):
-    """What reads the pieces of a body from a connection. `bounded`: all of it within `Limits.body_seconds`."""
+    """What reads the pieces of a body from a connection. `bounded`: all of it in time, as `Limits` has it."""
 
     def __call__(self, *, bounded: bool) -> Iterator[bytes]: ...
 

@@ -19,6 +19,7 @@ from typing import Final
 from trustcli.errors import SettingsUnusable
 from trustcli.hooks.serving.certificate import shown_certificate
 from trustcli.hooks.serving.connection import ClientConnection
+from trustcli.hooks.serving.held_bytes import HeldAnswers
 from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.listening import Listen
 from trustcli.hooks.serving.messages import Handler
@@ -79,6 +80,7 @@ class Server:
         self._open: dict[socket.socket, _Held] = {}
         self._by_address: Counter[str] = Counter()
         self._leaving: deque[socket.socket] = deque()
+        self._answers = HeldAnswers(self.limits.held, patience=self.limits.patience)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -208,6 +210,7 @@ class Server:
                 client=client,
                 secured=self._tls is not None,
                 certificate=shown,
+                answers=self._answers,
             )
             with self._lock:
                 held, last = self._open.get(accepted), self._stopping

@@ -1,0 +1,227 @@
+"""What is tried with wrapped keys, each in a process of its own: `python -m tests.support.wrapped_cases NAME ...`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pkcs11
+import pytest
+from pkcs11 import Attribute, KeyType, MechanismFlag, ObjectClass
+
+from keys.algorithms import PublicKey
+from keys.errors import (
+    KeyAmbiguous,
+    KeyNotOnToken,
+    KeySchemeUnknown,
+    KeyUriMalformed,
+    SignatureNotVerified,
+    TokenError,
+    TokenKeyUnfit,
+    TokenPinWrong,
+)
+from keys.key_info import KeyInfo
+from keys.notary_signer import NotarySigner
+from keys.passphrase import EnvironmentPassphrases
+from keys.pkcs11 import wrapped_keys
+from keys.pkcs11.library import library_at
+from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
+from keys.pkcs11.wrapped_keys import TokenWrapping
+from keys.signers import FileSigner
+from tests.support.softhsm import MODULE, PIN, QUERY
+
+HOLDER: Final = EnvironmentPassphrases(os.environ, None)
+URI: Final = f"pkcs11:token=one;object=wrapping{QUERY}"
+
+
+def prepared(uri: str = URI) -> TokenWrapping:
+    token = TokenWrapping(uri, HOLDER)
+    token.prepare(may_make=True)
+    return token
+
+
+def signs(token: TokenWrapping, wrapped: bytes, public: PublicKey) -> None:
+    """Sign as both formats do, and verify."""
+    private = token.open(wrapped, public)
+    info = KeyInfo.of(private, purpose="root")
+    info.public.verify_signature(FileSigner(private, info).sign(b"payload"), b"payload")
+    notary = NotarySigner(private)
+    notary.public_key.verify_signature(notary.sign(b"payload"), b"payload")
+
+
+def of_session(make: Callable[[pkcs11.Session], Any]) -> Any:
+    """Do something to the token as somebody else would."""
+    with library_at(MODULE) as library:
+        writing, _ = library.open_session(read_pkcs11_uri(f"pkcs11:token=one{QUERY}"), writing=True)
+        try:
+            return make(writing)
+        finally:
+            writing.close()
+
+
+def many_keys() -> None:
+    """One key of the token wraps any number; only it stays there, and each of the others signs when it is wanted."""
+    absent = TokenWrapping(URI, HOLDER)
+    assert absent.place == ""
+    with pytest.raises(KeyNotOnToken, match="secret key with object wrapping"):
+        absent.prepare(may_make=False)
+    token = prepared()
+    assert token.place.startswith("pkcs11:serial=")
+    assert ";id=%" in token.place
+    assert not any(word in token.place for word in ("module", "object", "token", "?"))
+    vars(wrapped_keys)["HELD"] = 2
+    made = [token.make() for _ in range(4)]
+    assert len({each.wrapped for each in made}) == 4
+    for each in [*made, *reversed(made)]:
+        signs(token, each.wrapped, each.public)
+        with library_at(MODULE) as library:
+            assert len(library.session(read_pkcs11_uri(URI), HOLDER).held) <= 2
+    again = prepared()
+    assert again.place == token.place
+    signs(again, made[0].wrapped, made[0].public)
+    kept = of_session(lambda session: [each[Attribute.CLASS] for each in session.get_objects()])
+    assert kept.count(ObjectClass.SECRET_KEY) == 1
+    assert kept.count(ObjectClass.PRIVATE_KEY) <= 2, "those that are held, until the session ends"
+    for each in made:
+        assert PIN.encode() not in each.wrapped
+        assert b"\x2a\x86\x48\xce\x3d" not in each.wrapped, "no PKCS#8"
+
+
+def keys_that_do_not_wrap() -> None:
+    """Kind, rights and whether it could leave the token are looked at; so is which one is meant."""
+    wraps = MechanismFlag.WRAP | MechanismFlag.UNWRAP
+    closed = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+
+    def made(session: pkcs11.Session) -> None:
+        for label, kind, bits, flags, template in (
+            ("open", KeyType.AES, 256, wraps, {Attribute.EXTRACTABLE: True}),
+            ("no rights", KeyType.AES, 256, MechanismFlag.ENCRYPT, closed),
+            ("other", KeyType.DES3, None, wraps, closed),
+            ("two", KeyType.AES, 256, wraps, closed),
+            ("two", KeyType.AES, 128, wraps, closed),
+            ("bare", KeyType.AES, 256, wraps, closed),
+        ):
+            session.generate_key(kind, bits, label=label, store=True, capabilities=flags, template=template)
+
+    with pytest.raises(KeyNotOnToken):
+        TokenWrapping(URI, HOLDER).prepare(may_make=False)
+    of_session(made)
+    for label, error, said in (
+        ("open", TokenKeyUnfit, "can be taken off the token"),
+        ("no%20rights", TokenKeyUnfit, "may not wrap and unwrap"),
+        ("other", TokenKeyUnfit, "is no AES key"),
+        ("two", KeyAmbiguous, "fits several keys"),
+    ):
+        with pytest.raises(error, match=said):
+            TokenWrapping(f"pkcs11:token=one;object={label}{QUERY}", HOLDER).prepare(may_make=True)
+    bare = prepared(f"pkcs11:token=one;object=bare{QUERY}")
+    assert bare.place.endswith(";object=bare")
+    one = bare.make()
+    signs(bare, one.wrapped, one.public)
+    with pytest.raises(KeyUriMalformed, match="does not name the key of the token that wraps"):
+        TokenWrapping(f"pkcs11:token=one{QUERY}", HOLDER)
+    with pytest.raises(KeySchemeUnknown):
+        TokenWrapping("sigstore:x", HOLDER)
+    named = prepared(f"pkcs11:token=one;object=new;id=%07{QUERY}")
+    assert named.place.endswith(";id=%07")
+
+
+def other_wrapping_keys_and_other_public_keys() -> None:
+    """What another key has wrapped is refused, and so is a signature of another key than the one that is recorded."""
+    token, other = prepared(), prepared(f"pkcs11:token=one;object=other{QUERY}")
+    assert token.place != other.place
+    one, two = token.make(), token.make()
+    with pytest.raises(TokenError):
+        signs(other, one.wrapped, one.public)
+    assert other.failure is not None
+    with pytest.raises(TokenError):
+        signs(token, one.wrapped[:-8], one.public)
+    with pytest.raises(SignatureNotVerified):
+        signs(token, one.wrapped, two.public)
+    signs(token, one.wrapped, one.public)
+    assert token.failure is None
+
+
+def removed_in_the_middle(tokens: str) -> None:
+    """Every use fails with a true error until the token is back; then the same keys sign again."""
+    token = prepared()
+    one = token.make()
+    private = token.open(one.wrapped, one.public)
+    signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
+    signer.sign(b"x")
+    away = f"{tokens}-away"
+    shutil.move(tokens, away)
+    Path(tokens).mkdir()
+    for attempt in (lambda: signer.sign(b"x"), token.make, lambda: signer.sign(b"x")):
+        with pytest.raises(TokenError):
+            attempt()
+        assert isinstance(token.failure, TokenError)
+    Path(tokens).rmdir()
+    shutil.move(away, tokens)
+    signer.sign(b"x")
+    assert token.failure is None
+    signs(token, one.wrapped, one.public)
+
+
+def wrong_pin() -> None:
+    """It is tried once, however often the token is asked for."""
+    token = TokenWrapping(URI, EnvironmentPassphrases({"TRUST_TOKEN_PIN": "0000"}, None))
+    for _ in range(3):
+        with pytest.raises(TokenPinWrong):
+            token.prepare(may_make=True)
+        with pytest.raises(TokenPinWrong):
+            token.make()
+    assert isinstance(token.failure, TokenPinWrong)
+
+
+def threads_and_forks() -> None:
+    """Sixteen threads sign with keys of their own, and a child of the process with all of them."""
+    token = prepared()
+    made = [token.make() for _ in range(16)]
+    faults: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(20):
+                each = made[(number + turn) % 16]
+                signs(token, each.wrapped, each.public)
+        except BaseException as error:  # noqa: BLE001 - told below
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    child = os.fork()
+    if child == 0:
+        try:
+            for each in made:
+                signs(token, each.wrapped, each.public)
+        except BaseException:  # noqa: BLE001
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    signs(token, made[0].wrapped, made[0].public)
+
+
+CASES: Final = {
+    each.__name__: each
+    for each in (
+        keys_that_do_not_wrap,
+        many_keys,
+        other_wrapping_keys_and_other_public_keys,
+        removed_in_the_middle,
+        threads_and_forks,
+        wrong_pin,
+    )
+}
+
+if __name__ == "__main__":
+    CASES[sys.argv[1]](*sys.argv[2:])
