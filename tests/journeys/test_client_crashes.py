@@ -7,20 +7,16 @@ does its work.
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from keys.filestore import FileKeyStore
+from tests.support.dying_trust import FEW, DyingTrust, moments
 from tests.support.server_process import ServerProcess
 from tests.support.stage import People, Put
-from tests.support.trust_program import TrustUser, no_secret_in
+from tests.support.trust_program import TrustUser
 from tests.support.tuf_client import TufClient
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinsFile
@@ -29,53 +25,8 @@ from trustdata.gun import parse_gun
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
-REPOSITORY = Path(__file__).parents[2]
-FEW = 6
 EVERY = pytest.param(None, marks=pytest.mark.long, id="every-moment")
 SOME = pytest.param(FEW, id="some-moments")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """`status` is negative for a signal; `calls` counts those at which it could have been killed."""
-
-    status: int
-    calls: int
-    stdout: str
-    stderr: str
-
-
-class DyingTrust:
-    """`trust` that can be killed at a moment of the test's choice."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.journeys.dying_client"]
-        self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, user: TrustUser, *arguments: str, die_before: int | None = None) -> Ended:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        order: dict[str, Any] = {"argv": arguments, "cwd": str(user.folder), "environ": user.environ}
-        self._process.stdin.write(json.dumps({**order, "die_before": die_before}) + "\n")
-        self._process.stdin.flush()
-        ended = Ended(**json.loads(self._process.stdout.readline()))
-        no_secret_in(ended.stdout + ended.stderr)
-        return ended
-
-    def done(self, user: TrustUser, *arguments: str) -> Ended:
-        """Run to the end, with success."""
-        ended = self.run(user, *arguments)
-        assert ended.status == 0, ended
-        return ended
-
-    def killed(self, user: TrustUser, *arguments: str, die_before: int) -> None:
-        ended = self.run(user, *arguments, die_before=die_before)
-        assert ended.status == -signal.SIGKILL, ended
-
-    def close(self) -> None:
-        self._process.communicate()  # the end of its input is its end
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +34,6 @@ def dying() -> Iterator[DyingTrust]:
     trust = DyingTrust()
     yield trust
     trust.close()
-
-
-def moments(calls: int, few: int | None) -> list[int]:
-    """Which calls to die before: every one, or a few spread evenly, the first and the last among them."""
-    assert calls > FEW
-    if few is None:
-        return list(range(1, calls + 1))
-    return sorted({1 + step * (calls - 1) // (few - 1) for step in range(few)})
 
 
 def nothing_is_damaged(user: TrustUser) -> None:

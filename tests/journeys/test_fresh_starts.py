@@ -40,6 +40,7 @@ def test_a_short_life(owner: TrustUser, people: People, gun: str, put: Put, form
     assert run("sign", f"{gun}:1.0") == f"{gun}:1.0@{digest}\n"
     run("key", "generate", "alice")
     run("signer", "add", "alice", gun, "--key", "alice.pub")
+    run("signer", "rotate", "alice", gun, "--new-key", "alice.pub")
     run("sign", f"{gun}:2.0@{digest}")
     run("key", "rotate", "root", gun)
     run("lock", gun)

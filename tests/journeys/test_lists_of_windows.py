@@ -28,6 +28,7 @@ LINES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("deny",): (f"{GUN}@sha256:{'ab' * 32}", "--yes"),
     ("signer", "add"): ("--key", "alice.pub", "alice", GUN, f"{GUN}/b"),
     ("signer", "remove"): ("alice", GUN, f"{GUN}/b"),
+    ("signer", "rotate"): ("alice", GUN, f"{GUN}/b", "--new-key", "alice"),
     ("signer", "list"): (GUN,),
     ("key", "generate"): ("bob", "--dir", "nowhere"),
     ("key", "rotate"): ("targets", GUN, f"{GUN}/b"),

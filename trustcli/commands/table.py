@@ -41,7 +41,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "deny": CommandEntry("trustcli.commands.deny", "Deny digests, which then run nowhere, whatever is signed."),
     "prune": CommandEntry("trustcli.commands.prune", "Revoke signed tags that the registry no longer has."),
     "delete": CommandEntry("trustcli.commands.delete", "Delete collections at the trust server."),
-    "signer": CommandEntry("trustcli.commands.signer", "Add, remove and list signers."),
+    "signer": CommandEntry("trustcli.commands.signer.command", "Add, remove and list signers, and rotate their keys."),
     "key": CommandEntry("trustcli.commands.key.command", "The key store, and key rotation."),
     "pin": CommandEntry("trustcli.commands.pin", "Pin a collection to its root of trust."),
     "pins": CommandEntry("trustcli.commands.pins", "List the pins."),

@@ -66,7 +66,8 @@ GLOBAL: Final[Mapping[str, Value]] = {
 _PLAN: Final = {"--plan": FLAG}
 _YES: Final = {"--yes": FLAG, "-y": FLAG}
 _NAMES: Final = {"--names": FILE}
-_BULK: Final = {"--glob": NAME, "--all-with": KEY, "--jobs": FREE, "--report": FILE}
+_BULK_NAMES: Final = {"--glob": FREE, "--jobs": FREE, "--report": FILE}
+_BULK: Final = {**_BULK_NAMES, "--all-with": KEY}
 _IMAGES: Final = {"--images": FILE}
 _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-unsigned": FREE,
@@ -146,7 +147,29 @@ TRUST: Final = Words(
                     options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
                 ),
                 "remove": Words(
-                    options={**_NAMES, "--existing": FLAG, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
+                    options={
+                        **_NAMES,
+                        **_BULK_NAMES,
+                        "--everywhere": FLAG,
+                        "--existing": FLAG,
+                        **_PLAN,
+                        **_DECISIONS,
+                        **_YES,
+                    },
+                    arguments=(SIGNER, NAME),
+                ),
+                "rotate": Words(
+                    options={
+                        **_NAMES,
+                        **_BULK,
+                        "--key": KEY,
+                        "--new-key": KEY,
+                        "--replace": KEY,
+                        **_PLAN,
+                        **_DECISIONS,
+                        **_YES,
+                    },
+                    arguments=(SIGNER, NAME),
                 ),
                 "list": Words(options=_NAMES, arguments=(NAME,)),
             }

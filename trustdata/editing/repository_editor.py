@@ -186,7 +186,7 @@ def roles_for_signing(
     if signer is not None:
         selected = signer_role(signer)
         if selected not in delegated:
-            raise _no_such_signer(gun, roles, selected)
+            raise no_such_signer(gun, roles, selected)
         signer_roles: tuple[RoleName, ...] = (
             (selected,) if _can_sign(delegated[selected], keys) else _refuse_to_sign(gun, roles, selected)
         )
@@ -225,7 +225,8 @@ def _refuse_to_sign(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName
     raise KeyNotAuthorised(key=f"for {role} of {gun} (who can sign: {holders_of(roles, role)})")
 
 
-def _no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:
+def no_such_signer(gun: GUN, roles: Mapping[RoleName, Envelope], role: RoleName) -> PublishRefused:
+    """Return the error about a signer that is none; it names the signers."""
     names = list(map(signer_name, signers_of(roles)))
     listed, meant = ", ".join(names) or "none", did_you_mean(signer_name(role), names)
     return PublishRefused(role=role, reason=f"{signer_name(role)} is no signer of {gun} (signers: {listed}){meant}")
@@ -272,7 +273,7 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
     name = signer_role(signer)
     before = _delegated(roles[TARGETS].targets)
     if name not in before:
-        raise _no_such_signer(gun, roles, name)
+        raise no_such_signer(gun, roles, name)
     targets = _next_targets(roles, TARGETS, terms)
     remaining = {other: role for other, role in before.items() if other not in (RELEASES, name)}
     repository = roles[ROOT].root.roles[TARGETS].keyids

@@ -64,7 +64,7 @@ def rotate(
         session,
         chosen.guns,
         what=f"key rotate {role}",
-        terms={"key": rotation.key, "replace": replace},
+        terms={"key": rotation.key, "replace": replace, "glob": globs, "all-with": all_with},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
     )
     if plan_:

@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import datetime
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous, KeyNotFound
+from keys.key_info import Purpose
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
@@ -46,7 +48,7 @@ from trustdata.errors import (
     VersionRollback,
 )
 from trustdata.gun import GUN
-from trustdata.model import Key, Signer
+from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.suggestion import one_of
 from trustdata.verification.trusted_set import TrustedSet
@@ -187,16 +189,27 @@ class _NewKeys:
         self._shared: Signer | None = None
         self._own: dict[GUN, Signer] = {}
 
-    def signer(self, gun: GUN, wire: WireFormat, source: KeySource) -> Signer:
-        """Return the new key for the collection; make it with `source` at the first call. Raises: KeysError."""
+    def signer(self, gun: GUN, wire: WireFormat, source: KeySource, root: Root, since: datetime | None) -> Signer:
+        """Return the new key for the collection; make it with `source` at the first call. Raises: KeysError.
+
+        `root`: the present one. `since`: when the run began that this goes on with; None if there is none.
+        """
         with self._lock:
             if self._reference or self._role == ROOT:
                 if self._shared is None:
-                    self._shared = self._given(self._made, source) or source.new(purpose="root", wire=wire)
+                    self._shared = (
+                        self._given(self._made, source)
+                        or self._left("root", "", source, root, since)
+                        or source.new(purpose="root", wire=wire)
+                    )
                 return self._shared
             if gun not in self._own:
                 made = {gun: self._made[gun]} if gun in self._made else {}
-                self._own[gun] = self._given(made, source) or source.new(purpose="targets", gun=gun, wire=wire)
+                self._own[gun] = (
+                    self._given(made, source)
+                    or self._left("targets", gun, source, root, since)
+                    or source.new(purpose="targets", gun=gun, wire=wire)
+                )
             return self._own[gun]
 
     def _given(self, made: Mapping[GUN, BegunRotation], source: KeySource) -> Signer | None:
@@ -212,6 +225,21 @@ class _NewKeys:
         known = (info for info in self._session.keystore.list() if key_fingerprint(info.public) in wanted)
         found = next((info for info in known if not info.retired), None)
         return None if found is None else source.stored(found.keyid)
+
+    def _left(self, purpose: Purpose, gun: str, source: KeySource, root: Root, since: datetime | None) -> Signer | None:
+        """Return the key that the same run had stored when it was killed, before it could write down which it is.
+
+        Nobody has named it, it is of that run, and no root has it yet.
+        """
+        if since is None:
+            return None
+        unusable = accepted_fingerprints(root.keys.values()) | compromised_keys(self._session)
+        for info in self._session.keystore.list():
+            made = (info.purpose, info.gun, info.name, info.retired, info.uri) == (purpose, gun, "", False, "")
+            fresh = info.created is not None and info.created >= since
+            if made and fresh and key_fingerprint(info.public) not in unusable:
+                return source.stored(info.keyid)
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,7 +374,9 @@ class _Rotator:
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
-        new = self._new.signer(self._gun, self._collection.wire, self._source)
+        new = self._new.signer(
+            self._gun, self._collection.wire, self._source, roles[ROOT].root, self._step.since if self._step else None
+        )
         self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:

@@ -96,7 +96,7 @@ class BulkCommand:
             raise UsageError(f"--jobs {options.jobs}: 1 to {MOST_JOBS} collections can be done at a time")
         check_report_file(options.report)
         self._session = session
-        self._guns = guns
+        self._guns = list(guns)
         self._what = what
         self._run = RunOf.of(what, terms, [session.real_name(gun) for gun in guns], at=session.at)
         self._options = options
@@ -117,7 +117,7 @@ class BulkCommand:
         if self._several:
             compared = self._session.passphrases
             self._session.passphrases = ComparedPassphrases(SharedPassphrase(compared), self._session.output.warn)
-        if not self._records or not self._guns:
+        if not self._records:
             self._outcomes.told_whatever_happens(lambda: self._do(work, None))
             return self._outcomes
         folder = self._session.settings.home / "bulk"
@@ -128,6 +128,7 @@ class BulkCommand:
                 already = f"{journal.found} of {counted(len(journal.run.names), 'collection')}"
                 begun = f"{journal.run.begun:%H:%M:%S} UTC on {journal.run.begun:%Y-%m-%d}"
                 self._session.output.notice(f"going on with what began at {begun}: {already} are done")
+            self._add(journal.unended)
             self._outcomes.told_whatever_happens(lambda: self._do(work, journal))
             self._close(journal)
         finally:
@@ -148,6 +149,17 @@ class BulkCommand:
         return int(document["exit"])
 
     # --- steps 1 to 3
+
+    def _add(self, unended: Sequence[GUN]) -> None:
+        """Add names of an interrupted run that fit no more, such as those that do not have the old key any more.
+
+        What was published for them is still to be looked at, and written down as done.
+        """
+        known = {self._session.real_name(gun) for gun in self._guns}
+        more = [gun for gun in unended if gun not in known]
+        if more and not self._options.typed:
+            self._guns += more
+            self._outcomes = Outcomes(self._session, self._guns)
 
     def _do(self, work: BulkWork, journal: Journal | None) -> None:
         outcomes = self._outcomes

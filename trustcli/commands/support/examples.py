@@ -30,7 +30,11 @@ EXAMPLES: Final[Mapping[str, tuple[str, str]]] = {
         f"trust signer add --key alice.pub alice {_APP}",
         "trust signer add --key alice.pub alice --names repositories.txt --plan",
     ),
-    "signer remove": (f"trust signer remove alice {_APP}", "trust signer remove alice --names repositories.txt"),
+    "signer remove": (f"trust signer remove alice {_APP}", "trust signer remove alice --everywhere --plan"),
+    "signer rotate": (
+        f"trust signer rotate alice {_APP} --new-key alice-2.pub",
+        "trust signer rotate alice --all-with alice --plan",
+    ),
     "signer list": (f"trust signer list {_APP}", "trust signer list --names repositories.txt"),
     "key generate": ("trust key generate alice", "trust key generate alice --algorithm ed25519 --dir keys"),
     "key import": (

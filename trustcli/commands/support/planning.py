@@ -53,7 +53,7 @@ class Planning:
 
     def __init__(self, session: Session, *, shown: bool = True) -> None:
         self.shown = shown
-        self._session = session
+        self.session = session
         self._promises = Promises(secrets.token_bytes(32))
         self.keys = PlannedKeySource(session, self._promises)
 
@@ -62,7 +62,7 @@ class Planning:
 
         Raises: FormatChanged, SettingsUnusable, LockDamaged, NoTrustServer, InvalidName.
         """
-        return self._session.collection(gun, wire=wire, wrap_wire=self._promises.wire, keep=False)
+        return self.session.collection(gun, wire=wire, wrap_wire=self._promises.wire, keep=False)
 
     def plan(
         self,
@@ -82,7 +82,7 @@ class Planning:
         error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
         owner. No TrustError or KeysError is raised.
         """
-        planner = Planner(gun=collection.gun, wire=collection.wire, promises=self._promises, at=self._session.at)
+        planner = Planner(gun=collection.gun, wire=collection.wire, promises=self._promises, at=self.session.at)
         return planner.plan(
             read or (lambda: current(collection, decisions)),
             edit,
@@ -96,7 +96,7 @@ class Planning:
 
     def report(self, plans: Iterable[Plan]) -> int:
         """Print the plans and return the exit status: the worst of those that the commands would end with."""
-        return report(self._session.output, list(plans))
+        return report(self.session.output, list(plans))
 
 
 def current(collection: Collection, decisions: OwnerDecisions = NOTHING_DECIDED) -> Current:

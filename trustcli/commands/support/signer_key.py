@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from keys.errors import KeyNotFound
 from keys.file_access import key_file_error
 from keys.material import tuf_key
 from keys.pem import MAX_KEY_FILE
@@ -21,6 +22,17 @@ def signer_key(session: Session, named: str) -> Key:
     from keys.key_opening import find_key  # few keys live elsewhere: start-up time
 
     return tuf_key(find_key(named, session.passphrases, "signer").public)
+
+
+def new_signer_key(session: Session, named: str) -> Key:
+    """Return the public key of the store, of a file, or of the key at a URI. Raises: KeysError."""
+    if not is_key_uri(named):
+        try:
+            return session.keystore.get(named).public
+        except KeyNotFound:
+            if not Path(named).is_file():
+                raise
+    return signer_key(session, named)
 
 
 def read_signer_key(file: Path, at: datetime) -> Key:

@@ -178,6 +178,11 @@ class Journal:
         """Which run it is: the one that is gone on with, or the new one."""
         return self._written.run
 
+    @property
+    def since(self) -> datetime:
+        """When the run began (UTC, whole seconds), also if it was interrupted since."""
+        return self._written.run.begun
+
     @classmethod
     def opened(cls, folder: Path, run: RunOf) -> Journal:
         """Open the journal that this command goes on with, or begin a new one; who calls holds the `RunLock`.
@@ -233,13 +238,17 @@ class Journal:
                 self._append(_end_line(gun, state))
                 self._written.ended[gun] = state
 
+    @property
+    def unended(self) -> list[GUN]:
+        """The names of the run that have not ended well yet, sorted."""
+        return sorted(gun for gun in self.run.names if self._written.ended.get(gun, "failed") == "failed")
+
     def close(self) -> bool:
         """Remove the journal if every name of the run has ended well; return whether it was.
 
         Raises: MemoryUnwritable. What was done stays done if that fails.
         """
-        ended = self._written.ended
-        if any(ended.get(gun, "failed") == "failed" for gun in self.run.names):
+        if self.unended:
             return False
         try:
             os.unlink(self._path)  # noqa: PTH108

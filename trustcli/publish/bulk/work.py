@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from trustcli.console.failure_table import Failure
@@ -45,6 +46,10 @@ class Begun:
 class Record(Protocol):
     """Where a run writes down what it is about to do. Every method may raise MemoryUnwritable or FileExposed."""
 
+    @property
+    def since(self) -> datetime | None:
+        """When the run began (UTC, whole seconds), also if it was interrupted since; None if nothing is recorded."""
+
     def begun(self, gun: GUN) -> Begun | None:
         """Return what an interrupted run was about to send for the collection; None if it has not got that far."""
 
@@ -60,6 +65,8 @@ class Record(Protocol):
 
 class NoRecord:
     """The `Record` of a command for one collection, whose edit needs none."""
+
+    since: datetime | None = None
 
     def begun(self, gun: GUN) -> Begun | None:
         """Return None."""
@@ -90,6 +97,11 @@ class Step:
     def begun(self) -> Begun | None:
         """What an interrupted run was about to send here."""
         return self._record.begun(self._gun)
+
+    @property
+    def since(self) -> datetime | None:
+        """When the run began (UTC, whole seconds), also if it was interrupted since; None if nothing is recorded."""
+        return self._record.since
 
     def begin(self, begun: Begun) -> None:
         """Write down what is about to be sent. Durable on return. Raises: MemoryUnwritable, FileExposed."""

@@ -1,4 +1,4 @@
-"""`trust signer`: add, remove and list signers: who sign tags with keys of their own (ADR 0008)."""
+"""`trust signer`: add, remove, list and rotate signers, who sign tags with keys of their own (ADR 0008)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import typer
 
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
+from trustcli.commands.signer.removal import SignerRemovalRun
+from trustcli.commands.signer.rotation import SignerRotation, SignerRotationRun
 from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
+from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
 from trustcli.commands.support.compromised import refuse_compromised
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import PlanOne, carry_out, plan_each, read_each
 from trustcli.commands.support.name_lists import named_collections
+from trustcli.commands.support.named_key import named_key
 from trustcli.commands.support.owner_decisions import (
     AcceptExpired,
     AcceptUnsigned,
@@ -25,7 +29,9 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.commands.support.signer_key import signer_key
+from trustcli.commands.support.selection import AllWith, Globs, select, where
+from trustcli.commands.support.signer_key import new_signer_key, signer_key
+from trustcli.errors import UsageError
 from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
@@ -34,14 +40,10 @@ from trustcli.session import Session
 from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied
 from trustdata.editing.repository_editor import Contents, EditTerms
-from trustdata.envelope import Envelope
-from trustdata.errors import ThresholdNotMet, shown, tag_list
+from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
-from trustdata.model import Targets
-from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name, signer_role
-from trustdata.verification.checks import check_signatures
-from trustdata.verification.vouching import listed_digests
+from trustdata.roles import RoleName, signer_role
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 
@@ -104,7 +106,7 @@ def add(
         done = "added to" if outcome.published else "is a signer with these keys already of"
         return Done(changed=outcome.published is not None, lines=(f"signer {signer} {done} {gun}",))
 
-    check = _checking(session, addition, decisions)
+    check = _checking(addition, decisions)
     if plan_:
         return plan_each(session, guns, check)
     outcomes = carry_out(session, guns, check=check, do=add_to)
@@ -115,8 +117,14 @@ def add(
 def remove(
     ctx: typer.Context,
     signer: Annotated[str, typer.Argument(metavar="SIGNER")],
-    names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
     names_file: NamesFile = None,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Every collection known here that has this signer.")
+    ] = False,
+    globs: Globs = None,
+    jobs: Jobs = JOBS,
+    report: ReportFile = None,
     existing: Annotated[
         bool, typer.Option("--existing", help="Fail where there is no such signer, as docker does.")
     ] = False,
@@ -128,65 +136,80 @@ def remove(
 ) -> int:
     """Remove a signer; `targets/releases` is signed again in the same publish."""
     session: Session = ctx.obj
-    signer_role(signer)
-    guns = named_collections(session, names, names_file)
-    agree_to_aliases(session, guns, yes=yes or plan_)
+    role = signer_role(signer)
+    if everywhere and (names or names_file is not None):
+        raise UsageError("--everywhere is for every collection: name none beside it")
+    patterns = globs or (["*"] if everywhere else None)
+    chosen = select(session, names, names_file, globs=patterns, yes=yes or plan_)
+    guns = chosen.guns
+    if everywhere:
+        guns = where(session, guns, lambda roles: role in repository_editor.signers_of(roles))
+        if not guns:
+            session.output.notice(f"no collection that is known here has a signer {signer}: nothing to do")
     decisions = owner_decisions(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
-
-    def removal(gun: GUN, wire: WireFormat) -> _SignerRemoval:
-        return _SignerRemoval(gun, signer, EditTerms.of(wire, at=session.at), must_exist=existing)
-
-    def remove_from(gun: GUN) -> Done:
-        collection = session.collection(gun)
-        edit = removal(gun, collection.wire)
-        outcome = _publish(session, collection, edit, decisions)
-        if outcome.published is None and not edit.sent:
-            return Done(changed=False, note=f"{edit.absence(outcome.roles)}: nothing to do")
-        _warn_of_inherited_tags(session, gun, edit, tense="now it has")
-        signers, server = _signers_now(session, gun, outcome)
-        check_visible(
-            signer_role(signer) not in signers, server=server, what=f"the removal of signer {signer} from {gun}"
-        )
-        return Done(lines=(f"signer {signer} removed from {gun}",))
-
-    check = _checking(session, removal, decisions)
+    bulk = BulkCommand(
+        session,
+        guns,
+        what=f"signer remove {signer}",
+        terms={"existing": existing, "glob": globs, "everywhere": everywhere},
+        options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
+    )
+    work = SignerRemovalRun(signer, decisions, must_exist=existing)
     if plan_:
-        return plan_each(session, guns, check)
-    return carry_out(session, guns, check=check, do=remove_from).report(signer=signer)
+        return bulk.plan(work)
+    bulk.carry_out(work)
+    return bulk.report(signer=signer)
 
 
-class _SignerRemoval:
-    """An edit that removes a signer from one collection.
-
-    Where there is no such signer, nothing changes, or PublishRefused is raised (`must_exist`).
-    """
-
-    def __init__(self, gun: GUN, signer: str, terms: EditTerms, *, must_exist: bool = False) -> None:
-        self._must_exist = must_exist
-        self._gun = gun
-        self._signer = signer
-        self._terms = terms
-        self.sent = False
-        """Whether an attempt has made a change: if nothing is left to change then, that one was stored."""
-        self.inherited: Envelope | None = None
-        """The releases, if nobody who stays had signed them."""
-
-    def __call__(self, roles: OwnerRoles) -> Contents:
-        """Return the contents without the signer. Raises: PublishRefused."""
-        absent = signer_role(self._signer) not in repository_editor.signers_of(roles)
-        if absent and (self.sent or not self._must_exist):
-            return {}
-        self.sent = True
-        changed = repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
-        self.inherited = _inherited_releases(roles, changed)
-        return changed
-
-    def absence(self, roles: OwnerRoles) -> str:
-        """Return a sentence that names who the signers are, if not this one."""
-        names = ", ".join(shown(signer_name(role)) for role in repository_editor.signers_of(roles)) or "none"
-        return f"{self._signer} is no signer of {self._gun} (signers: {names})"
+@app.command("rotate")
+def rotate(
+    ctx: typer.Context,
+    signer: Annotated[str, typer.Argument(metavar="SIGNER")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
+    names_file: NamesFile = None,
+    globs: Globs = None,
+    all_with: AllWith = "",
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key", "--new-key", metavar="KEY", help="The new key: of the store, a public key in a file, or a key URI."
+        ),
+    ] = "",
+    replace: Annotated[
+        str, typer.Option("--replace", metavar="KEY", help="The key that goes, where the signer has several.")
+    ] = "",
+    jobs: Jobs = JOBS,
+    report: ReportFile = None,
+    yes: AgreeToAlias = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    accept_unsigned: AcceptUnsigned = None,
+    accept_expired: AcceptExpired = None,
+    start_empty: StartEmpty = None,
+) -> int:
+    """Give a signer another key; what the signer has signed stays. For a key that is stolen: remove."""
+    session: Session = ctx.obj
+    signer_role(signer)
+    chosen = select(session, names, names_file, globs=globs, all_with=all_with, yes=yes or plan_)
+    decisions = owner_decisions(
+        guns=chosen.guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+    )
+    bulk = BulkCommand(
+        session,
+        chosen.guns,
+        what=f"signer rotate {signer}",
+        terms={"key": key, "replace": replace, "glob": globs, "all-with": all_with},
+        options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
+        records=not key,
+    )
+    replaced = named_key(session, replace) if replace else chosen.key
+    new = new_signer_key(session, key) if key else None
+    work = SignerRotationRun(session, SignerRotation(signer=signer, new=new, replaced=replaced, decisions=decisions))
+    if plan_:
+        return bulk.plan(work)
+    bulk.carry_out(work)
+    return bulk.report(signer=signer, keys=work.keyids)
 
 
 def _publish(session: Session, collection: Collection, edit: Edit, decisions: OwnerDecisions) -> PublishResult:
@@ -197,39 +220,14 @@ def _publish(session: Session, collection: Collection, edit: Edit, decisions: Ow
     return outcome
 
 
-def _inherited_releases(before: OwnerRoles, changed: Contents) -> Envelope | None:
-    """Return the stored releases that are signed again if no key that stays has signed them; else None."""
-    targets = changed[TARGETS]
-    signed_again = RELEASES in before and RELEASES in changed and RELEASES not in before.faults
-    if not signed_again or not isinstance(targets, Targets):
-        return None
-    try:
-        check_signatures(targets, TARGETS, before[RELEASES])
-    except ThresholdNotMet:
-        return before[RELEASES]
-    return None
-
-
-def _warn_of_inherited_tags(session: Session, gun: GUN, edit: Edit, *, tense: str) -> None:
-    """Warn if nobody who stays had signed the releases: the repository key vouches for what a removed one said."""
-    releases = edit.inherited if isinstance(edit, _SignerRemoval) else None
-    if releases is not None:
-        tags = tag_list(listed_digests(releases))
-        what = f"nobody who stays had signed {RELEASES} version {releases.version}, and {tense} a signature of yours"
-        session.output.warn(f"{gun}: {what}; revoke what you do not know: {tags}")
-
-
-def _checking(session: Session, edit_for: EditFor, decisions: OwnerDecisions) -> PlanOne:
+def _checking(edit_for: EditFor, decisions: OwnerDecisions) -> PlanOne:
     """Return the check of a command that changes no tag."""
 
     def check(planning: Planning, gun: GUN) -> Sequence[Plan]:
         collection = planning.collection(gun)
         edit = edit_for(gun, collection.wire)
         keys = planning.keys.held_keys()
-        plan = planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan
-        if planning.shown:
-            _warn_of_inherited_tags(session, gun, edit, tense="would get")
-        return [plan]
+        return [planning.plan(collection, edit, keys, decisions=decisions, check=check_same_releases).plan]
 
     return check
 

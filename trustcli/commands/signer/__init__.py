@@ -1,0 +1,1 @@
+"""`trust signer`: the command line, removing signers, and giving them new keys."""
