@@ -236,8 +236,8 @@ def _not_denied(question: Question, targets: list[Target], denied: Sequence[Deny
 def _signed_targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Target]:
     """Return what the required signers list, where they alone decide: one target for each tag and digest."""
     required = [role for requirement in question.policy for role in requirement.roles()]
-    listed = listed_by_signers(dict.fromkeys(required), roles, question.tag)
     requested = hex_of(question.digest) if question.digest else None
+    listed = listed_by_signers(dict.fromkeys(required), roles, question.tag, digest=requested)
     found = [target for target in listed if requested is None or _vouches(question, target, requested)]
     if found:
         return found

@@ -42,7 +42,9 @@ _SPELLED: Final = {
 """By what Go's programs compare, the members that say what is what."""
 _SCHEMA_1: Final = "application/vnd.docker.distribution.manifest.v1"
 _ATTESTATION: Final = "attestation-manifest"
-"""BuildKit's: the value of the annotation `vnd.docker.reference.type` of a manifest that no engine runs."""
+"""BuildKit's: the value of the annotation `vnd.docker.reference.type`."""
+_UNKNOWN: Final = "unknown"
+"""The platform of what no engine runs, as BuildKit writes it: neither a system nor an architecture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,5 +189,11 @@ def _children(manifests: object, image: str) -> dict[str, str]:
 
 
 def _is_attestation(entry: Mapping[str, object]) -> bool:
-    annotations = entry.get("annotations")
-    return isinstance(annotations, dict) and annotations.get("vnd.docker.reference.type") == _ATTESTATION
+    """Return whether an entry of an index says that it is an attestation, and is for no platform.
+
+    Engines choose by the platform, and do not look at the annotation: what has one, or none at all, may be run.
+    """
+    annotations, platform = entry.get("annotations"), entry.get("platform")
+    if not isinstance(annotations, dict) or annotations.get("vnd.docker.reference.type") != _ATTESTATION:
+        return False
+    return isinstance(platform, dict) and (platform.get("os"), platform.get("architecture")) == (_UNKNOWN, _UNKNOWN)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from trustdata.digest import is_sha256_hex
 from trustdata.envelope import Envelope
@@ -20,7 +20,7 @@ from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConfl
 from trustdata.model import NotaryTargets, TargetFile, Targets, UnusableTarget
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.verification.delegations import may_list
-from trustdata.wire.plain_targets import PlainTargets
+from trustdata.wire.plain_targets import PlainTargets, in_base64
 
 _Listings: TypeAlias = dict[RoleName, dict[str, TargetFile]]
 MAX_CHILDREN: Final = 256
@@ -61,12 +61,18 @@ def read_target(role: RoleName, tag: str, target: TargetFile) -> Target:
 
 def _children(target: TargetFile) -> tuple[str, ...]:
     """Return the digests of the manifests of an index, or () if `custom` does not have exactly the expected form."""
+    manifests = _listed_manifests(target)
+    if len(manifests) > MAX_CHILDREN:
+        return ()
+    return tuple(manifests) if all(isinstance(m, str) and is_sha256_hex(m) for m in manifests) else ()
+
+
+def _listed_manifests(target: TargetFile) -> list[Any]:
+    """Return the list that `custom` has for the manifests of an index, with whatever stands in it."""
     custom = target.custom
     oci = custom.get("oci") if isinstance(custom, dict) else None
     manifests = oci.get("manifests") if isinstance(oci, dict) else None
-    if not isinstance(manifests, list) or len(manifests) > MAX_CHILDREN:
-        return ()
-    return tuple(manifests) if all(isinstance(m, str) and is_sha256_hex(m) for m in manifests) else ()
+    return manifests if isinstance(manifests, list) else []
 
 
 def releasing_roles(targets: Targets) -> tuple[RoleName, ...]:
@@ -151,9 +157,43 @@ def _find(tag: str, targets: Targets, listings: _Listings) -> Target | None:
 def released_with_digest(digest: str, roles: Mapping[RoleName, Envelope]) -> list[Target]:
     """Return the released tags with this digest (hex), or with a platform of this digest, sorted by tag.
 
-    Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
+    Other tags are not looked at: whoever may ask about an image may ask about digests that nobody has signed, one
+    after another, and a collection has up to 100 000 tags. Raises, at the first such tag: ReleaseConflict,
+    DelegationOutOfScope, ContentMismatch.
     """
-    return [target for target in each_released(roles) if target.has_manifest(digest)]
+    targets, listings = roles[TARGETS].targets, _listings(roles)
+    found = []
+    for tag in sorted({tag for role in listings for tag in _tags_with(digest, roles[role])}):
+        with suppress(TargetUnusable):
+            target = _find(tag, targets, listings)
+            if target is not None and target.has_manifest(digest):
+                found.append(target)
+    return found
+
+
+def _tags_with(digest: str, envelope: Envelope) -> Iterable[str]:
+    """Return the tags of a file that may have a digest (hex), or a platform of this digest. None that has is left out.
+
+    It is first searched for in the text, where it stands as it is unless something is escaped there.
+    """
+    listed, text = envelope.targets.targets, envelope.raw
+    if not is_sha256_hex(digest):
+        return ()
+    if isinstance(listed, PlainTargets):
+        return listed.names_with(digest)
+    if digest.encode() not in text and in_base64(digest) not in text and b"\\" not in text:
+        return ()
+    return [tag for tag, target in listed.items() if _may_have(digest, target)]
+
+
+def _may_have(digest: str, target: TargetFile) -> bool:
+    """Return whether a digest (hex) is that of a target, or stands where its platforms do, whatever else stands there.
+
+    This is asked of each tag of a file, so nothing is checked that `read_target` checks of the few that are left.
+    """
+    if isinstance(target, UnusableTarget):
+        return False
+    return target.hashes.get("sha256") == digest or digest in _listed_manifests(target)
 
 
 def check_release_conflicts(roles: Mapping[RoleName, Envelope]) -> None:
@@ -185,19 +225,25 @@ def signers_of_target(
 
 
 def listed_by_signers(
-    signers: Iterable[RoleName], roles: Mapping[RoleName, Envelope], tag: str | None = None
+    signers: Iterable[RoleName],
+    roles: Mapping[RoleName, Envelope],
+    tag: str | None = None,
+    *,
+    digest: str | None = None,
 ) -> list[Target]:
     """Return what signers list, sorted by tag: one target for each tag and digest, of the first that lists it so.
 
-    `signers`: their roles; those that are not among `roles` list nothing. `tag`: only this one. What lies outside the
-    paths delegated to a role, or cannot be used, is left out. Raises: ContentMismatch.
+    `signers`: their roles; those that are not among `roles` list nothing. `tag`: only this one. `digest`: where no tag
+    is named, only those that may have this digest (hex), or a platform of it. What lies outside the paths delegated to
+    a role, or cannot be used, is left out. Raises: ContentMismatch.
     """
     found: dict[tuple[str, str], Target] = {}
     for role in signers:
         if role not in roles:
             continue
         listed = roles[role].targets.targets
-        for name in listed if tag is None else [tag]:
+        names = listed if digest is None else _tags_with(digest, roles[role])
+        for name in names if tag is None else [tag]:
             entry = listed.get(name)
             if entry is None or isinstance(entry, UnusableTarget):
                 continue

@@ -34,6 +34,8 @@ VALUES: Final = 12
 MEMBER: Final = b'"targets":'
 AFTER_NAME: Final = b'":{"hashes":{"sha256":"'
 _BEFORE_LENGTH: Final = b'"},"length":'
+_MEANT: Final = 42
+"""Characters of a SHA-256 in base64 of which every bit means something."""
 _BEFORE_DIGEST: Final = re.compile(re.escape(AFTER_NAME))
 # Other characters are left to the parser: what is not ASCII, controls, and the beginning of an escape.
 _NAME: Final = rb'[^"\\\x00-\x1f\x7f-\xff]+'
@@ -45,7 +47,8 @@ class PlainForm:
 
     `whole`: matches all of them; `some`: one or more, without the braces around them; `end`: one, from behind its name
     on. `opening`: returns the text before the first member of `signed`, for a parsed file. `digest_size`: characters of
-    a digest. `kind`: makes a target from its name, its digest as it is written, and its length.
+    a digest. `written`: returns how a digest (hex) begins, as it is written. `kind`: makes a target from its name, its
+    digest as it is written, and its length.
     """
 
     whole: re.Pattern[bytes]
@@ -53,6 +56,7 @@ class PlainForm:
     end: re.Pattern[bytes]
     opening: Callable[[Mapping[str, object]], bytes]
     digest_size: int
+    written: Callable[[str], bytes]
     kind: Callable[[str, str, int], TargetFile]
 
 
@@ -144,6 +148,16 @@ class PlainTargets(Mapping[str, TargetFile]):
         index = bisect_left(names, wanted)
         return index if index < len(names) and names[index] == wanted else None
 
+    def names_with(self, digest: str) -> Iterator[str]:
+        """Yield the names of the targets that may have a digest (64 hex digits), without looking at the others."""
+        part = self.part
+        after_name = AFTER_NAME + part.form.written(digest)
+        end = part.raw.find(after_name, part.start, part.stop)
+        while end >= 0:
+            # No name has a quote: the text stands after names alone, and what is before a name ends with one.
+            yield part.raw[part.raw.rfind(b'"', part.start, end) + 1 : end].decode("ascii")
+            end = part.raw.find(after_name, end + 1, part.stop)
+
     def __getitem__(self, name: str) -> TargetFile:
         index = self._index(name)
         if index is None:
@@ -187,11 +201,20 @@ class PlainNotaryTarget(TargetFile):
         return {"sha256": binascii.a2b_base64(self._sha256).hex()}
 
 
+def in_base64(digest: str) -> bytes:
+    """Return how a digest (hex) begins in base64, as Notary v1 writes it: the last character has bits without meaning.
+
+    So a few others begin alike.
+    """
+    return binascii.b2a_base64(bytes.fromhex(digest), newline=False)[:_MEANT]
+
+
 def _form(
     sha256: bytes,
     *,
     digest_size: int,
     opening: Callable[[Mapping[str, object]], bytes],
+    written: Callable[[str], bytes],
     kind: Callable[[str, str, int], TargetFile],
 ) -> PlainForm:
     after_name = re.escape(AFTER_NAME)
@@ -204,6 +227,7 @@ def _form(
         end=re.compile(rb"%b%b" % (after_name, rest)),
         opening=opening,
         digest_size=digest_size,
+        written=written,
         kind=kind,
     )
 
@@ -213,10 +237,14 @@ def _before_signed(document: Mapping[str, object]) -> bytes:
     return to_json({**before, "signed": {}})[:-2]
 
 
-TUF_FORM: Final = _form(rb"[0-9a-f]{64}", digest_size=64, opening=_before_signed, kind=PlainTarget)
+TUF_FORM: Final = _form(rb"[0-9a-f]{64}", digest_size=64, opening=_before_signed, written=str.encode, kind=PlainTarget)
 # Notary v1 writes `signed` before `signatures`.
 NOTARY_FORM: Final = _form(
-    rb"[A-Za-z0-9+/]{43}=", digest_size=44, opening=lambda _: b'{"signed":{', kind=PlainNotaryTarget
+    rb"[A-Za-z0-9+/]{43}=",
+    digest_size=44,
+    opening=lambda _: b'{"signed":{',
+    written=in_base64,
+    kind=PlainNotaryTarget,
 )
 
 

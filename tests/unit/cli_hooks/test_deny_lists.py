@@ -30,6 +30,7 @@ from trustdata.wire.formats import FORMATS
 
 SECURITY = parse_gun("registry.example.com/security/denied")
 ELSEWHERE = "elsewhere.example.com/x"
+VENDOR = "vendor.example.com/app"
 OPEN = 'reason = "a test"\nuntil = 2999-01-01\n'
 WHY = "a stolen key"
 
@@ -99,6 +100,23 @@ def test_a_denied_platform_stops_the_index_of_another_collection(wire: WireForma
     assert not decision.by_digest
     denied_by(decide([app, listed], asked, f"{APP}@sha256:{INDEX}"))
     denied_by(decide([app, listed], asked, f"{APP}:index", PLATFORM))
+
+
+def test_a_platform_that_only_the_second_collection_tells_of_stops_the_index(wire: WireFormat) -> None:
+    """Whose list of platforms is whole is not known: whoever signs in one collection may have left one out."""
+    told, silent = good_collection(wire), RepositorySimulator(gun=parse_gun(VENDOR), wire=wire)
+    told.owner.sign("both", INDEX, PLATFORM)
+    owner = Owner(silent)
+    pin = owner.initialise()
+    owner.sign("both", INDEX, "c" * 64)
+    vendor, listed = Scene(server=silent, past=silent.copy(), pin=pin), security(wire, PLATFORM)
+    for first, second in ((APP, VENDOR), (VENDOR, APP)):
+        asked = policy(rule(f'second = {{name = "{second}"}}', first), listed)
+        denied_by(decide([told, vendor, listed], asked, f"{first}:both"))
+        denied_by(decide([told, vendor, listed], asked, f"{first}@sha256:{INDEX}"))
+    other = security(wire, EVIL)
+    asked = policy(rule(f'second = {{name = "{APP}"}}', VENDOR), other)
+    assert decide([told, vendor, other], asked, f"{VENDOR}:both").allowed
 
 
 @pytest.mark.parametrize("mode", [f'mode = "allow"\n{OPEN}', f'mode = "audit"\n{OPEN}'])

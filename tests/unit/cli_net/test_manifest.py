@@ -88,6 +88,24 @@ def test_attestations_are_no_platforms() -> None:
     assert found.children == (A,)
 
 
+@pytest.mark.parametrize(
+    "platform",
+    [
+        {},
+        {"platform": None},
+        {"platform": {}},
+        {"platform": {"architecture": "amd64", "os": "linux"}},
+        {"platform": {"architecture": "unknown", "os": "linux"}},
+        {"platform": {"architecture": "unknown"}},
+    ],
+)
+def test_what_an_engine_may_run_is_no_attestation_whatever_it_calls_itself(platform: dict[str, object]) -> None:
+    """Engines choose by the platform, and run what names none: a list of denied digests must find it."""
+    disguised = {"digest": f"sha256:{B}", "annotations": {"vnd.docker.reference.type": "attestation-manifest"}}
+    found = read({**index(f"sha256:{A}"), "manifests": [{"digest": f"sha256:{A}"}, {**disguised, **platform}]})
+    assert found.children == (A, B)
+
+
 def test_indexes_in_an_index_are_named() -> None:
     entries = [{"digest": f"sha256:{A}", "mediaType": OCI_INDEX}, {"digest": f"sha256:{B}", "mediaType": [OCI_INDEX]}]
     found = read({**index(), "manifests": entries})

@@ -14,7 +14,7 @@ import pytest
 from trustdata.envelope import Envelope
 from trustdata.model import TargetFile, Targets
 from trustdata.roles import TARGETS
-from trustdata.verification.target_lookup import each_released, find_released
+from trustdata.verification.target_lookup import each_released, find_released, released_with_digest
 from trustdata.wire import WireFormat, canonical_json
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.plain_targets import NOTARY_FORM, TUF_FORM, PlainForm, PlainPart, PlainTargets, find_plain_targets
@@ -77,6 +77,38 @@ def test_looking_for_one_tag_makes_one_target(wire: WireFormat, form: PlainForm)
     assert (found.digest, found.length) == (_DIGEST.hex(), 7)
     assert find_released("v", {TARGETS: counted.envelope}) is None
     assert counted.made == 1
+
+
+@_BOTH
+def test_looking_for_a_digest_makes_the_targets_that_have_it(wire: WireFormat, form: PlainForm) -> None:
+    """Whoever may ask about an image may ask about digests that nobody has signed, again and again."""
+    counted = _Counted(wire, form)
+    assert released_with_digest(bytes(32).hex(), {TARGETS: counted.envelope}) == []
+    assert counted.made == 0
+    assert len(released_with_digest(_DIGEST.hex(), {TARGETS: counted.envelope})) == _TAGS + 2
+    assert counted.made == _TAGS + 2
+
+
+@_BOTH
+def test_what_no_text_names_is_looked_for_nowhere_else(wire: WireFormat, form: PlainForm) -> None:
+    del form
+    envelope = wire.parse(TARGETS, _file(wire).replace(b'"v1":{', b'"v1":{"custom":{},'))
+    assert not isinstance(envelope.targets.targets, PlainTargets)
+    assert len(released_with_digest(_DIGEST.hex(), {TARGETS: envelope})) == _TAGS + 2
+    envelope.targets.targets = cast("dict[str, TargetFile]", None)  # nobody may ask it for anything
+    assert released_with_digest(bytes(32).hex(), {TARGETS: envelope}) == []
+
+
+def test_a_digest_is_found_however_it_is_written() -> None:
+    """With an escape, which any JSON may have; and in base64 with another last character that means the same."""
+    hexadecimal = _DIGEST.hex().encode()
+    escaped = TUF.parse(TARGETS, _file(TUF).replace(hexadecimal, b"\\u0030" + hexadecimal[1:], 1))
+    assert len(released_with_digest(_DIGEST.hex(), {TARGETS: escaped})) == _TAGS + 2
+    text = base64.b64encode(_DIGEST)
+    assert text.endswith(b"8=")
+    for file in (_file(NOTARY), _file(NOTARY).replace(b'"v1":{', b'"v1":{"custom":{},')):
+        other = NOTARY.parse(TARGETS, file.replace(text, text[:-2] + b"9="))
+        assert len(released_with_digest(_DIGEST.hex(), {TARGETS: other})) == _TAGS + 2
 
 
 @_BOTH

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -89,6 +89,8 @@ def compromised(
     accused = AccusedKey(fingerprint=named.fingerprint, digits=named.digits)
     some = bool(names) or names_file is not None or bool(globs)
     guns = chosen_collections(session, names, names_file, globs=globs) if some else known_names(session)
+    if accused.digits:
+        accused = _found_by_digits(session, accused, guns)
     response = Response(
         key=accused,
         kept=_kept(session, keep, keep_images),
@@ -108,11 +110,25 @@ def compromised(
         reading.read(gun)
     if not some and session.settings.server_source == "--server":
         reading.ask_server(guns)
-    reading.check_one_key(key)
     if not acts:
         return _tell(reading, key)
     options = BulkOptions(typed=some, yes=True, jobs=jobs, report=report)
     return _respond(reading, response, options, named=key, plan=plan_, yes=yes)
+
+
+def _found_by_digits(session: Session, key: AccusedKey, guns: Sequence[GUN]) -> AccusedKey:
+    """Return the key that has an id with these digits somewhere: in Notary v1 each collection has ids of its own.
+
+    If there is none, the digits stand for it. Raises: KeyAmbiguous.
+    """
+    found: set[str] = set()
+    for gun in guns:
+        with contextlib.suppress(TrustError):  # what cannot be read is told by who reads it next
+            keys = public_keys(session.collection(gun, keep=False).owner_roles(), {})
+            found |= accepted_fingerprints(keys[keyid] for keyid in key.among(keys))
+    if len(found) > 1:
+        raise KeyAmbiguous(key=f"whose id begins with {key.digits}", candidates=tuple(sorted(found)))
+    return AccusedKey(fingerprint=found.pop()) if found else key
 
 
 def _tell(reading: Reading, key: str) -> int:
@@ -126,7 +142,7 @@ def _tell(reading: Reading, key: str) -> int:
         {
             "at": as_time(session.at),
             "key": shown(key, 300),
-            "fingerprint": reading.fingerprint,
+            "fingerprint": reading.key.fingerprint or None,
             "collections": [document(each) for each in reading.examined],
             "unread": [{"gun": gun, "server": server} for gun, server in reading.unread],
             "failures": reading.failures,
@@ -156,9 +172,8 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     _check_kept(reading, response)
     # One that cannot be read fails in the run, and says why there.
     guns = [each.gun for each in reading.examined if each.named or each.failure is not None]
-    fingerprint = reading.fingerprint
-    known = replace(response, key=AccusedKey(fingerprint=fingerprint)) if fingerprint else response
-    work = KeyResponse(session, known, reading.released)
+    fingerprint = response.key.fingerprint
+    work = KeyResponse(session, response, reading.released)
     terms = {
         "key": fingerprint,
         "kept": {gun: dict(sorted(tags.items())) for gun, tags in sorted(response.kept.items())},
@@ -168,7 +183,7 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     if plan:
         return bulk.plan(work)
     if guns and not yes:
-        _ask(reading, known)
+        _ask(reading, response)
     if fingerprint:
         compromised_list(session).add(
             CompromisedKey(fingerprint=fingerprint, recorded=session.at, name=shown(named, 300))
@@ -176,7 +191,7 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     outcomes = bulk.carry_out(work)
     if fingerprint and not outcomes.rows("failed", "not tried"):
         _retire(session, fingerprint)
-    return bulk.report(key=shown(named, 300), fingerprint=fingerprint)
+    return bulk.report(key=shown(named, 300), fingerprint=fingerprint or None)
 
 
 def _check_kept(reading: Reading, response: Response) -> None:
@@ -219,8 +234,7 @@ def _retire(session: Session, fingerprint: str) -> None:
 class Reading:
     """What the key means in each collection that was read.
 
-    `unread`: names that a server lists and that nothing here knows, with the server. `fingerprints`: of the keys that
-    were meant.
+    `unread`: names that a server lists and that nothing here knows, with the server.
     """
 
     session: Session
@@ -228,15 +242,9 @@ class Reading:
     examined: list[ExaminedCollection] = field(default_factory=list)
     unread: list[tuple[GUN, str]] = field(default_factory=list)
     failures: list[dict[str, object]] = field(default_factory=list)
-    fingerprints: set[str] = field(default_factory=set)
     released: dict[GUN, dict[str, str]] = field(default_factory=dict)
     """What each collection releases: digests in hex by tag."""
     statuses: list[int] = field(default_factory=lambda: [DONE])
-
-    @property
-    def fingerprint(self) -> str | None:
-        """The fingerprint of the key; None if only digits were named, and nothing here names such a key."""
-        return self.key.fingerprint or next(iter(self.fingerprints), None)
 
     def read(self, gun: GUN) -> None:
         """Read one collection; what fails is told and counted."""
@@ -248,8 +256,6 @@ class Reading:
             self.statuses.append(self.session.output.failure(error, subject=gun))
             self.examined.append(ExaminedCollection(gun=gun, failure=error))
             return
-        keys = public_keys(roles, {})
-        self.fingerprints |= accepted_fingerprints(keys[keyid] for keyid in self.key.among(keys))
         self.released[collection.gun] = released(roles)
         found = examine(roles, self.key, known=known, at=self.session.at)
         self.examined.append(ExaminedCollection(gun=gun, format=collection.wire.name, compromise=found))
@@ -268,11 +274,6 @@ class Reading:
             else:
                 self.unread += [(gun, url) for gun in rows if gun not in known]
 
-    def check_one_key(self, named: str) -> None:
-        """Refuse digits that several keys have in common. Raises: KeyAmbiguous."""
-        if self.key.digits and len(self.fingerprints) > 1:
-            raise KeyAmbiguous(key=f"whose id begins with {shown(named)}", candidates=tuple(sorted(self.fingerprints)))
-
     def summarise(self, key: str) -> None:
         """Say what was found, and what was not looked at."""
         output = self.session.output
@@ -280,7 +281,7 @@ class Reading:
         failed = sum(each.failure is not None for each in self.examined)
         alone = sum(claim.alone for each in naming if each.compromise for claim in each.compromise.claims)
         read = counted(len(self.examined) - failed, "collection")
-        what = f"{read} read: {len(naming)} name the key, and it alone vouches for {counted(alone, 'tag')}"
+        what = f"{read} read: named in {len(naming)}, and alone to vouch for {counted(alone, 'tag')}"
         output.notice(what if naming else f"{read} read: none names the key {shown(key, 300)}")
         if failed:
             output.notice(f"{counted(failed, 'collection')} could not be read: whether they name the key is not known")

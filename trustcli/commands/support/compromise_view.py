@@ -159,6 +159,9 @@ def _changes(found: Difference) -> Iterator[str]:
             yield f"threshold of {what}: {keys.threshold_before or 'none'} -> {keys.threshold_after or 'none'}"
     for delegation in found.delegations:
         yield f"delegation {shown(delegation.role)} in {shown(delegation.delegator)} {delegation.kind}"
+    for denial in found.denied:
+        what = "denied no more" if denial.after is None else "denied" if denial.before is None else "denied otherwise"
+        yield f"sha256:{denial.digest} {what}"
     for tag in found.tags:
         before, after = (f"sha256:{shown(digest)}" if digest else "nothing" for digest in (tag.before, tag.after))
         yield f"{shown(tag.role)} tag {shown(tag.tag)}: {before} -> {after}"

@@ -364,7 +364,11 @@ class PolicyDecider:
         readings = []
         for second in rule.seconds:
             question = Question(
-                gun=GUN(second.match), tag=case.question.tag, digest=judgement.digest, policy=second.requirements
+                gun=GUN(second.match),
+                tag=case.question.tag,
+                digest=judgement.digest,
+                policy=second.requirements,
+                denied=case.question.denied,  # of an index it may list other platforms than this collection does
             )
             readings.append(self._reader.judge(question.gun, second, [question]))
         refusals = (_refusal_of(each.judgements[0], judgement.digest) for each in readings)

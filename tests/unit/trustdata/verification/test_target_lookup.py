@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ from trustdata.verification.target_lookup import (
     check_release_conflicts,
     each_released,
     find_released,
+    listed_by_signers,
     read_target,
     released_with_digest,
     releasing_roles,
@@ -142,6 +144,51 @@ def test_tags_of_one_digest_are_sorted(wire: WireFormat) -> None:
     one = good_collection(wire).forger.target(GOOD)
     roles = collection({TARGETS: {"c": one, "a": one}, RELEASES: {"b": one}}, wire)
     assert [found.tag for found in released_with_digest(GOOD, roles)] == ["a", "b", "c"]
+
+
+NOTARY_SHA512 = base64.b64encode(bytes(64)).decode()
+PLATFORMS = {"custom": {"oci": {"manifests": [GOOD]}}}
+
+
+def test_a_digest_is_found_as_one_looks_at_every_tag(wire: WireFormat) -> None:
+    one, other, index = (scene.target(d) for scene in [good_collection(wire).forger] for d in (GOOD, OTHER, EVIL))
+    plain: Listed = {TARGETS: {"c": one, GOOD: other, "a": one}, RELEASES: {"b": one, "d": other}}
+    wide: Listed = {TARGETS: plain[TARGETS], RELEASES: {**plain[RELEASES], "e": {**index, **PLATFORMS}}}
+    odd: Listed = {**wide, TARGETS: {"é": one, "f": {**other, "custom": {"oci": {"manifests": [GOOD, 1]}}}}}
+    for listed in (plain, wide, odd):
+        roles = collection(listed, wire)
+        for digest in (GOOD, OTHER, EVIL, OLD, "", "é"):
+            looked_at = [found for found in each_released(roles) if found.has_manifest(digest)]
+            assert released_with_digest(digest, roles) == looked_at
+
+
+def test_tags_that_nobody_asked_about_refuse_no_digest() -> None:
+    """One tag without SHA-256, or of which two digests are released, stopped every pull by digest."""
+    wrong = {"1.0": WITHOUT_SHA256, "2.0": target(OLD)}
+    roles = collection({TARGETS: {**wrong, "3.0": target(GOOD)}, RELEASES: {"2.0": target(EVIL)}})
+    assert [found.tag for found in released_with_digest(GOOD, roles)] == ["3.0"]
+    for digest in (OLD, EVIL):
+        with pytest.raises(ReleaseConflict, match=r"2\.0"):
+            released_with_digest(digest, roles)
+    outside = collection({RELEASES: {"1.0": target(GOOD), "2.0": target(OLD)}}, paths=["1.*"])
+    assert [found.tag for found in released_with_digest(GOOD, outside)] == ["1.0"]
+    with pytest.raises(DelegationOutOfScope, match=r"2\.0"):
+        released_with_digest(OLD, outside)
+
+
+def test_an_unusable_target_has_no_digest() -> None:
+    unusable = {"hashes": {"sha512": NOTARY_SHA512}, "length": 1, **PLATFORMS}
+    good = good_collection(NOTARY).forger.target(GOOD)
+    roles = collection({TARGETS: {"1.0": unusable, "2.0": good, "3.0": good}, RELEASES: {"3.0": unusable}}, NOTARY)
+    assert [found.tag for found in released_with_digest(GOOD, roles)] == ["2.0"]
+
+
+def test_what_signers_list_under_a_digest(wire: WireFormat) -> None:
+    one, index = (good_collection(wire).forger.target(digest) for digest in (GOOD, EVIL))
+    roles = collection({ALICE: {"1.0": one, "2.0": {**index, **PLATFORMS}, "3.0": index}}, wire)
+    found = {digest: [each.tag for each in listed_by_signers([ALICE], roles, digest=digest)] for digest in (GOOD, EVIL)}
+    assert found == {GOOD: ["1.0", "2.0"], EVIL: ["2.0", "3.0"]}
+    assert [each.tag for each in listed_by_signers([ALICE], roles, "3.0", digest=GOOD)] == ["3.0"]
 
 
 def test_two_released_digests_are_a_conflict() -> None:
