@@ -34,6 +34,7 @@ MEMBERS = {
         "peers/test_engine_pull.py",
         "peers/test_engines_agree.py",
         "peers/test_guide_with_the_engine.py",
+        "peers/test_hardware_root.py",
         "peers/test_hook_proxy_clients.py",
         "peers/test_hook_proxy_logins.py",
         "peers/test_hook_proxy_tls.py",

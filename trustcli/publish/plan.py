@@ -27,7 +27,7 @@ class KeyPlace:
     """
 
     keyid: str
-    place: Literal["store", "key-file", "recovery-file", "server", "elsewhere"]
+    place: Literal["store", "key-file", "recovery-file", "key-uri", "server", "elsewhere"]
     name: str = ""
     new: bool = False
     holders: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class KeyPlace:
     @property
     def here(self) -> bool:
         """Whether this machine can sign with the key."""
-        return self.place in {"store", "key-file", "recovery-file"}
+        return self.place in {"store", "key-file", "recovery-file", "key-uri"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

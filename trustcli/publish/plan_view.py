@@ -46,6 +46,13 @@ _MADE: Final = {
     "recovery-file": "made as the recovery file",
     "server": "made by the server",
 }
+_WHERE: Final = {
+    "key-file": "in the key file that is named",
+    "recovery-file": "in the recovery file {}",
+    "key-uri": "at {}",
+    "server": "on the server",
+}
+"""Where a key is that is not in the store; `{}`: the name of the place."""
 _MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
 
 
@@ -152,14 +159,11 @@ def key_words(place: KeyPlace) -> str:
     short = f"{short_keyid(place.keyid)}, "
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
+    if place.place in _WHERE:
+        name = place.name if place.place == "key-uri" else shown(place.name)  # a URI is ASCII, and is copied whole
+        return short + _WHERE[place.place].format(name)
     if place.place == "store":
         return f"{short}here: {shown(place.name)}" if place.name else f"{short}here"
-    if place.place == "key-file":
-        return f"{short}in the key file that is named"
-    if place.place == "recovery-file":
-        return f"{short}in the recovery file {shown(place.name)}"
-    if place.place == "server":
-        return f"{short}on the server"
     who = ", ".join(map(shown, place.holders)) or "nobody that the collection names"
     return f"{short}not here; it is a key of: {who}"
 
