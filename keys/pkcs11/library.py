@@ -28,7 +28,6 @@ from keys.errors import (
     TokenPinLocked,
 )
 from keys.passphrase import PassphraseProvider
-from keys.pkcs11.left_errors import forget_openssl_errors
 from keys.pkcs11.pin import Pin, pin_for, refused
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri
 from keys.pkcs11.token_facts import PIN_COUNT_LOW, PIN_FINAL_TRY, TokenFacts
@@ -236,11 +235,7 @@ def library_at(path: str) -> Iterator[Library]:
                 _libraries[path] = Library(path, _loaded(path))
             yield _libraries[path]
         finally:
-<<<<<<< HEAD
-            forget_openssl_errors()
-=======
             _forget_errors_of_openssl()
->>>>>>> main
 
 
 def _loaded(path: str) -> RawLibrary:

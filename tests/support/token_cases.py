@@ -75,37 +75,6 @@ def every_algorithm() -> None:
         signs(open_key(found.uri, found.public, HOLDER, "root"))
 
 
-def nothing_left_for_tls(folder: str) -> None:
-    """A TLS connection that is open when a token is used takes no error of the token's library for its own."""
-    authority = make_authority(Path(folder))
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = authority.server_context(Path(folder), host="localhost").wrap_bio(to_server, to_client, server_side=True)
-    context = ssl.create_default_context(cafile=str(authority.file))
-    client = context.wrap_bio(to_client, to_server, server_hostname="localhost")
-    for turn in (client, server, client, server):
-        with suppress(ssl.SSLWantReadError):
-            turn.do_handshake()
-
-    def asks() -> None:
-        client.write(b"?")
-        assert server.read() == b"?"
-        with pytest.raises(ssl.SSLWantReadError):
-            client.read()
-
-    asks()
-    uri = f"pkcs11:token=one{QUERY}"
-    made = make_key(uri, Algorithm.ECDSA_P256, "tls", HOLDER, "root")
-    asks()
-    signs(open_key(made.uri, made.public, HOLDER, "root"))
-    asks()
-    with pytest.raises(KeyNotOnToken):
-        find_key(f"pkcs11:object=zz{QUERY}", HOLDER, "root")
-    asks()
-    with pytest.raises(TokenMissing):
-        find_key(f"pkcs11:token=zz;object=tls{QUERY}", HOLDER, "root")
-    asks()
-
-
 def names_and_ids() -> None:
     """What a URI may leave open, and what fits several keys."""
     one = make_key(f"pkcs11:token=one;id=%02;object=a{QUERY}", Algorithm.ECDSA_P256, "unused", HOLDER, "root")
@@ -414,7 +383,6 @@ CASES: Final[dict[str, Callable[..., None]]] = {
         every_algorithm,
         keys_that_do_not_fit,
         many_processes,
-        nothing_left_for_tls,
         names_and_ids,
         no_such_token,
         none_at_all,
