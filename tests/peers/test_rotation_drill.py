@@ -7,7 +7,7 @@ import hashlib
 import http.client
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -225,15 +225,17 @@ class Team:
         self.drill.released[self.first]["3.0"] = digest
 
     def a_signer_leaves(self, digest: str) -> None:
-        """What bob has signed stays; he signs nothing more."""
+        """What bob has signed stays; he signs nothing more, and his key counts for nothing anywhere."""
+        his = self.keys("targets/bob")
         self.every("signer", "remove", "bob", "--everywhere", "--yes")
         self.bob.run("sign", f"{self.first}:4.0@{digest}", expect=8)
+        assert not left_out(his, self.keys())
 
     def the_repository_key_is_rotated(self, digest: str) -> None:
         del digest
-        before = self.keys(self.drill.names[-1], TARGETS)
+        before = self.keys(TARGETS)
         self.every("key", "rotate", "targets", *self.found)
-        assert not before & self.keys(self.drill.names[-1], TARGETS)
+        assert not left_out(before, self.keys())
 
     def the_root_key_is_rotated(self, digest: str) -> None:
         """To another key in the token, with a plan and a report of all."""
@@ -246,7 +248,10 @@ class Team:
         pins = [len(plan["refused_pins"]) for plan in planned["plans"]]
         # The certificate of the key that goes; that of the recovery key let nobody in since it has not signed the root.
         assert pins == [1 if self.drill.form == "notary" else 0] * len(pins)
+        before = self.keys(ROOT, name="root-1")
         self.every(*rotation, "--yes", "--report", "report.csv")
+        assert not left_out(before, self.keys())
+        assert {len(keys) for keys in self.keys(ROOT, name="root-2").values()} == {1}
         with (self.owner.folder / "report.csv").open() as file:
             assert [row["state"] for row in csv.DictReader(file)] == ["done"] * len(self.drill.names)
 
@@ -258,20 +263,20 @@ class Team:
         tokens.mkdir()
         self.drill.hsm.make("safe")
         self.owner.run("key", "rotate", "root", self.first, expect=8).said("there is no token token=vault")
-        lost = self.row("root-2")["keyid"]
+        before, lost = self.keys(ROOT, name="root-2"), self.row("root-2")["keyid"]
         self.owner.run("key", "remove", "root-2", "--yes")
         self.owner.run("key", "generate", "root-3", "--purpose", "root", "--at", f"pkcs11:token=safe{QUERY}")
         replaced = ("--all-with", lost, "--key", "root-3", "--recovery-key", "stick/recovery.key", "--yes")
         self.every("key", "rotate", "root", *replaced)
-        keys = self.keys(self.drill.names[-1], ROOT)
-        assert len(keys) == 2
-        assert lost not in keys
+        assert not left_out(before, self.keys())
+        assert {len(keys) for keys in self.keys(ROOT).values()} == {2}
 
     def a_signer_s_key_is_stolen(self, digest: str) -> None:
         """The thief has moved one tag and added another, before anybody knows."""
         evil = self.drill.image(self.first, "evil")
         shutil.copytree(self.alice.home, self.thief.home, dirs_exist_ok=True)
         self.thief.run("sign", f"{self.first}:2.0@{evil}", f"{self.first}:5.0@{evil}")
+        hers = self.keys("targets/alice")
         told = self.owner.run("--json", "key", "compromised", "../alice/alice.pub").document()
         assert sorted(row["gun"] for row in told["collections"]) == self.drill.names
         # The team's own records say what stays; the tag that was moved is signed again.
@@ -279,18 +284,17 @@ class Team:
         records.remove((self.first, "2.0"))
         (self.owner.folder / "keep.txt").write_text("".join(f"{gun}:{tag}@{digest}\n" for gun, tag in records))
         self.every("key", "compromised", "../alice/alice.pub", "--remove", "--yes", "--keep-images", "keep.txt")
+        assert not left_out(hers, self.keys())
         self.owner.run("sign", f"{self.first}:2.0@{digest}")
         self.thief.run("sign", f"{self.first}:6.0@{evil}", expect=8)
 
     def the_server_s_keys_are_stolen(self, digest: str) -> None:
         """The operator has mended the server; the owner replaces both keys of every collection."""
         del digest
-        online = [(gun, role) for gun in (self.first, self.drill.names[-1]) for role in (SNAPSHOT, TIMESTAMP)]
-        before = [self.keys(*each) for each in online]
+        before = self.keys(SNAPSHOT, TIMESTAMP)
         self.every("key", "rotate", "snapshot", *self.found)
         self.every("key", "rotate", "timestamp", *self.found)
-        after = [self.keys(*each) for each in online]
-        assert not any(old & new for old, new in zip(before, after, strict=True))
+        assert not left_out(before, self.keys())
 
     def roles_run_out(self, digest: str) -> None:
         """Whoever asks is told in time, and renews."""
@@ -301,23 +305,40 @@ class Team:
         self.every("renew", *within, "--names", "team.txt")
 
     def the_machine_is_lost(self, digest: str) -> None:
-        """Shares bring the keys back, but not the root's, which the token has."""
+        """Shares bring the keys back; of the root's, which the token has, the entry."""
         self.owner.run("key", "backup", "stick/keys.backup", "--all", *SHARES)
-        root = self.row("root-3")["uri"]
+        before = self.row("root-3")
         shutil.rmtree(self.owner.home)
         for gun, pin in self.pins.items():
             self.owner.knows(gun, pin)
-        self.owner.run("key", "restore", "stick/keys.backup", *HANDED_IN).said("it lives at pkcs11:token=safe")
-        self.owner.run("key", "import", root, "--name", "root-3", "--purpose", "root")
+        restored = self.owner.run("key", "restore", "stick/keys.backup", *HANDED_IN)
+        restored.said("it lives at pkcs11:token=safe")
+        assert f"root key root-3 ({before['keyid'][:12]}) recorded: an entry alone\n" in restored.stdout
+        assert self.row("root-3") == before
+        self.owner.run("key", "test", "root-3")
         self.signs(self.owner, "7.0", digest)
         self.every("key", "rotate", "timestamp", *self.found)
 
-    def keys(self, gun: str, role: str) -> set[str]:
-        """Ids of the keys of a role."""
-        (document,) = self.owner.run("--json", "audit", gun).document()["collections"]
-        return {key["keyid"] for key in document["keys"] for right in key["rights"] if right["role"] == role}
+    def keys(self, *roles: str, name: str = "") -> dict[str, set[str]]:
+        """Ids of the keys of these roles (of any) in each collection; `name`: what the key is called here."""
+        audited = self.owner.run("--json", "audit", "--names", "team.txt").document()["collections"]
+        found = {
+            each["gun"]: {
+                key["keyid"]
+                for key in each["keys"]
+                if name in ("", key["name"]) and any(not roles or right["role"] in roles for right in key["rights"])
+            }
+            for each in audited
+        }
+        assert sorted(found) == self.drill.names
+        return found
 
     def row(self, name: str) -> dict[str, Any]:
         """A key of the owner's store."""
         rows: list[dict[str, Any]] = self.owner.run("--json", "key", "list").document()["keys"]
         return next(row for row in rows if row["name"] == name)
+
+
+def left_out(before: Mapping[str, set[str]], after: Mapping[str, set[str]]) -> list[str]:
+    """Collections that still have a key that they had, or that had none."""
+    return [gun for gun, keys in before.items() if not keys or keys & after[gun]]
