@@ -197,6 +197,52 @@ def test_an_artifact_whose_config_says_something_may_be_an_image(
         assert stage.get(f"/v2/app/blobs/{runnable.layer}").status == 403
 
 
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+NOTATION = "application/vnd.cncf.notary.signature"
+
+
+@pytest.mark.parametrize(
+    ("artifact_type", "config", "layer"),
+    [
+        (BUNDLE, EMPTY, BUNDLE),  # cosign 3, and cosign 2 with --new-bundle-format
+        (NOTATION, EMPTY, "application/jose+json"),  # notation 1.1 and later
+        ("", NOTATION, "application/cose"),  # notation 1.0: the type of the config is that of the artifact
+        ("application/spdx+json", EMPTY, "application/spdx+json"),  # oras attach
+        ("application/vnd.cyclonedx+json", EMPTY, EMPTY),
+    ],
+)
+def test_what_is_attached_by_the_programs_of_others_is_handed_out(
+    stage: ProxyStage, image: Stored, artifact_type: str, config: str, layer: str
+) -> None:
+    """The manifests as these programs write them: the content of the config is `{}`."""
+    plain = json.loads(stage.registry.artifact("about", image).raw)
+    annotations = {"org.opencontainers.image.created": "2026-11-30T12:00:00Z"}
+    members = {
+        "config": plain["config"] | {"mediaType": config, "data": "e30="},
+        "layers": [plain["layers"][0] | {"mediaType": layer, "annotations": {"org.opencontainers.image.title": "x"}}],
+        "annotations": annotations,
+        **({"artifactType": artifact_type} if artifact_type else {}),
+    }
+    attached = about(stage, image, **members)
+    with stage.running(referrers=True):
+        got = stage.get(f"/v2/app/manifests/{attached.digest}")
+        assert (got.status, got.body) == (200, attached.raw)
+        for part in (plain["config"], plain["layers"][0]):
+            assert stage.get(f"/v2/app/blobs/{part['digest']}").status == 200
+
+
+def test_a_signature_with_the_config_of_an_image_may_be_an_image(stage: ProxyStage, image: Stored) -> None:
+    """As cosign 2 writes it in its experiment with referrers: only the types say that it is none."""
+    kind = "application/vnd.dev.cosign.artifact.sig.v1+json"
+    content = json.dumps({"rootfs": {"type": "layers", "diff_ids": [image.layer]}, "config": {}}).encode()
+    plain = json.loads(stage.registry.image("signature", subject=image, config=content).raw)
+    layer = plain["layers"][0] | {"mediaType": "application/vnd.dev.cosign.simplesigning.v1+json"}
+    attached = about(stage, image, config=plain["config"] | {"mediaType": kind}, layers=[layer])
+    with stage.running(referrers=True):
+        assert stage.get(f"/v2/app/manifests/{attached.digest}").status == 403
+
+
 def test_an_artifact_that_some_programs_read_as_an_image_is_not_handed_out(stage: ProxyStage, image: Stored) -> None:
     """Go's programs take `MediaType` for `mediaType`, and the later one of two."""
     config = json.loads(stage.registry.artifact("about", image).raw)["config"]
