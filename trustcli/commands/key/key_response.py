@@ -25,6 +25,7 @@ from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.publish.bulk.work import Begun, Done, Step
 from trustcli.publish.plan import Current, Plan
@@ -47,16 +48,16 @@ class Response:
     """What is done about a stolen key.
 
     `kept`: tags with the digests (hex) under which they stay, by collection. `vouching`: signers whose word is enough.
-    `accepted_keys`: files (`ROLE@sha256:HEX`) whose keys are the owner's. `recovery`: the recovery key's file, to sign
-    roots with. `new_recovery`: the file of a recovery key that takes the place of the stolen root key.
+    `accepted_keys`: files (`ROLE@sha256:HEX`) whose keys are the owner's. `recovery`: where the recovery key is, to
+    sign roots with. `new_recovery`: where a recovery key is that takes the place of the stolen root key.
     """
 
     key: AccusedKey
     kept: Mapping[GUN, Mapping[str, str]] = field(default_factory=dict)
     vouching: frozenset[str] = frozenset()
     accepted_keys: frozenset[str] = frozenset()
-    recovery: Path | None = None
-    new_recovery: Path | None = None
+    recovery: RecoveryPlace | None = None
+    new_recovery: RecoveryPlace | None = None
 
     def keeps(self, gun: GUN, claim: Claim) -> bool:
         """Return whether what the key has signed stays."""
@@ -166,7 +167,9 @@ class _NewKeys:
     def _new_root(self, wire: WireFormat) -> Signer:
         file = self._response.new_recovery
         if file is not None:
-            return self.source.recovery(file) if file.exists() else self.source.new_recovery(file)
+            if isinstance(file, Path) and not file.exists():
+                return self.source.new_recovery(file)
+            return self.source.recovery(file)
         before = self._stored(self._step.shared(ROOT) if self._step else "")
         if before is not None:
             return before
