@@ -223,7 +223,7 @@ def test_a_token_that_was_removed_just_now_is_none_and_an_unused_slot_neither() 
 def test_two_that_fit() -> None:
     other = FakeToken()
     other.serial = b"00"
-    with pytest.raises(TokenAmbiguous) as caught:
+    with pytest.raises(TokenAmbiguous, match=r"^token=T fits several tokens: token T ") as caught:
         loaded(FakeLibrary(FakeToken(), other)).token(URI)
     assert caught.value.token == "token=T"
     assert caught.value.candidates == ("token T (serial 00)", "token T (serial 01)")
