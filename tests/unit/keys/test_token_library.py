@@ -90,7 +90,8 @@ def test_a_login_that_ends_in_a_general_error_is_begun_again() -> None:
     token = FakeToken(exceptions.GeneralError, exceptions.FunctionFailed)
     fake = FakeLibrary(token)
     session = loaded(fake).session(URI, HOLDER)
-    assert (session.raw, session.facts) == (token, TokenFacts.of(token))
+    assert session.raw == token
+    assert session.facts == TokenFacts.of(token)
     assert session.pin == Pin(text="1234", source="that was given")
     assert (session.handles, session.wrapping, session.held) == ({}, {}, {})
     assert (token.pins, fake.starts) == (["1234"] * 3, 2)
@@ -290,12 +291,16 @@ def test_without_python_pkcs11_it_is_said_what_to_install(monkeypatch: pytest.Mo
 
 def test_the_library_that_is_named_is_the_one_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    fake = FakeLibrary()
-    monkeypatch.setattr("pkcs11._pkcs11.lib", lambda path: asked.append(path) or fake)
+
+    def lib(path: str) -> FakeLibrary:
+        asked.append(path)
+        return FakeLibrary()
+
+    monkeypatch.setattr("pkcs11._pkcs11.lib", lib)
     monkeypatch.setattr(libraries, "_libraries", {})
     for _ in range(2):
         with library_at("/once.so") as found:
-            assert found.raw is fake
+            assert isinstance(found.raw, FakeLibrary)
     assert asked == ["/once.so"]
 
 
