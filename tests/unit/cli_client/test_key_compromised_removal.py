@@ -245,6 +245,27 @@ def test_a_recovery_key_is_replaced_by_another_one(home: Home) -> None:
     does(home, "key", "rotate", "root", A, "--recovery-key", "new-recovery.key")
 
 
+def test_a_compromised_recovery_key_is_in_no_new_root(home: Home) -> None:
+    """Not of a new collection, nor beside what a rotation or another removal signs; also not in a plan."""
+    (key,) = (info.keyid for info in home.session().keystore.list() if info.purpose == "root")
+    removal(home, "recovery.key", A, "--new-recovery-key", "new-recovery.key")
+    before = revisions(home)
+    home.sites[D] = RepositorySimulator(gun=D, wire=home.sites[A].wire)
+    for plan in ((), ("--plan",)):
+        for words in (
+            ("init", D, "--format", _format(home)),
+            ("key", "rotate", "root", B),
+            ("key", "rotate", "root", "--glob", C, "--yes"),
+            ("key", "compromised", key, "--remove", "--yes"),
+        ):
+            assert home.run(*words, "--recovery-key", "recovery.key", *plan) == KEYS, words
+            assert "was removed as compromised" in home.err
+    assert home.run("key", "compromised", key, "--remove", "--yes", "--new-recovery-key", "recovery.key") == KEYS
+    assert {name: site.revision for name, site in home.sites.items() if name != D} == before
+    assert not home.sites[D].stored
+    assert removal(home, "recovery.key", "--recovery-key", "recovery.key", "--new-recovery-key", "new-recovery.key")
+
+
 def test_the_servers_keys_are_both_replaced(home: Home) -> None:
     for role in ONLINE:
         root = home.sites[A].stored[ROOT].root

@@ -20,7 +20,7 @@ from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back
-from trustcli.commands.support.compromised import compromised_keys
+from trustcli.commands.support.compromised import compromised_keys, recovery_signer
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
@@ -29,7 +29,7 @@ from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.publish.bulk.work import Begun, Done, Step
 from trustcli.publish.plan import Current, Plan
 from trustcli.session import Session
-from trustdata.compromise import AccusedKey, Claim, Compromise, examine
+from trustdata.compromise import Claim, Compromise, examine
 from trustdata.counting import counted
 from trustdata.editing.key_removal import KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles, file_reference
@@ -39,6 +39,7 @@ from trustdata.errors import PublishRefused, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
+from trustdata.sought_key import SoughtKey
 from trustdata.wire import WireFormat
 
 
@@ -51,7 +52,7 @@ class Response:
     roots with. `new_recovery`: the file of a recovery key that takes the place of the stolen root key.
     """
 
-    key: AccusedKey
+    key: SoughtKey
     kept: Mapping[GUN, Mapping[str, str]] = field(default_factory=dict)
     vouching: frozenset[str] = frozenset()
     accepted_keys: frozenset[str] = frozenset()
@@ -151,8 +152,18 @@ class _NewKeys:
         self._step = step
         with lock:
             if response.recovery is not None and "recovery" not in made:
-                made["recovery"] = source.recovery(response.recovery)
+                made["recovery"] = self._recovery(response.recovery)
         self.held = source.held_keys([made["recovery"]] if "recovery" in made else [])
+
+    def _recovery(self, file: Path) -> Signer:
+        """Return the recovery key that signs the new roots: a compromised one only to take itself out.
+
+        Raises: KeysError, KeyCompromised.
+        """
+        signer = self.source.recovery(file)
+        if self._response.key.among({signer.public_key.keyid: signer.public_key}):
+            return signer
+        return recovery_signer(self._session, self.source, file)
 
     def root(self, gun: GUN, wire: WireFormat) -> Key:
         """Return the new root key, as a root of the collection names it. Raises: KeysError."""
@@ -166,7 +177,9 @@ class _NewKeys:
     def _new_root(self, wire: WireFormat) -> Signer:
         file = self._response.new_recovery
         if file is not None:
-            return self.source.recovery(file) if file.exists() else self.source.new_recovery(file)
+            return (
+                recovery_signer(self._session, self.source, file) if file.exists() else self.source.new_recovery(file)
+            )
         before = self._stored(self._step.shared(ROOT) if self._step else "")
         if before is not None:
             return before
