@@ -181,6 +181,26 @@ def test_what_the_thief_moves_in_between_is_not_signed_unseen(home: Home, monkey
     assert revisions(home) == before
 
 
+def test_digests_for_which_only_the_key_vouches_are_proposed_to_be_denied(home: Home) -> None:
+    """Not one that stays under another tag, nor one for which somebody else vouches, even if its tag goes."""
+    words = ("--plan", "--keep", f"{B}:1.0@sha256:{GOOD}")
+    before = revisions(home)
+    does(home, "key", "compromised", "alice", *words)
+    if _format(home) == "tuf":
+        told = f"only this key vouches for 1 revoked digest; if they are not yours: trust deny {A}@sha256:{GOOD}\n"
+    else:
+        told = "only this key vouches for 1 revoked digest: this format cannot deny them"
+    assert f"{A}: {told}" in home.err
+    assert f"{B}: only this key" not in home.err
+    assert NEWER not in home.err.partition("only this key")[2]
+    assert revisions(home) == before
+    found = removal(home, "alice", *words[1:])
+    assert told.strip() in found[A]["next"]
+    assert "only this key" not in found[B]["next"]
+    if _format(home) == "tuf":
+        does(home, "deny", "--yes", *told.partition("trust deny ")[2].split())
+
+
 # --- the repository key, the root key, the recovery key, the server's keys
 
 

@@ -172,7 +172,7 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     # One that cannot be read fails in the run, and says why there.
     guns = [each.gun for each in reading.examined if each.named or each.failure is not None]
     fingerprint = response.key.fingerprint
-    work = KeyResponse(session, response, reading.released)
+    work = KeyResponse(session, response, reading.released, shows=plan)
     terms = {
         "key": fingerprint,
         "kept": {gun: dict(sorted(tags.items())) for gun, tags in sorted(response.kept.items())},
