@@ -34,10 +34,12 @@ MEMBERS = {
         "peers/test_engine_pull.py",
         "peers/test_engines_agree.py",
         "peers/test_guide_with_the_engine.py",
+        "peers/test_hardware_root.py",
         "peers/test_hook_proxy_clients.py",
         "peers/test_hook_proxy_logins.py",
         "peers/test_hook_proxy_tls.py",
         "peers/test_life_of_a_collection.py",
+        "peers/test_rotation_drill.py",
     ),
     NOTARY_SERVER: ("peers/test_guide_to_migration.py", "peers/test_migration.py"),
 }

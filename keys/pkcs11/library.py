@@ -10,10 +10,12 @@ of its parent's.
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from keys.errors import (
@@ -228,9 +230,12 @@ def library_at(path: str) -> Iterator[Library]:
     Raises: KeySupportMissing (python-pkcs11 is not installed), TokenModuleUnusable.
     """
     with _lock:
-        if path not in _libraries:
-            _libraries[path] = Library(path, _loaded(path))
-        yield _libraries[path]
+        try:
+            if path not in _libraries:
+                _libraries[path] = Library(path, _loaded(path))
+            yield _libraries[path]
+        finally:
+            _forget_errors_of_openssl()
 
 
 def _loaded(path: str) -> RawLibrary:
@@ -253,6 +258,21 @@ def _loaded(path: str) -> RawLibrary:
     except PKCS11Error as error:
         raise TokenModuleUnusable(token=path, reason=_said(error)) from error
     return inherited
+
+
+def _forget_errors_of_openssl() -> None:
+    """Empty the queue of errors that OpenSSL has for this thread; Python's TLS and most libraries of tokens share it.
+
+    SoftHSM looks for an engine at its start, and leaves "no such engine" there: the next read of a TLS connection
+    of the thread took that for its own failure. The one call of `ssl` that empties it is this one, where it fails.
+    """
+    with suppress(ssl.SSLError):
+        _no_ciphers().set_ciphers("NONE")
+
+
+@cache
+def _no_ciphers() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _said(error: Exception) -> str:

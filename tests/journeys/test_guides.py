@@ -17,7 +17,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 def _machine(folder: Path, story: Story) -> Machine:
-    for needed in ("docker-registry", "skopeo", "curl", "sqlite3", "openssl"):
+    for needed in ("docker-registry", "skopeo", "curl", "sqlite3", "openssl", *story.needs):
         program(needed)
     machine = Machine(folder / "machine", there=story.there)
     machine.environ |= story.environ

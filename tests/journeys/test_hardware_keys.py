@@ -93,6 +93,51 @@ def test_a_root_key_that_is_lost_is_replaced_with_another_one_elsewhere(
 
 
 @pytest.mark.parametrize("wire", ["tuf", "notary"])
+def test_a_recovery_key_in_a_token_is_the_way_back(
+    holder: TrustUser, people: People, gun: str, put: Put, wire: str
+) -> None:
+    """The root key in the store is lost, and with it the store; the recovery key never was an entry of one."""
+    put("1.0")
+    keeper = people("keeper")
+    keeper.environ |= {name: holder.environ[name] for name in ("SOFTHSM2_CONF", "TRUST_TOKEN_PIN")}
+    keeper.run("key", "generate", "way-back", "--purpose", "root", "--at", TOKEN)
+    back = uri_of(keeper, "way-back")
+    plan = holder.run("--json", "init", gun, "--recovery-key", back, "--format", wire, "--plan").stdout
+    assert '"key-uri"' in plan
+    assert f"at {back}" in holder.run("init", gun, "--recovery-key", back, "--format", wire, "--plan").stdout
+    holder.run("init", gun, "--recovery-key", back, "--format", wire)
+    assert not [row for row in rows_of(holder) if row["uri"]], "it is no entry of the store"
+    holder.run("sign", f"{gun}:1.0")
+    reader = people("reader")
+    reader.knows(gun, holder.pin_of(gun))
+    reader.run("verify", f"{gun}:1.0")
+    assert "(recovery key)" in holder.run("audit", gun, "--recovery-key", back).stdout
+    lost = next(row["keyid"] for row in rows_of(holder) if row["purpose"] == "root")
+    holder.run("key", "remove", lost, "--yes")
+    assert f"at {back}" in holder.run("key", "rotate", "root", gun, "--recovery-key", back, "--plan").stdout
+    holder.run("key", "rotate", "root", gun, "--recovery-key", back)
+    holder.run("sign", f"{gun}:1.0")
+    reader.run("verify", f"{gun}:1.0")
+    (gone,) = [row["keyid"] for row in rows_of(holder) if row["purpose"] == "root" and not row["retired"]]
+    assert gone != lost
+
+
+@pytest.mark.parametrize("wire", ["tuf", "notary"])
+def test_signers_of_a_new_collection_may_be_named_by_their_uris(
+    holder: TrustUser, people: People, gun: str, put: Put, wire: str
+) -> None:
+    put("1.0")
+    holder.run("key", "generate", "alice", "--at", TOKEN)
+    uri = uri_of(holder, "alice")
+    holder.run("init", gun, "--no-recovery-key", "--signer", f"alice={uri}", "--format", wire)
+    holder.run("sign", f"{gun}:1.0", "--key", uri)
+    reader = people("reader")
+    reader.knows(gun, holder.pin_of(gun))
+    reader.run("verify", f"{gun}:1.0", "--signer", "alice")
+    holder.run("init", gun, "--no-recovery-key", "--signer", f"alice={uri}", "--format", wire)
+
+
+@pytest.mark.parametrize("wire", ["tuf", "notary"])
 def test_a_signer_with_a_key_in_a_token_and_nothing_in_a_store(
     holder: TrustUser, people: People, gun: str, put: Put, wire: str
 ) -> None:
@@ -172,11 +217,14 @@ def test_refusals_name_the_fault_and_what_to_do(holder: TrustUser, hsm: SoftHsm,
         "a key with object main exists already"
     )
     for command in (
-        ["init", gun, "--recovery-key", uri],
-        ["key", "rotate", "root", gun, "--recovery-key", uri],
-        ["audit", "--all", "--recovery-key", uri],
+        ["init", gun, "--recovery-key", faults["key-not-on-token"]],
+        ["init", gun, "--no-recovery-key", "--signer", f"ci={faults['key-not-on-token']}"],
+        ["audit", "--all", "--recovery-key", faults["key-not-on-token"]],
     ):
-        holder.run(*command, expect=2).said("--recovery-key takes a file")
+        holder.run(*command, expect=8).said("there is no key with object nothing")
+    holder.run("init", gun, "--root-key", "main", "--recovery-key", uri, expect=2).said(
+        "one key is named twice as a root key"
+    )
     hsm.make("vault")
     holder.run("key", "generate", "b", "--at", TOKEN, expect=8).said("fits several tokens", "serial=")
     holder.run("key", "test", "main")
@@ -191,3 +239,25 @@ def test_a_template_names_no_keys_elsewhere(owner: TrustUser, gun: str, member: 
     file.write_text(member.format(f'"pkcs11:object=a?module-path={MODULE}"'))
     owner.run("init", gun, "--template", "template.toml", expect=2).said("which only a command line may name")
     assert not (owner.home / "private").exists()
+
+
+def test_entries_come_back_from_a_backup_and_the_token_signs(
+    holder: TrustUser, people: People, gun: str, put: Put
+) -> None:
+    """The machine is lost and the token is not: the heir has the PIN, the backup, and no private key of the root."""
+    put("1.0")
+    holder.run("key", "generate", "main", "--purpose", "root", "--at", TOKEN)
+    holder.run("init", gun, "--root-key", "main", "--no-recovery-key")
+    holder.run("sign", f"{gun}:1.0")
+    holder.run("key", "backup", "keys.backup", "--all").said("is not in the backup, which has its public key alone")
+    heir = people("heir")
+    heir.environ |= {name: holder.environ[name] for name in ("SOFTHSM2_CONF", "TRUST_TOKEN_PIN")}
+    (heir.folder / "keys.backup").write_bytes((holder.folder / "keys.backup").read_bytes())
+    restored = heir.run("key", "restore", "keys.backup").said("root key main", "it lives at pkcs11:token=vault;serial=")
+    assert "recorded: an entry alone" in restored.stdout
+    assert uri_of(heir, "main") == uri_of(holder, "main")
+    heir.run("key", "test", "main")
+    heir.run("pin", gun, holder.pin_of(gun))
+    heir.run("key", "generate", "next", "--purpose", "root", "--at", TOKEN)
+    heir.run("key", "rotate", "root", gun, "--key", "next")
+    heir.run("key", "rotate", "timestamp", gun)

@@ -27,6 +27,7 @@ PROXY: Final = "docs/guides/proxy.md"
 OPERATE: Final = "docs/guides/operate-server.md"
 RESTORED: Final = "docs/guides/restored-backup.md"
 ROTATE: Final = "docs/guides/rotate-and-recover.md"
+DRILL: Final = "docs/guides/rotation-drill.md"
 TUF_FORMAT: Final = "docs/reference/tuf-format.md"
 _AFTER_SIGNERS: Final = "How tags and signers are laid out"
 
@@ -68,7 +69,7 @@ class Story:
     """What somebody types in one shell.
 
     `there`: names and folders of the guides, and what stands here in their place. `programs`: where they are installed,
-    below the home; with `installs` by what is typed.
+    below the home; with `installs` by what is typed. `needs`: programs besides those of the tutorial.
     """
 
     parts: tuple[Part, ...]
@@ -76,6 +77,7 @@ class Story:
     there: Mapping[str, str] = field(default_factory=dict)
     programs: str = "content-trust"
     installs: bool = False
+    needs: tuple[str, ...] = ()
 
     def typed(self) -> Iterator[tuple[Typed, bool]]:
         """Every command, and whether what it prints is compared."""
@@ -174,6 +176,15 @@ trust init {_APP} --no-recovery-key --format {wire}
         parts=(_SERVER_AND_REGISTRY, Part(guide=BACK_UP, before=_OWN_HOME + before)),
         there={"registry.example.com/team/app": _APP},
         environ=SECRETS,
+    )
+
+
+def _drilled(wire: str) -> Story:
+    return Story(
+        parts=(_SERVER_AND_REGISTRY, Part(guide=DRILL, compared=wire == "tuf")),
+        there={"FORMAT=tuf": f"FORMAT={wire}"},
+        environ=SECRETS,
+        needs=("softhsm2-util", "notary"),
     )
 
 
@@ -324,8 +335,11 @@ STORIES: Final = {
     "hardware-keys": Story(
         parts=(_SERVER_AND_REGISTRY, Part(guide=HARDWARE, before=_OWN_HOME + _VAULT)),
         environ=SECRETS,
+        needs=("softhsm2-util",),
         there={"https://vault.example.com:8200": "http://127.0.0.1:4444"},
     ),
+    "rotation-drill": _drilled("tuf"),
+    "rotation-drill in Notary v1": _drilled("notary"),
     "operate-server": Story(
         parts=(replace(_tutorial(3, 3, compared=False), before=_PATH + _FOLDER), Part(guide=OPERATE)),
         environ=SECRETS,

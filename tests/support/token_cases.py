@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import ssl
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +42,7 @@ from keys.pkcs11.pin import Pin
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri
 from keys.pkcs11.token_facts import TokenFacts
 from keys.signers import FileSigner
+from tests.support.certificates import make_authority
 from tests.support.prompted_person import Person
 from tests.support.softhsm import MODULE, PIN, QUERY
 
@@ -313,6 +316,37 @@ def what_a_token_refuses(tokens: str) -> None:
         make_key(find, Algorithm.ECDSA_P256, "b", HOLDER, "root")
 
 
+def tls_after_it(folder: str) -> None:
+    """What a library has left in OpenSSL's queue of errors is no fault of the TLS connections of this process."""
+    here = _connected(make_authority(Path(folder)).server_context(Path(folder)))
+
+    def waits() -> None:
+        with pytest.raises(ssl.SSLWantReadError):  # nobody has written anything
+            here.read(1)
+
+    waits()
+    found = make_key(f"pkcs11:token=one{QUERY}", Algorithm.ECDSA_P256, "tls", HOLDER, "root")
+    waits()
+    with pytest.raises(KeyNotOnToken):
+        find_key(f"pkcs11:token=one;object=none{QUERY}", HOLDER, "root")
+    waits()
+    prove_key(found, HOLDER, "root")
+    waits()
+
+
+def _connected(server: ssl.SSLContext) -> ssl.SSLObject:
+    """The client's end of a connection in memory."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    here = client.wrap_bio(to_client, to_server)
+    there = server.wrap_bio(to_server, to_client, server_side=True)
+    for end in (here, there, here, there):
+        with suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    return here
+
+
 def _writing() -> pkcs11.Session:
     """A session of our own that may write, logged in once the code that is tested is."""
     with pytest.raises(KeyNotOnToken):
@@ -355,6 +389,7 @@ CASES: Final[dict[str, Callable[..., None]]] = {
         pin_in_a_file,
         removed_in_the_middle,
         sixteen_threads,
+        tls_after_it,
         two_tokens_of_one_label,
         what_a_token_refuses,
         wrong_pin,

@@ -48,16 +48,24 @@ class Ran:
 class TrustUser:
     """One person at one machine: `folder` is where commands run; the home lies below it.
 
-    `fresh`: whether each command is the start of a program, rather than of one that is already loaded.
+    `fresh`: whether each command is the start of a program, rather than of one that is already loaded. `seconds`: how
+    long one may take.
     """
 
     module = "trustcli"
 
     def __init__(
-        self, folder: Path, server: str, *, environ: Mapping[str, str] | None = None, fresh: bool = False
+        self,
+        folder: Path,
+        server: str,
+        *,
+        environ: Mapping[str, str] | None = None,
+        fresh: bool = False,
+        seconds: int = COMMAND_SECONDS,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.seconds = seconds
         self.fresh = fresh
         self.home = folder / "home"
         self.environ = {
@@ -72,7 +80,7 @@ class TrustUser:
 
     def run(self, *arguments: str, expect: int | None = 0, **environ: str) -> Ran:
         """Run one command to its end. `expect` None: the caller looks at the status."""
-        return finished(self.start(*arguments, **environ), arguments, expect=expect)
+        return finished(self.start(*arguments, **environ), arguments, expect=expect, seconds=self.seconds)
 
     def start(self, *arguments: str, **environ: str) -> Started:
         """Start a command and leave it running; `finished` waits for it."""
@@ -93,9 +101,11 @@ class TrustUser:
         return {path.name: path.read_bytes() for path in sorted((self.home / "private").glob("*.key"))}
 
 
-def finished(started: Started, arguments: Sequence[str], *, expect: int | None = 0) -> Ran:
+def finished(
+    started: Started, arguments: Sequence[str], *, expect: int | None = 0, seconds: int = COMMAND_SECONDS
+) -> Ran:
     """Wait for a command; no output may hold a secret or a traceback, and JSON is what its schema says."""
-    done = started.ended(COMMAND_SECONDS)
+    done = started.ended(seconds)
     ran = Ran(command=arguments, status=done.returncode, stdout=done.stdout.decode(), stderr=done.stderr.decode())
     no_secret_in(ran.stdout + ran.stderr)
     assert "Traceback" not in ran.stderr, str(ran)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from keys.error_record import about
 from trustcli.api.values import Initialised
@@ -11,6 +10,7 @@ from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.making import Making
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.names import parse_format
+from trustcli.commands.support.recovery_place import recovery_place
 from trustcli.commands.support.template import Template, signer_options
 from trustcli.session import Session
 
@@ -29,10 +29,10 @@ def init(
     (gun,) = collection_names([name])
     template = Template(
         wire=parse_format(wire_format),
-        recovery=Recovery(file=None if recovery_key is None else Path(recovery_key)),
+        recovery=Recovery(place=None if recovery_key is None else recovery_place(recovery_key)),
         root_keys=tuple(root_keys),
         threshold=threshold,
-        signers=signer_options([f"{signer}={file}" for signer, file in signers.items()], at=session.at),
+        signers=signer_options(session, [f"{signer}={file}" for signer, file in signers.items()]),
     )
     with about(gun):
         done = Making(session, template, alike=True).make(gun)

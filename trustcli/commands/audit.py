@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from keys import recovery_file
 from keys.algorithms import key_fingerprint
 from trustcli.commands.support import audit_csv, audit_view
 from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
-from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
+from trustcli.commands.support.recovery_place import recovery_place, recovery_public
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.errors import UsageError
@@ -43,7 +41,10 @@ def command(
         str | None, typer.Option(metavar="KEYID", help="Only what this key may sign and has signed.")
     ] = None,
     recovery_key: Annotated[
-        Path | None, typer.Option(help="The recovery key's file, so that its key is marked; it is not decrypted.")
+        str | None,
+        typer.Option(
+            metavar="FILE|URI", help="The recovery key's file, which is not decrypted, or its URI: its key is marked."
+        ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="One table for spreadsheets, a record in each line.")] = False,
 ) -> int:
@@ -112,11 +113,7 @@ def _audited(session: Session, gun: GUN, keeping: KeyKeeping, narrowing: Narrowi
     return AuditedCollection(gun=gun, format=collection.wire.name, audit=found, keeping=keeping, holders=holders)
 
 
-def _recovery_fingerprint(session: Session, file: Path | None) -> str | None:
-    if file is None:
+def _recovery_fingerprint(session: Session, named: str | None) -> str | None:
+    if named is None:
         return None
-    check_recovery_file(file)
-    public = recovery_file.read_public_key(
-        file, session.passphrases, platform_secrets=session.settings.platform_secrets
-    )
-    return key_fingerprint(public)
+    return key_fingerprint(recovery_public(session, recovery_place(named), session.passphrases))

@@ -31,7 +31,8 @@ def command(
         typer.Option("--template", metavar="FILE", help="What they shall be like; in place of the options."),
     ] = None,
     recovery_key: Annotated[
-        Path | None, typer.Option(help="Recovery root key: this file; made if it is not there.")
+        str | None,
+        typer.Option(metavar="FILE|URI", help="Recovery root key: this file, made if need be; or a key URI."),
     ] = None,
     no_recovery_key: Annotated[
         bool, typer.Option("--no-recovery-key", help="Do without; a lost root key is then final.")
@@ -44,7 +45,8 @@ def command(
     ] = None,
     threshold: Annotated[int | None, typer.Option(min=1, help="How many root keys must sign a root (1).")] = None,
     signer: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE", help="A signer, and a public key (PEM); may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="A signer, and a public key (PEM), or a key URI; may be repeated."),
     ] = None,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
 ) -> int:
@@ -62,7 +64,7 @@ def command(
             recovery=choice,
             root_keys=tuple(root_key or ()),
             threshold=threshold or 1,
-            signers=signer_options(signer or (), at=session.at),
+            signers=signer_options(session, signer or ()),
         )
     decision = decide_recovery(session, template.recovery)
     # One name that somebody types is to be made now; a list, or a template, says how things shall be.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,7 +52,9 @@ def command(
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Take the digest that the container engine pushed.")] = False,
     init_: Annotated[bool, typer.Option("--init", help="Make the collection if nobody knows the name.")] = False,
-    recovery_key: Annotated[Path | None, typer.Option(help="With --init: the recovery key's file.")] = None,
+    recovery_key: Annotated[
+        str | None, typer.Option(metavar="FILE|URI", help="With --init: the recovery key's file, or a key URI.")
+    ] = None,
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
     format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
     yes: AgreeToAlias = False,

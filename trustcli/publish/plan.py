@@ -27,7 +27,7 @@ class KeyPlace:
     """
 
     keyid: str
-    place: Literal["store", "key-file", "recovery-file", "server", "elsewhere"]
+    place: Literal["store", "key-file", "recovery-file", "key-uri", "server", "elsewhere"]
     name: str = ""
     new: bool = False
     holders: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class KeyPlace:
     @property
     def here(self) -> bool:
         """Whether this machine can sign with the key."""
-        return self.place in {"store", "key-file", "recovery-file"}
+        return self.place in {"store", "key-file", "recovery-file", "key-uri"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,8 @@ class Plan:
 
     `places`: where every key is that the plan names. `issued`: what the server would sign in addition; the dates are
     the server's to choose. `note`: why nothing would change, if nothing would. `left`: what is wrong with roles that
-    nobody vouches for, which the publish leaves as they are.
+    nobody vouches for, which the publish leaves as they are. `refused_pins`: ids of root certificates; who pins one of
+    them alone, and has no root of the collection yet, accepts the one before the publish, and not the one after it.
     """
 
     gun: GUN
@@ -102,6 +103,7 @@ class Plan:
     places: Mapping[str, KeyPlace]
     released: tuple[ReleasedChange, ...] = ()
     clients: tuple[ClientUpdate, ...] = ()
+    refused_pins: tuple[str, ...] = ()
     refusal: Failure | None = None
     note: str = ""
     left: tuple[Failure, ...] = ()

@@ -46,6 +46,13 @@ _MADE: Final = {
     "recovery-file": "made as the recovery file",
     "server": "made by the server",
 }
+_WHERE: Final = {
+    "key-file": "in the key file that is named",
+    "recovery-file": "in the recovery file {}",
+    "key-uri": "at {}",
+    "server": "on the server",
+}
+"""Where a key is that is not in the store; `{}`: the name of the place."""
 _MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
 
 
@@ -67,6 +74,7 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.clients:
         yield "  clients"
         yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
+        yield from (f"    {line}" for line in _cut([_pin_line(keyid) for keyid in plan.refused_pins]))
         yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
 
 
@@ -151,14 +159,11 @@ def key_words(place: KeyPlace) -> str:
     short = f"{short_keyid(place.keyid)}, "
     if place.new:
         return f"{shown(place.name)}, {_MADE[place.place]} when this is done"
+    if place.place in _WHERE:
+        name = place.name if place.place == "key-uri" else shown(place.name)  # a URI is ASCII, and is copied whole
+        return short + _WHERE[place.place].format(name)
     if place.place == "store":
         return f"{short}here: {shown(place.name)}" if place.name else f"{short}here"
-    if place.place == "key-file":
-        return f"{short}in the key file that is named"
-    if place.place == "recovery-file":
-        return f"{short}in the recovery file {shown(place.name)}"
-    if place.place == "server":
-        return f"{short}on the server"
     who = ", ".join(map(shown, place.holders)) or "nobody that the collection names"
     return f"{short}not here; it is a key of: {who}"
 
@@ -176,6 +181,13 @@ def _client_line(client: ClientUpdate) -> str:
         return f"{who} is stuck: {client.refusal}"
     tags = "but finds no release that it can use" if client.tags is None else f"and sees {counted(client.tags, 'tag')}"
     return f"{who} reaches root {client.root_to} {tags}"
+
+
+def _pin_line(keyid: str) -> str:
+    return (
+        f"a client that has no root yet and pins the certificate {shown(keyid)} alone (trust_pinning of notary) is "
+        "refused from then on: its owner must pin the new one"
+    )
 
 
 def _released(change: ReleasedChange) -> str:
@@ -261,6 +273,7 @@ def row(plan: Plan) -> dict[str, object]:
             }
             for client in plan.clients
         ],
+        "refused_pins": list(plan.refused_pins),
     }
 
 

@@ -28,7 +28,7 @@ from trustcli.publish.plan import (
 )
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustcli.publish.publisher import Check, Edit
-from trustcli.publish.rehearsal import rehearse
+from trustcli.publish.rehearsal import refused_pins, rehearse
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
 from trustdata.editing.owner_roles import OwnerRoles
@@ -108,6 +108,7 @@ class Planner:
             issued=_issued_changes(current.roles, after.roles),
             released=_released_changes(current.roles, after.roles),
             clients=clients,
+            refused_pins=refused_pins(current.roles, after.roles) if self._wire.certifies_root_keys else (),
             left=tuple(dict.fromkeys(after.roles.unvouched.values())),
         )
         problem = plan.refusal or _refused(after.roles, afterwards)

@@ -45,6 +45,22 @@ def rehearse(gun: GUN, current: Current, after: Current, *, wire: WireFormat, at
     )
 
 
+def refused_pins(before: Roles, after: Roles) -> tuple[str, ...]:
+    """Return the ids of the root certificates that let in who pins one of them before a publish, and not after it.
+
+    `notary` with `trust_pinning`, as long as it has no root of a collection, begins with the newest one: that must name
+    the pinned certificate and be signed with its key. Who has a root follows the chain, whatever is pinned.
+    """
+    if ROOT not in before:
+        return ()
+    return tuple(keyid for keyid in _signing(before[ROOT]) if keyid not in _signing(after[ROOT]))
+
+
+def _signing(root: Envelope) -> list[str]:
+    """Return the ids of the root keys that have signed a root which names them."""
+    return [keyid for keyid in root.root.roles[ROOT].keyids if keyid in root.signatures]
+
+
 def _files(after: Current, wire: WireFormat) -> dict[str, bytes]:
     files = {wire.filename(ROOT, version=root.version): root.raw for root in after.chain}
     for role, envelope in after.roles.items():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,61 +15,13 @@ from keys.backup.archive import write_archive
 from keys.durable_file import write_durably
 from keys.errors import KeyStoreUnwritable
 from keys.filestore import FileKeyStore
-from keys.key_info import KeyInfo, Purpose
+from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner
+from tests.support.backup_person import NEW, OLD, Person
 from tests.support.cheap_keys import sealing_cheaply
-from tests.support.json_documents import check_printed
 from trustcli.__main__ import run
-from trustcli.commands.key import backup as backup_command
 from trustcli.commands.key import backup_file
-
-OLD: Final = "Altes-Geheimnis-1"
-NEW: Final = "Neues-Geheimnis-2"
-SEALED: Final = "Sicherungs-Geheimnis-3"
-
-
-class Person:
-    """Somebody with keys, in a folder of their own."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder, self._monkeypatch, self._capsys = folder, monkeypatch, capsys
-        self.said = ""
-        self.moves(folder / "home", OLD)
-
-    def moves(self, home: Path, passphrase: str) -> None:
-        """To a machine with this home."""
-        self.home = home
-        home.mkdir(mode=0o700, exist_ok=True)
-        self._monkeypatch.setenv("TRUST_HOME", str(home))
-        for name in ("ROOT", "REPOSITORY"):
-            self._monkeypatch.setenv(f"TRUST_{name}_PASSPHRASE", passphrase)
-        self._monkeypatch.setenv("TRUST_BACKUP_PASSPHRASE", SEALED)
-
-    @property
-    def store(self) -> FileKeyStore:
-        return FileKeyStore(self.home / "private")
-
-    def makes(self, name: str, purpose: Purpose = "signer", *, passphrase: str = OLD) -> KeyInfo:
-        private = generate(Algorithm.ED25519)
-        info = KeyInfo.of(private, purpose=purpose, name=name)
-        self.store.add(private, info, passphrase)
-        return info
-
-    def key(self, command: str, *arguments: str, status: int = 0) -> Any:
-        """Run `trust key`; its document, held against its schema."""
-        line = ["--json", "--non-interactive", "key", command, *arguments]
-        found = run(line)
-        printed = self._capsys.readouterr()
-        self.said = printed.err
-        assert found == status, printed.err
-        check_printed(line, status, printed.out)
-        for secret in (OLD, NEW, SEALED):
-            assert secret not in printed.out + printed.err
-        return json.loads(printed.out)
-
-    def states(self, document: Any) -> dict[str, str]:
-        return {row["name"]: row["state"] for row in document["keys"]}
 
 
 @pytest.fixture
@@ -263,20 +215,75 @@ def test_an_empty_store_has_nothing_to_back_up(person: Person) -> None:
     assert person.key("backup", "keys.backup", "nobody", status=8)["error"]["code"] == "key-not-found"
 
 
-def test_a_key_that_lives_elsewhere_is_listed_and_told(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+URI: Final = "pkcs11:serial=1;object=a?module-path=/usr/lib/token.so"
+
+
+def recorded(person: Person, name: str, uri: str = URI, *, retired: bool = False) -> KeyInfo:
+    """An entry of the store for a key that lives elsewhere."""
+    info = replace(KeyInfo.of(generate(Algorithm.ED25519), purpose="root", name=name, uri=uri), retired=retired)
+    person.store.add_elsewhere(info)
+    return info
+
+
+def test_a_key_that_lives_elsewhere_is_listed_and_comes_back_as_an_entry(person: Person) -> None:
     person.makes("alice")
-    person.makes("token", "root")
-    monkeypatch.setattr(backup_command, "_place", lambda info: "pkcs11:serial=1" * (info.name == "token"))
+    token, old = recorded(person, "token"), recorded(person, "old", retired=True)
     assert "they live elsewhere" in person.key("backup", "keys.backup", "token", status=2)["error"]["message"]
     document = person.key("backup", "keys.backup", "--all")
     assert [row["name"] for row in document["keys"]] == ["alice"]
-    [elsewhere] = document["elsewhere"]
-    assert (elsewhere["name"], elsewhere["uri"]) == ("token", "pkcs11:serial=1")
-    assert elsewhere["public"].startswith("-----BEGIN PUBLIC KEY-----\n")
-    for command in ("backup-verify", "restore"):
-        assert person.key(command, "keys.backup")["elsewhere"] == [elsewhere]
-        assert "root key token" in person.said
-        assert "it lives at pkcs11:serial=1" in person.said
+    rows = {row["name"]: row for row in document["elsewhere"]}
+    assert set(rows) == {"token", "old"}
+    assert rows["token"]["uri"] == URI
+    assert rows["token"]["public"].startswith("-----BEGIN PUBLIC KEY-----\n")
+    assert "PRIVATE" not in Path("keys.backup").read_text()
+    person.moves(person.folder / "new", NEW)
+    assert len(person.key("backup-verify", "keys.backup")["elsewhere"]) == 2
+    assert person.store.list() == ()
+    restored = person.key("restore", "keys.backup")
+    assert person.states(restored) == {"alice": "done", "token": "done", "old": "done"}
+    assert f"root key token ({token.keyid[:12]}) is not in the backup" in person.said
+    assert f"it lives at {URI}" in person.said
+    assert {info.name: info for info in person.store.list()}["token"] == token
+    assert person.store.get(old.keyid).retired
+    assert set(person.states(person.key("restore", "keys.backup")).values()) == {"nothing to do"}
+
+
+def test_an_entry_alone_needs_no_passphrase_and_may_have_another_name(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.makes("alice")
+    token = recorded(person, "token")
+    person.key("backup", "keys.backup", "--all")
+    person.moves(person.folder / "new", NEW)
+    for name in ("ROOT", "REPOSITORY"):
+        monkeypatch.delenv(f"TRUST_{name}_PASSPHRASE")
+    assert person.states(person.key("restore", "keys.backup", "token", "--name", "vault")) == {"vault": "done"}
+    assert person.store.get("vault").uri == token.uri
+
+
+def test_an_entry_of_a_kind_that_is_not_known_here_does_not_hold_up_the_others(person: Person) -> None:
+    person.makes("alice")
+    recorded(person, "later", "quantum:key/1")
+    recorded(person, "odd", "pkcs11:serial=1")
+    person.key("backup", "keys.backup", "--all")
+    person.moves(person.folder / "new", NEW)
+    document = person.key("restore", "keys.backup", status=8)
+    assert person.states(document) == {"alice": "done", "later": "failed", "odd": "failed"}
+    codes = {row["name"]: row["error"]["code"] for row in document["keys"] if row["error"]}
+    assert codes == {"later": "key-scheme-unknown", "odd": "key-uri-malformed"}
+    assert [info.name for info in person.store.list()] == ["alice"]
+
+
+def test_another_uri_in_a_backup_is_found_out(person: Person) -> None:
+    """Opening a URI runs code: whoever changes it on the stick must not have his program run."""
+    person.makes("alice")
+    recorded(person, "token")
+    person.key("backup", "keys.backup", "--all")
+    file = Path("keys.backup")
+    file.write_text(file.read_text().replace("/usr/lib/token.so", "/media/stick/a.so"))
+    person.moves(person.folder / "new", NEW)
+    assert person.key("restore", "keys.backup", status=8)["error"]["code"] == "backup-altered"
+    assert person.store.list() == ()
 
 
 def test_a_backup_that_is_not_proven_is_taken_away(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:

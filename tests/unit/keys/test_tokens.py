@@ -59,6 +59,10 @@ def test_two_tokens_of_one_label_are_told_apart_by_serial_number(one: SoftHsm) -
     one.run("two_tokens_of_one_label", first, one.make("one"))
 
 
+def test_tls_of_the_process_goes_on(one: SoftHsm, tmp_path: Path) -> None:
+    one.run("tls_after_it", str(tmp_path))
+
+
 def test_no_token(hsm: SoftHsm) -> None:
     hsm.run("none_at_all")
 

@@ -25,12 +25,12 @@ from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs,
 from trustcli.commands.support.compromise_view import ExaminedCollection, document, lines
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.commands.support.confirmation import confirm
-from trustcli.commands.support.founding import check_recovery_file
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.named_key import named_key
 from trustcli.commands.support.names import known_names
 from trustcli.commands.support.owner_decisions import stored_file
+from trustcli.commands.support.recovery_place import recovery_place
 from trustcli.commands.support.selection import Globs, chosen_collections
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
@@ -73,10 +73,14 @@ def compromised(
         typer.Option(metavar="ROLE@sha256:HEX", help="All keys that exactly this file names are the owner's."),
     ] = None,
     recovery_key: Annotated[
-        Path | None, typer.Option(help="Sign new roots with the recovery key in this file.")
+        str | None,
+        typer.Option(metavar="FILE|URI", help="Sign new roots with the recovery key in this file, or at this URI."),
     ] = None,
     new_recovery_key: Annotated[
-        Path | None, typer.Option(help="The stolen root key is replaced by the recovery key of this file.")
+        str | None,
+        typer.Option(
+            metavar="FILE|URI", help="The stolen root key is replaced by the recovery key of this file, or URI."
+        ),
     ] = None,
     jobs: Jobs = JOBS,
     report: ReportFile = None,
@@ -95,13 +99,12 @@ def compromised(
         kept=_kept(session, keep, keep_images),
         vouching=frozenset(signer_name(signer_role(signer)) for signer in keep_if_signed_by or ()),
         accepted_keys=frozenset(stored_file(text, "--accept-keys") for text in accept_keys or ()),
-        recovery=recovery_key,
-        new_recovery=new_recovery_key,
+        recovery=None if recovery_key is None else recovery_place(recovery_key),
+        new_recovery=None if new_recovery_key is None else recovery_place(new_recovery_key),
     )
     acts = remove or plan_
     if response != Response(key=accused) and not acts:
         raise UsageError("what stays and with which keys is for --remove, or --plan, which shows what that would do")
-    check_recovery_file(recovery_key)
     if acts:
         agree_to_aliases(session, guns, yes=yes or plan_)
     reading = Reading(session, accused)

@@ -21,11 +21,12 @@ from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back
-from trustcli.commands.support.compromised import compromised_keys, recovery_signer
+from trustcli.commands.support.compromised import compromised_keys, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.publish.bulk.work import Begun, Done, Step
 from trustcli.publish.plan import Current, Plan
@@ -52,16 +53,16 @@ class Response:
     """What is done about a stolen key.
 
     `kept`: tags with the digests (hex) under which they stay, by collection. `vouching`: signers whose word is enough.
-    `accepted_keys`: files (`ROLE@sha256:HEX`) whose keys are the owner's. `recovery`: the recovery key's file, to sign
-    roots with. `new_recovery`: the file of a recovery key that takes the place of the stolen root key.
+    `accepted_keys`: files (`ROLE@sha256:HEX`) whose keys are the owner's. `recovery`: where the recovery key is, to
+    sign roots with. `new_recovery`: where a recovery key is that takes the place of the stolen root key.
     """
 
     key: SoughtKey
     kept: Mapping[GUN, Mapping[str, str]] = field(default_factory=dict)
     vouching: frozenset[str] = frozenset()
     accepted_keys: frozenset[str] = frozenset()
-    recovery: Path | None = None
-    new_recovery: Path | None = None
+    recovery: RecoveryPlace | None = None
+    new_recovery: RecoveryPlace | None = None
 
     def keeps(self, gun: GUN, claim: Claim) -> bool:
         """Return whether what the key has signed stays."""
@@ -166,15 +167,15 @@ class _NewKeys:
                 made["recovery"] = self._recovery(response.recovery)
         self.held = source.held_keys([made["recovery"]] if "recovery" in made else [])
 
-    def _recovery(self, file: Path) -> Signer:
+    def _recovery(self, place: RecoveryPlace) -> Signer:
         """Return the recovery key that signs the new roots: a compromised one only to take itself out.
 
         Raises: KeysError, KeyCompromised.
         """
-        signer = self.source.recovery(file)
+        signer = self.source.recovery(place)
         if self._response.key.among({signer.public_key.keyid: signer.public_key}):
             return signer
-        return recovery_signer(self._session, self.source, file)
+        return uncompromised_recovery(self._session, self.source, place)
 
     def root(self, gun: GUN, wire: WireFormat) -> Key:
         """Return the new root key, as a root of the collection names it. Raises: KeysError."""
@@ -188,9 +189,9 @@ class _NewKeys:
     def _new_root(self, wire: WireFormat) -> Signer:
         file = self._response.new_recovery
         if file is not None:
-            return (
-                recovery_signer(self._session, self.source, file) if file.exists() else self.source.new_recovery(file)
-            )
+            if isinstance(file, Path) and not file.exists():
+                return self.source.new_recovery(file)
+            return uncompromised_recovery(self._session, self.source, file)
         before = self._stored(self._step.shared(ROOT) if self._step else "")
         if before is not None:
             return before

@@ -1,5 +1,8 @@
 """`trust key restore` and `trust key backup-verify`: bring keys back from a backup, or see that they would come back.
 
+Of a key that lives elsewhere an entry comes back, public key and URI; its private key is in no backup. The URI is as
+trustworthy as the backup: what seals the keys seals it, too.
+
 Restoring writes each key whole or not at all, and none over another: a key that is here already stays as it is. So the
 same command, run again after anything that stopped it, does the rest.
 """
@@ -15,8 +18,9 @@ import typer
 
 from keys.backup.archive import Backup
 from keys.backup.errors import KeyNotInBackup
-from keys.errors import KeyExists, KeyNameTaken, KeyNotFound, KeysError
+from keys.errors import KeyExists, KeyNameTaken, KeyNotFound, KeysError, KeyUriMalformed
 from keys.key_info import KeyInfo
+from keys.key_opening import check_key_uri
 from keys.passphrase import variables_for
 from keys.rfc3339 import to_rfc3339
 from keys.store import check_new, find
@@ -92,16 +96,20 @@ class _Restored:
 
 
 def _chosen(backup: Backup, references: Sequence[str]) -> list[KeyInfo]:
-    """Return the keys that the references denote, each once; all, if there are none. Raises: KeyNotInBackup."""
+    """Return the keys that the references denote, each once; all, if there are none.
+
+    One that lives elsewhere has its `uri`: only an entry comes back. Raises: KeyNotInBackup.
+    """
+    held = [*backup.infos, *(replace(each.info, uri=each.uri) for each in backup.elsewhere)]
     found: dict[str, KeyInfo] = {}
     for reference in references:
         try:
-            info = find(backup.infos, reference)
+            info = find(held, reference)
         except KeyNotFound as error:
-            held = "trust key backup-verify says what it holds"
-            raise KeyNotInBackup(place=backup.place, key=error.key, command=held) from error
+            says = "trust key backup-verify says what it holds"
+            raise KeyNotInBackup(place=backup.place, key=error.key, command=says) from error
         found[info.keyid] = info
-    return list(found.values() if references else backup.infos)
+    return list(found.values()) if references else held
 
 
 def _look(session: Session, restored: Sequence[_Restored]) -> None:
@@ -110,7 +118,9 @@ def _look(session: Session, restored: Sequence[_Restored]) -> None:
     for each in restored:
         try:
             check_new(stored, each.info)
-        except KeyNameTaken as error:
+            if each.info.uri:
+                check_key_uri(each.info.uri)
+        except (KeyNameTaken, KeyUriMalformed) as error:
             each.state, each.error = "failed", error
         except KeyExists:
             each.state = "nothing to do"
@@ -125,7 +135,7 @@ def _passphrases(session: Session, restored: Sequence[_Restored]) -> dict[str, s
     """
     by_kind: dict[str, list[KeyInfo]] = {}
     for each in restored:
-        if each.state == "not tried":
+        if each.state == "not tried" and not each.info.uri:
             by_kind.setdefault(variables_for(each.info.purpose)[0], []).append(each.info)
     found: dict[str, str] = {}
     for infos in by_kind.values():
@@ -145,7 +155,10 @@ def _carry_out(
             continue
         keyid = each.info.keyid
         try:
-            session.keystore.add(found.keys[keyid], each.info, passphrases[keyid])
+            if each.info.uri:
+                session.keystore.add_elsewhere(each.info)
+            else:
+                session.keystore.add(found.keys[keyid], each.info, passphrases[keyid])
         except KeyNameTaken as error:  # somebody was faster
             each.state, each.error = "failed", error
         except KeyExists:
@@ -168,12 +181,14 @@ def _report(session: Session, backup: Backup, restored: Sequence[_Restored]) -> 
         elif each.error is not None:
             statuses.append(output.failure(each.error, subject=called))
         elif each.state == "done":
-            output.result(f"{called} restored{', retired as it was' if each.info.retired else ''}")
+            how = "recorded: an entry alone" if each.info.uri else "restored"
+            output.result(f"{called} {how}{', retired as it was' if each.info.retired else ''}")
         elif each.state == "nothing to do":
             output.notice(f"{called} is in the key store already: left as it is")
         else:
             output.notice(f"{called}: not tried")
-    tell_elsewhere(session, backup.elsewhere)
+    chosen = {each.info.keyid for each in restored}
+    tell_elsewhere(session, [each for each in backup.elsewhere if each.info.keyid in chosen])
     status = INTERRUPTED if INTERRUPTED in statuses else worst(statuses)
     rows = [{**row(each.info), "state": each.state, "error": each.document} for each in restored]
     error = next((each.document for each in restored if each.document and each.document["exit"] == status), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
+from trustcli.commands.support.recovery_place import recovery_place
 from trustcli.commands.support.selection import AllWith, Globs, select
 from trustcli.session import Session
 from trustdata.roles import RoleName
@@ -32,7 +32,10 @@ def rotate(
         ),
     ] = "",
     replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
-    recovery_key: Annotated[Path | None, typer.Option(help="Root: sign with the recovery key in this file.")] = None,
+    recovery_key: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|URI", help="Root: sign with the recovery key in this file, or at this URI."),
+    ] = None,
     jobs: Jobs = JOBS,
     report: ReportFile = None,
     yes: AgreeToAlias = False,
@@ -53,7 +56,7 @@ def rotate(
         key=brought(session, key, role=role, plan=plan_) if key else "",
         replace=replace,
         replaced=chosen.key,
-        recovery=recovery_key,
+        recovery=None if recovery_key is None else recovery_place(recovery_key),
         decisions=decisions,
     )
     run = RotationRun(session, rotation, chosen.guns)

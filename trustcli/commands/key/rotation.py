@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous, KeyNotFound
@@ -22,14 +21,14 @@ from keys.key_info import Purpose
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
-from trustcli.commands.support.compromised import compromised_keys, recovery_signer, refuse_compromised
-from trustcli.commands.support.founding import check_recovery_file
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.named_key import NamedKey
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.errors import RemoteMisbehaved, UsageError
 from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
@@ -71,7 +70,7 @@ class Rotation:
     key: str = ""
     replace: str = ""
     replaced: NamedKey | None = None
-    recovery: Path | None = None
+    recovery: RecoveryPlace | None = None
     decisions: OwnerDecisions = NOTHING_DECIDED
 
 
@@ -97,7 +96,7 @@ class RotationRun:
     def plan(self, planning: Planning, gun: GUN) -> Sequence[Plan]:
         """Return what `carry_out` would publish. Raises: KeysError, SettingsUnusable, NoTrustServer and others."""
         file = self._rotation.recovery
-        recovery = recovery_signer(self._session, planning.keys, file) if file else None
+        recovery = uncompromised_recovery(self._session, planning.keys, file) if file else None
         if self._planned is None:
             self._planned = _NewKeys(self._session, self._rotation, self._unfinished)
         collection = planning.collection(gun)
@@ -117,7 +116,7 @@ class RotationRun:
         with self._lock:
             file = self._rotation.recovery
             if file and self._recovery is None:
-                self._recovery = recovery_signer(self._session, source, file)
+                self._recovery = uncompromised_recovery(self._session, source, file)
         collection = session.collection(gun)
         rotator = _Rotator(
             session,
@@ -169,7 +168,6 @@ def check_role(role: str) -> None:
 
 
 def _check(rotation: Rotation) -> None:
-    check_recovery_file(rotation.recovery)
     check_role(rotation.role)
     if rotation.role in ONLINE and rotation.key:
         raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from keys.algorithms import accepted_fingerprints
 from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
 from trustcli.commands.support.key_source import KeySource
+from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.errors import KeyCompromised
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKeys
@@ -35,11 +34,11 @@ def refuse_compromised(session: Session, key: Key) -> None:
         raise KeyCompromised(key=name, since=to_rfc3339(known[fingerprint].recorded))
 
 
-def recovery_signer(session: Session, source: KeySource, file: Path) -> Signer:
-    """Return a signer with the recovery key in a file, unless that key was removed as compromised.
+def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryPlace) -> Signer:
+    """Return a signer with the recovery key at a place, unless that key was removed as compromised.
 
     Raises: KeysError, KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
     """
-    signer = source.recovery(file)
+    signer = source.recovery(place)
     refuse_compromised(session, signer.public_key)
     return signer

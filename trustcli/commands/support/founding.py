@@ -1,6 +1,6 @@
 """Create a collection: for `trust init`, and for `trust sign` of an unknown name.
 
-1. recovery key     its file, or the decision to have none (docs/adr/0030)
+1. recovery key     its file or its URI, or the decision to have none (docs/adr/0030)
 2. other keys       root key from the store or new, repository key new; the server holds snapshot and timestamp
 3. root version 1   signed by the root key, and by the recovery key after its file was read back from disk, which
                     proves that the file works
@@ -15,16 +15,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from keys.algorithms import bare_keyid, key_fingerprint, matching_keyids
+from keys.algorithms import accepted_fingerprints, bare_keyid, key_fingerprint, matching_keyids
 from keys.errors import KeyAmbiguous
-from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
-from trustcli.commands.support.compromised import compromised_keys, recovery_signer, refuse_compromised
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_place
 from trustcli.config.home_folder import expanded
 from trustcli.errors import RemoteUnreachable, UsageError
 from trustcli.publish.plan import Current, Planned
@@ -48,26 +48,23 @@ _ONLY_THE_PIN: Final = "an earlier attempt has made it; only its pin was missing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """The decision about a recovery root key: its file, or None for no such key."""
+    """The decision about a recovery root key: its file or its URI, or None for no such key."""
 
-    file: Path | None
+    place: RecoveryPlace | None
+
+    @property
+    def file(self) -> Path | None:
+        """Its file; None if it has none."""
+        return self.place if isinstance(self.place, Path) else None
 
 
-def recovery_choice(file: Path | None, *, none: bool) -> Recovery | None:
+def recovery_choice(named: str | None, *, none: bool) -> Recovery | None:
     """Return the decision that the command line makes, if any. Raises: UsageError."""
-    check_recovery_file(file)
-    if file is not None and none:
+    if named is not None and none:
         raise UsageError("--recovery-key and --no-recovery-key contradict each other")
-    return Recovery(file=file) if file is not None or none else None
-
-
-def check_recovery_file(file: Path | None) -> None:
-    """Refuse the URI of a key as a recovery key's file, which would be made under that name. Raises: UsageError."""
-    if file is not None and is_key_uri(str(file)):
-        raise UsageError(
-            f"--recovery-key takes a file, not {shown_uri(str(file))}; for a second root key that lives elsewhere: "
-            "trust key import URI --purpose root, then trust init with one --root-key for each"
-        )
+    if named is None:
+        return Recovery(place=None) if none else None
+    return Recovery(place=recovery_place(named))
 
 
 def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
@@ -81,7 +78,9 @@ def decide_recovery(session: Session, recovery: Recovery | None) -> Recovery:
     answer = None if session.settings.non_interactive else _asked_for_recovery()
     if answer is None:
         raise UsageError("decide about the recovery key: --recovery-key FILE or --no-recovery-key")
-    return Recovery(file=expanded(answer) if answer else None)
+    if not answer or not isinstance(recovery_place(answer), Path):
+        return Recovery(place=answer or None)
+    return Recovery(place=expanded(answer))
 
 
 def _asked_for_recovery() -> str | None:
@@ -89,7 +88,7 @@ def _asked_for_recovery() -> str | None:
     from trustcli.console.prompt import TerminalPrompt
 
     return TerminalPrompt().ask(
-        "File of the recovery root key, which should not stay on this machine (empty: no recovery key): "
+        "File or URI of the recovery root key, which should not stay on this machine (empty: no recovery key): "
     )
 
 
@@ -232,12 +231,14 @@ class Founding:
                 f"the recovery key cannot go into {file.parent}, which is no folder; make it first: "
                 f"mkdir -p {file.parent}"
             )
-        if file is None or not file.exists():  # else the pinned key may be the one in it
+        if self._recovery.place is None or (file is not None and not file.exists()):  # else it may be the pinned key
             _check_pattern(self._session, gun, self._candidates(wire), wire)
         root_signers = _root_signers(self._session, self._source, self._root_keys, wire)
         spare = len(root_signers) > threshold
-        recovery_signer = _recovery_signer(self._session, self._source, self._recovery, spare=spare)
-        signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
+        uncompromised_recovery = _recovery_signer(self._session, self._source, self._recovery, spare=spare)
+        signers = [*root_signers, *([uncompromised_recovery] if uncompromised_recovery else [])]
+        if len(accepted_fingerprints(signer.public_key for signer in signers)) < len(signers):
+            raise UsageError("one key is named twice as a root key; a recovery key is another one, kept elsewhere")
         if len(signers) < threshold:
             raise UsageError(f"--threshold {threshold} needs {threshold} root keys; there are {len(signers)}")
         root_keys = [self._source.root_key(signer, gun, wire) for signer in signers]
@@ -392,16 +393,18 @@ def _recovery_signer(session: Session, source: KeySource, recovery: Recovery, *,
     `spare`: whether there are more root keys than must sign, so that one may be lost. Raises: KeysError,
     KeyCompromised.
     """
-    if recovery.file is None:
+    if recovery.place is None:
         if not spare:
             session.output.warn("no recovery key: if the root key is lost, the collection is lost")
         return None
     file = recovery.file
+    if file is None:
+        return uncompromised_recovery(session, source, recovery.place)
     if file.resolve().is_relative_to(session.settings.home.resolve()):
         session.output.warn(
             f"{file} lies beside the root key; move it to where a loss of this machine does not reach it"
         )
-    signer = recovery_signer(session, source, file) if file.exists() else source.new_recovery(file)
+    signer = uncompromised_recovery(session, source, file) if file.exists() else source.new_recovery(file)
     if session.passphrases.shared("root", "recovery"):
         session.output.warn("the recovery key has the root key's passphrase: who loses one loses both")
     return signer

@@ -17,6 +17,7 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
 from keys.signers import FileSigner, keep_open, signer_for
 from trustcli.client.ports import PublishRemote
+from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_signer
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.preparation import HeldKeys
 from trustcli.session import Session
@@ -49,8 +50,8 @@ class KeySource(Protocol):
     def new(self, *, purpose: Purpose, gun: str = "", name: str = "", wire: WireFormat | None = None) -> Signer:
         """Make a new key, store it, and return a signer with it. `wire`: the format for which it is made."""
 
-    def recovery(self, file: Path) -> Signer:
-        """Decrypt an existing recovery file, and return a signer with its key."""
+    def recovery(self, place: RecoveryPlace) -> Signer:
+        """Open a recovery key that is there, in a file or at a URI, and return a signer with it."""
 
     def new_recovery(self, file: Path) -> Signer:
         """Make a recovery key in a new file, read it back, and return a signer with it."""
@@ -84,7 +85,7 @@ class SessionKeys:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._recovery: dict[Path, FileSigner] = {}
+        self._recovery: dict[RecoveryPlace, FileSigner] = {}
 
     def held_keys(self, extra: Iterable[Signer] = ()) -> ExtensibleKeys:
         """Return the keys of the store and the extra ones."""
@@ -105,13 +106,11 @@ class SessionKeys:
         keep_open(self._session.keystore, info.keyid, signer)
         return signer
 
-    def recovery(self, file: Path) -> Signer:
-        """Decrypt an existing recovery file, once for all collections, and return a signer with its key."""
-        if file not in self._recovery:
-            platform_secrets = self._session.settings.platform_secrets
-            private = recovery_file.read(file, self._session.passphrases, platform_secrets=platform_secrets)
-            self._recovery[file] = FileSigner(private, KeyInfo.of(private, purpose="recovery", name=file.name))
-        return self._recovery[file]
+    def recovery(self, place: RecoveryPlace) -> Signer:
+        """Open a recovery key that is there, once for all collections, and return a signer with it."""
+        if place not in self._recovery:
+            self._recovery[place] = recovery_signer(self._session, place)
+        return self._recovery[place]
 
     def new_recovery(self, file: Path) -> Signer:
         """Make a recovery key in a new file, read the file back from disk, and return a signer with it."""

@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from keys import recovery_file
 from trustcli.commands.support.founding import create, decide_recovery
 from trustcli.commands.support.founding import plan as plan_founding
 from trustcli.commands.support.key_source import SessionKeys
 from trustcli.commands.support.planning import Planning, current
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.recovery_place import recovery_public
 from trustcli.commands.support.template import Comparison, Template, compare
 from trustcli.publish.bulk.work import Done
 from trustcli.publish.effects import check_same_releases
@@ -133,12 +134,11 @@ class Making:
         session, template = self._session, self._template
         different: list[str] = []
         recovery = None
-        file = template.recovery.file if template.recovery else None
-        if file is not None and file.exists():
-            platform_secrets = session.settings.platform_secrets
-            recovery = recovery_file.read_public_key(file, session.passphrases, platform_secrets=platform_secrets)
-        elif file is not None:
-            different.append(f"{file} does not exist")
+        place = template.recovery.place if template.recovery else None
+        if isinstance(place, Path) and not place.exists():
+            different.append(f"{place} does not exist")
+        elif place is not None:
+            recovery = recovery_public(session, place, session.passphrases)
         wire = session.collection(gun).wire
         if wire.name != template.wire.name:
             different.append(f"its format is {wire.name}, not {template.wire.name}")

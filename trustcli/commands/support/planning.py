@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from keys import recovery_file
 from keys.algorithms import Algorithm, generate, key_fingerprint, matching_keyids, public_key_of
 from keys.errors import KeyNotAccepted
 from keys.key_info import Purpose
@@ -25,6 +24,7 @@ from keys.signers import signer_for
 from trustcli.client.collection import Collection
 from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.key_source import ExtensibleKeys, stored_place
+from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_public, shown_place
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import Output, failure_document
@@ -214,17 +214,18 @@ class PlannedKeySource:
         self._stored.add(key_fingerprint(signer.public_key))
         return signer
 
-    def recovery(self, file: Path) -> Signer:
-        """Return a signer for the key in an existing recovery file, of which only the public key is read.
+    def recovery(self, place: RecoveryPlace) -> Signer:
+        """Return a signer for a recovery key that is there, of which only the public key is read.
 
-        An encrypted PEM file must be opened to read its public key: its passphrase must be in the environment, since
-        the user is not asked. Raises: KeysError.
+        An encrypted PEM file, and a token, must be opened for that: the passphrase or PIN must be in the environment,
+        since the user is not asked. Raises: KeysError.
         """
-        passphrases = EnvironmentPassphrases(self._session.environ, None)
-        platform_secrets = self._session.settings.platform_secrets
-        public = recovery_file.read_public_key(file, passphrases, platform_secrets=platform_secrets)
-        place = KeyPlace(keyid=public.keyid, place="recovery-file", name=str(file))
-        self._places[key_fingerprint(public)] = place
+        public = recovery_public(self._session, place, EnvironmentPassphrases(self._session.environ, None))
+        self._places[key_fingerprint(public)] = KeyPlace(
+            keyid=public.keyid,
+            place="recovery-file" if isinstance(place, Path) else "key-uri",
+            name=shown_place(place),
+        )
         return self._promises.signer(public)
 
     def new_recovery(self, file: Path) -> Signer:

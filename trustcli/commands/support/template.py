@@ -25,9 +25,10 @@ from keys.keyid import short_keyid
 from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.commands.support.founding import Recovery
 from trustcli.commands.support.names import parse_format
-from trustcli.commands.support.signer_key import read_signer_key
+from trustcli.commands.support.signer_key import read_signer_key, signer_key
 from trustcli.config.home_folder import expanded
 from trustcli.errors import SettingsUnusable, UsageError
+from trustcli.session import Session
 from trustdata import bounded_toml
 from trustdata.document_version import refuse_newer
 from trustdata.editing.repository_editor import public_keys, signers_of
@@ -53,15 +54,15 @@ class Template:
     signers: Mapping[str, tuple[Key, ...]] = field(default_factory=dict)
 
 
-def signer_options(texts: Sequence[str], *, at: datetime) -> dict[str, tuple[Key, ...]]:
-    """Return the signers that `--signer NAME=FILE` names. Raises: UsageError, InvalidName, KeysError."""
+def signer_options(session: Session, texts: Sequence[str]) -> dict[str, tuple[Key, ...]]:
+    """Return the signers that `--signer NAME=FILE`, or NAME=URI, names. Raises: UsageError, InvalidName, KeysError."""
     found: dict[str, tuple[Key, ...]] = {}
     for text in texts:
         name, equals, file = text.partition("=")
         if not equals or not file:
-            raise UsageError(f"--signer takes NAME=FILE, not {shown(text)}")
+            raise UsageError(f"--signer takes NAME=FILE or NAME=URI, not {shown(text)}")
         signer_role(name)
-        found[name] = (*found.get(name, ()), read_signer_key(Path(file), at))
+        found[name] = (*found.get(name, ()), signer_key(session, file))
     return found
 
 
@@ -115,10 +116,10 @@ class _Reader:
         if given is None:
             return None
         if given is False:
-            return Recovery(file=None)
+            return Recovery(place=None)
         if not isinstance(given, str) or not given:
             raise self._unusable("recovery_key must be the path of a file, or false")
-        return Recovery(file=self._path(given))
+        return Recovery(place=self._path(given))
 
     def _signers(self, at: datetime) -> dict[str, tuple[Key, ...]]:
         given = self._document.get("signers", {})
