@@ -235,8 +235,8 @@ class Founding:
             _check_pattern(self._session, gun, self._candidates(wire), wire)
         root_signers = _root_signers(self._session, self._source, self._root_keys, wire)
         spare = len(root_signers) > threshold
-        uncompromised_recovery = _recovery_signer(self._session, self._source, self._recovery, spare=spare)
-        signers = [*root_signers, *([uncompromised_recovery] if uncompromised_recovery else [])]
+        recovery_signer = _recovery_signer(self._session, self._source, self._recovery, spare=spare)
+        signers = [*root_signers, *([recovery_signer] if recovery_signer else [])]
         if len(accepted_fingerprints(signer.public_key for signer in signers)) < len(signers):
             raise UsageError("one key is named twice as a root key; a recovery key is another one, kept elsewhere")
         if len(signers) < threshold:
