@@ -23,8 +23,9 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, TargetUnusable, ThresholdNotMet, TrustError, shown
-from trustdata.model import Delegator, Key, NotaryTargets, TargetFile, Targets
+from trustdata.model import Delegator, NotaryTargets, TargetFile, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
+from trustdata.sought_key import SoughtKey
 from trustdata.verification import checks
 from trustdata.verification.delegations import delegations_of, keys_of, may_list, reachable_delegations
 from trustdata.verification.target_lookup import Target, read_target, releasing_roles
@@ -39,20 +40,6 @@ ones, as fresh; keep a state fresh that it likes; nothing without the holders of
 """
 Since: TypeAlias = Literal["as-verified-here", "new", "moved", "not-known-here"]
 """How a tag differs from what this machine has verified last."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccusedKey:
-    """The key that is in strange hands: by its fingerprint, or by the first digits of its id where no more is known."""
-
-    fingerprint: str = ""
-    digits: str = ""
-
-    def among(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """Return the ids under which a document has the key, in every encoding."""
-        if self.digits:
-            return frozenset(keyid for keyid in keys if keyid.startswith(self.digits))
-        return frozenset(keyid for keyid, key in keys.items() if self.fingerprint in accepted_fingerprints([key]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +117,13 @@ class Compromise:
         return tuple(found)
 
 
-def examine(roles: OwnerRoles, key: AccusedKey, *, known: Mapping[RoleName, Envelope], at: datetime) -> Compromise:
+def examine(roles: OwnerRoles, key: SoughtKey, *, known: Mapping[RoleName, Envelope], at: datetime) -> Compromise:
     """Return what the key means here. `roles`: as the owner reads them. `known`: the files verified here last."""
     return _Examiner(roles, key, known, at).run()
 
 
 class _Examiner:
-    def __init__(self, roles: OwnerRoles, key: AccusedKey, known: Mapping[RoleName, Envelope], at: datetime) -> None:
+    def __init__(self, roles: OwnerRoles, key: SoughtKey, known: Mapping[RoleName, Envelope], at: datetime) -> None:
         self._roles = roles
         self._files = roles.stored()
         self._sound = roles.sound()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from keys.backup.archive import SharedSeal
 from keys.backup.errors import ShareMalformed, SharesUnsupported
@@ -81,7 +81,7 @@ def read_share_text(data: bytes, *, place: str) -> ReadShare:
 
 def require_qr_library() -> None:
     """Raise SharesUnsupported if the library of QR codes is not installed."""
-    _qr_code("A")
+    _qr_library()
 
 
 def _words(words: tuple[str, ...]) -> list[str]:
@@ -109,13 +109,22 @@ def _bare_words(text: str, *, place: str, number: int) -> list[str]:
 
 def _qr_code(text: str) -> list[str]:
     """Return a QR code as lines of text, two rows of it in each, dark on light paper. Raises: SharesUnsupported."""
+    rows = [[bool(module) for module in row] for row in _qr_library().make_qr(text, error="m").matrix]
+    width = len(rows[0]) + 2 * _QUIET
+    margin = [[False] * width] * _QUIET
+    # Every QR code has an odd number of rows. With one more row of margin the last one has a partner, too.
+    padded = [*margin, *([False] * _QUIET + row + [False] * _QUIET for row in rows), *margin, [False] * width]
+    blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+    return [
+        "".join(blocks[padded[row][column], padded[row + 1][column]] for column in range(width))
+        for row in range(0, len(padded), 2)
+    ]
+
+
+def _qr_library() -> Any:
+    """Import the library, which has no types."""
     try:
         import segno
     except ImportError as error:
         raise SharesUnsupported(place="QR codes", library="segno", command=EXTRA) from error
-    rows = [[bool(module) for module in row] for row in segno.make_qr(text, error="m").matrix]
-    margin = [[False] * (len(rows[0]) + 2 * _QUIET)] * _QUIET
-    padded = [*margin, *([False] * _QUIET + row + [False] * _QUIET for row in rows), *margin, margin[0]]
-    pairs = zip(padded[::2], padded[1::2], strict=False)  # an odd row at the end is margin
-    blocks = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-    return ["".join(blocks[both] for both in zip(upper, lower, strict=True)) for upper, lower in pairs]
+    return segno

@@ -124,14 +124,14 @@ class Library:
         self._by_uri[uri.text] = self._sessions[facts.serial]
         return self._by_uri[uri.text]
 
-    def open_session(self, uri: Pkcs11Uri, *, writing: bool = False) -> tuple[pkcs11.Session, TokenFacts]:
-        """Return another session on the token, to be closed. It is logged in if the process is.
+    def writing_session(self, uri: Pkcs11Uri) -> tuple[pkcs11.Session, TokenFacts]:
+        """Return another session on the token, which may write, to be closed. It is logged in if the process is.
 
         Raises: TokenMissing, TokenAmbiguous, TokenGone, TokenDeclined, TokenModuleUnusable.
         """
         token, facts = self.token(uri)
         with self.translated(facts):
-            return token.open(rw=writing), facts
+            return token.open(rw=True), facts
 
     @contextmanager
     def translated(self, facts: TokenFacts) -> Iterator[None]:

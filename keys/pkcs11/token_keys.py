@@ -70,7 +70,7 @@ class TokenKeys:
         )
         with library_at(wanted.module) as library:
             logged_in = library.session(wanted, passphrases)
-            writing, facts = library.open_session(wanted, writing=True)
+            writing, facts = library.writing_session(wanted)
             with library.translated(facts):
                 try:
                     key = token_objects.make_key(writing, algorithm, wanted, facts)

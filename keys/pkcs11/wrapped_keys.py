@@ -132,7 +132,7 @@ class TokenWrapping:
             if not may_make:
                 raise
             new = replace(self._uri, id=self._uri.id or secrets.token_bytes(_NEW_ID_BYTES))
-            writing, facts = library.open_session(new, writing=True)
+            writing, facts = library.writing_session(new)
             with library.translated(facts):
                 try:
                     wrapped_objects.make_wrapping_key(writing, new)

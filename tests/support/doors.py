@@ -385,7 +385,9 @@ class Podman:
 
     def ask(self, questions: Sequence[Question]) -> list[Told]:
         names = [each.image.replace(self._proxy.upstream, self._proxy.netloc, 1) for each in questions]
-        done = self._containers.podman_pull("--tls-verify=false", *names)
+        # What podman shows as the digest of an image is the one that it came to it by first, and cases share images.
+        tags_first = sorted(names, key=lambda name: "@" in name)
+        done = self._containers.podman_pull("--tls-verify=false", *tags_first)
         rows = json.loads(self._containers.podman("images", "--digests", "--format", "json"))
         return [self._told(name, done.stderr, rows) for name in names]
 

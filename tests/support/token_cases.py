@@ -352,7 +352,7 @@ def _writing() -> pkcs11.Session:
     with pytest.raises(KeyNotOnToken):
         find_key(f"pkcs11:token=one;object=nothing{QUERY}", HOLDER, "root")
     with library.library_at(MODULE) as loaded:
-        return loaded.open_session(Pkcs11Uri(module=MODULE, token="one"), writing=True)[0]
+        return loaded.writing_session(Pkcs11Uri(module=MODULE, token="one"))[0]
 
 
 def _certificate(private: PrivateKey) -> dict[Attribute, Any]:

@@ -57,7 +57,7 @@ def signs(token: TokenWrapping, wrapped: bytes, public: PublicKey) -> None:
 def of_session(make: Callable[[pkcs11.Session], Any]) -> Any:
     """Do something to the token as somebody else would."""
     with library_at(MODULE) as library:
-        writing, _ = library.open_session(read_pkcs11_uri(f"pkcs11:token=one{QUERY}"), writing=True)
+        writing, _ = library.writing_session(read_pkcs11_uri(f"pkcs11:token=one{QUERY}"))
         try:
             return make(writing)
         finally:

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.aliases import agree_to_aliases
-from trustcli.commands.support.chosen_collections import Everywhere, chosen_collections
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.list_options import ImagesFile, NamesFile
 from trustcli.commands.support.name_lists import image_references
@@ -23,7 +22,7 @@ from trustcli.commands.support.revocation import (
     plan_revocations,
     revocations_refused,
 )
-from trustcli.commands.support.selection import Globs
+from trustcli.commands.support.selection import NONE_KNOWN, Everywhere, Globs, chosen_collections
 from trustcli.errors import UsageError
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
@@ -71,7 +70,7 @@ def command(
         alone = len(named) == 1 and not all_ and not globs
         revocations = {gun: Revocation(gun=gun, tags=None, choice=choice, must_be_there=alone) for gun in named}
     if not revocations:
-        session.output.notice("no collection is known here by a pin, so there is nothing to revoke")
+        session.output.notice(f"{NONE_KNOWN}: nothing to do")
     decisions = owner_decisions(
         guns=tuple(revocations),
         accept_unsigned=accept_unsigned,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from trustdata.digest import is_sha256_hex
@@ -233,6 +233,9 @@ def listed_by_signers(
 ) -> list[Target]:
     """Return what signers list, sorted by tag: one target for each tag and digest, of the first that lists it so.
 
+    Its platforms are those that any of them lists: who is asked first must not decide what the others vouch for, nor
+    hide what is denied.
+
     `signers`: their roles; those that are not among `roles` list nothing. `tag`: only this one. `digest`: where no tag
     is named, only those that may have this digest (hex), or a platform of it. What lies outside the paths delegated to
     a role, or cannot be used, is left out. Raises: ContentMismatch.
@@ -249,8 +252,13 @@ def listed_by_signers(
                 continue
             if may_list(roles[TARGETS].targets, role, name):
                 target = read_target(role, name, entry)
-                found.setdefault((name, target.digest), target)
+                place = name, target.digest
+                found[place] = _with_children(found[place], target.children) if place in found else target
     return [found[key] for key in sorted(found)]
+
+
+def _with_children(target: Target, more: tuple[str, ...]) -> Target:
+    return replace(target, children=tuple(dict.fromkeys((*target.children, *more))))
 
 
 def _signer_lists(role: RoleName, target: Target, roles: Mapping[RoleName, Envelope], requested: str) -> bool:

@@ -89,14 +89,57 @@ def test_nobody_is_asked_in_vain(home: Home) -> None:
     with pytest.raises(UsageError, match="nothing was done"):
         home.run("key", "rotate", "root", *GLOB[:2])
     assert set(roots(home).values()) == {1}
-    assert home.run("key", "rotate", "root", "--glob", "registry.example.com/nobody/*") == DONE
-    assert "no collection that is known here has such a name" in home.stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("key", "rotate", "root"),
+        ("key", "rotate", "root", "--all-with", "0123456789ab"),
+        ("signer", "rotate", "alice"),
+        ("signer", "remove", "alice"),
+        ("signer", "remove", "alice", "--everywhere"),
+        ("revoke", "--signer", "alice"),
+        ("key", "compromised", "0123456789ab"),
+        ("key", "compromised", "0123456789ab", "--remove"),
+    ],
+    ids=" ".join,
+)
+def test_a_pattern_that_fits_nothing_is_mistyped(home: Home, words: tuple[str, ...]) -> None:
+    """One rule in every command that takes patterns, also where another pattern fits."""
+    told = r"--glob registry.example.com/nobody/\* matches no collection that is known here \(6 are\)"
+    for fits in ((), ("--glob", "*")):
+        with pytest.raises(UsageError, match=told):
+            home.run(*words, *fits, "--glob", "registry.example.com/nobody/*")
+    with pytest.raises(UsageError, match="is no pattern: it must be a name"):
+        home.run(*words, "--glob", "registry.example.com/t*")
+    assert set(roots(home).values()) == {1}
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--glob", "registry.example.com/t*"), "--glob registry.example.com/t\\* must be a name"),
+        (("signer", "remove", "alice", "--everywhere"), "no collection is known here by a pin: nothing to do"),
+        (("key", "rotate", "root", "--all-with", "0123456789ab"), "names the key 0123456789ab: nothing to do"),
+        (("revoke", "--signer", "alice", "--all"), "no collection is known here by a pin: nothing to do"),
+        (("key", "compromised", "0123456789ab", "--remove"), "0 collections read: none names the key"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, tuple) else "",
+)
+def test_where_nothing_is_known_everything_has_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], told: str
+) -> None:
+    without_network(monkeypatch)
+    nobody = Home(_folder(tmp_path / "nobody"), RepositorySimulator(gun=OTHER))  # a server, and nothing pinned
+    assert nobody.run(*words, "--yes") == DONE
+    assert told in nobody.err
+    if "compromised" not in words:
+        assert nobody.err.count("nothing to do") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         ((*GLOB, OTHER), "name none beside them"),
         ((*GLOB, "--jobs", "0"), "1 to 16"),
         ((*GLOB, "--jobs", "17"), "1 to 16"),

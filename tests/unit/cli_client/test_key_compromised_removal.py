@@ -181,6 +181,26 @@ def test_what_the_thief_moves_in_between_is_not_signed_unseen(home: Home, monkey
     assert revisions(home) == before
 
 
+def test_digests_for_which_only_the_key_vouches_are_proposed_to_be_denied(home: Home) -> None:
+    """Not one that stays under another tag, nor one for which somebody else vouches, even if its tag goes."""
+    words = ("--plan", "--keep", f"{B}:1.0@sha256:{GOOD}")
+    before = revisions(home)
+    does(home, "key", "compromised", "alice", *words)
+    if _format(home) == "tuf":
+        told = f"only this key vouches for 1 revoked digest; if they are not yours: trust deny {A}@sha256:{GOOD}\n"
+    else:
+        told = "only this key vouches for 1 revoked digest: this format cannot deny them"
+    assert f"{A}: {told}" in home.err
+    assert f"{B}: only this key" not in home.err
+    assert NEWER not in home.err.partition("only this key")[2]
+    assert revisions(home) == before
+    found = removal(home, "alice", *words[1:])
+    assert told.strip() in found[A]["next"]
+    assert "only this key" not in found[B]["next"]
+    if _format(home) == "tuf":
+        does(home, "deny", "--yes", *told.partition("trust deny ")[2].split())
+
+
 # --- the repository key, the root key, the recovery key, the server's keys
 
 
@@ -243,6 +263,27 @@ def test_a_recovery_key_is_replaced_by_another_one(home: Home) -> None:
     assert len(after) == 2
     assert after != before
     does(home, "key", "rotate", "root", A, "--recovery-key", "new-recovery.key")
+
+
+def test_a_compromised_recovery_key_is_in_no_new_root(home: Home) -> None:
+    """Not of a new collection, nor beside what a rotation or another removal signs; also not in a plan."""
+    (key,) = (info.keyid for info in home.session().keystore.list() if info.purpose == "root")
+    removal(home, "recovery.key", A, "--new-recovery-key", "new-recovery.key")
+    before = revisions(home)
+    home.sites[D] = RepositorySimulator(gun=D, wire=home.sites[A].wire)
+    for plan in ((), ("--plan",)):
+        for words in (
+            ("init", D, "--format", _format(home)),
+            ("key", "rotate", "root", B),
+            ("key", "rotate", "root", "--glob", C, "--yes"),
+            ("key", "compromised", key, "--remove", "--yes"),
+        ):
+            assert home.run(*words, "--recovery-key", "recovery.key", *plan) == KEYS, words
+            assert "was removed as compromised" in home.err
+    assert home.run("key", "compromised", key, "--remove", "--yes", "--new-recovery-key", "recovery.key") == KEYS
+    assert {name: site.revision for name, site in home.sites.items() if name != D} == before
+    assert not home.sites[D].stored
+    assert removal(home, "recovery.key", "--recovery-key", "recovery.key", "--new-recovery-key", "new-recovery.key")
 
 
 def test_the_servers_keys_are_both_replaced(home: Home) -> None:

@@ -136,6 +136,8 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "key-info": (lambda d: d["keys"][0].update(info=[]), "a key does not have"),
     "key-id": (lambda d: d["keys"][0]["info"].update(keyid="0" * 64), "a key in it is wrong: its key id"),
     "elsewhere": (lambda d: d["elsewhere"][0].update(uri=None), "uri of a key is no text"),
+    "elsewhere-less": (lambda d: d["elsewhere"][0].pop("uri"), ": a key elsewhere does not have"),
+    "elsewhere-id": (lambda d: d["elsewhere"][0]["info"].update(keyid="0" * 64), "a key in it is wrong: its key id"),
     "share-threshold": (
         lambda d: d.update(seal={"name": "slip-39", "threshold": 1, "count": 3, "set": 7}),
         "numbers of its shares are out of bounds",
@@ -146,6 +148,10 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "share-set": (
         lambda d: d.update(seal={"name": "slip-39", "threshold": 2, "count": 3, "set": 1 << 15}),
+        "numbers of its shares are out of bounds",
+    ),
+    "share-set-below": (
+        lambda d: d.update(seal={"name": "slip-39", "threshold": 2, "count": 3, "set": -1}),
         "numbers of its shares are out of bounds",
     ),
     "share-type": (
@@ -162,6 +168,13 @@ def test_what_is_no_backup_is_told_with_the_place_and_the_reason(name: str) -> N
     with pytest.raises(BackupMalformed, match=reason) as caught:
         read_archive(altered(change), place="/media/stick/x")
     assert str(caught.value).startswith("/media/stick/x is no backup that can be read: ")
+
+
+@pytest.mark.parametrize(("threshold", "count", "number"), [(2, 2, 0), (16, 16, (1 << 15) - 1)])
+def test_the_least_and_the_most_that_a_set_of_shares_can_say(threshold: int, count: int, number: int) -> None:
+    seal = {"name": "slip-39", "threshold": threshold, "count": count, "set": number}
+    read = read_archive(altered(lambda d: d.update(seal=seal)), place="x").seal
+    assert read == archive.SharedSeal(threshold=threshold, count=count, set_number=number)
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b'{"format": 1, "format": 2}', b"7"])

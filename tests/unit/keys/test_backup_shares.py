@@ -12,6 +12,7 @@ import pytest
 from keys.backup import share_text, slip39
 from keys.backup.archive import MOST_SHARES, SharedSeal
 from keys.backup.errors import (
+    BackupError,
     ShareForeign,
     ShareMalformed,
     SharesTooFew,
@@ -20,9 +21,9 @@ from keys.backup.errors import (
     ShareTwice,
 )
 from keys.backup.opening import key_from_shares
-from keys.backup.share_text import MAX_SHARE_FILE, read_share_text
+from keys.backup.share_text import MAX_SHARE_FILE, read_share_text, write_share
 from keys.backup.slip39 import check_split
-from tests.support.backups import Made, shared
+from tests.support.backups import AT, Made, shared
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,18 @@ def opened(made: Made, texts: Sequence[bytes]) -> bytes:
     assert isinstance(backup.seal, SharedSeal)
     read = [read_share_text(text, place=f"file {n}") for n, text in enumerate(texts, 1)]
     return key_from_shares(backup, backup.seal, read)
+
+
+def told_by(error: BackupError) -> dict[str, object]:
+    """Return the fields that programs act on."""
+    return {name: value for name, value in error.details().items() if name != "reason"}
+
+
+def unusable(text: str | bytes, reason: str, number: int = 0) -> None:
+    """Demand that a share is refused for this reason, with its file and the number that it says."""
+    with pytest.raises(ShareMalformed, match=reason) as caught:
+        read_share_text(text if isinstance(text, bytes) else text.encode(), place="/mnt/a share")
+    assert told_by(caught.value) == {"place": "/mnt/a share", "command": "", "number": number}
 
 
 def words_of(made: Made, number: int) -> list[str]:
@@ -58,18 +71,44 @@ def test_the_backup_says_how_many_and_holds_none_of_their_words(made: Made) -> N
     assert not [share for share in made.shares if " ".join(share.words[4:8]) in text]
 
 
+PAPER = """\
+SHARE 3 OF 5 of a backup of signing keys (content-trust)
+
+Backup:  BACKUP
+File:    keys\\x1b[2J.backup
+Made:    2026-11-30T03:04:05Z by ann\\n@laptop
+Opens:   any 3 of the 5 shares, together with the backup's file.
+         Fewer open nothing, and say nothing about the keys.
+
+WORDS
+
+What to do with it
+  Keep it where none of the other shares is, and not beside the backup's file.
+  Print it, and delete this file; or keep the file on a medium of its own.
+  Show it to nobody who does not name the backup above.
+What to do when keys are lost
+  Bring it to whoever has the backup's file, and type there:
+    trust key backup-verify FILE --share THIS --share ANOTHER ...
+    trust key restore FILE --share THIS --share ANOTHER ...
+  From paper: type the words into a file in this order, with or without their numbers.
+  The words are SLIP-39, without a passphrase: other programs can put them together, too.
+"""
+"""What lies in a safe for years: nobody who reads it then has anything else to go by."""
+
+
 def test_the_text_says_what_it_is_and_what_to_do_with_it(made: Made) -> None:
-    text = made.text(3).decode()
-    for said in (
-        "SHARE 3 OF 5 ",
-        f"Backup:  {made.read.name}",
-        "Made:    2026-11-30T03:04:05Z by ann@laptop",
-        "any 3 of the 5 shares",
-        f" 1 {words_of(made, 3)[0]}",
-        f"33 {words_of(made, 3)[32]}\n",
-        "trust key restore FILE --share THIS",
-    ):
-        assert said in text
+    seal, share = made.read.seal, made.shares[2]
+    assert isinstance(seal, SharedSeal)
+    text = write_share(
+        share, seal, backup=made.read.name, file="keys\x1b[2J.backup", created=AT, by="ann\n@laptop"
+    ).decode()
+    before, after = PAPER.replace("BACKUP", made.read.name).split("WORDS\n")
+    assert text.startswith(before)
+    assert text.endswith(after)
+    words = text[len(before) : -len(after)]
+    numbered = [f"{n} {word}" for n, word in enumerate(share.words, 1)]
+    assert [" ".join(pair) for pair in re.findall(r"(\d+) (\w+)", words)] == numbered
+    assert [len(line.split()) for line in words.splitlines()] == [8] * 8 + [2]
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -85,7 +124,13 @@ def test_words_alone_do_as_well_with_numbers_or_without(made: Made) -> None:
 def test_too_few_are_told_with_those_that_were_given(made: Made) -> None:
     with pytest.raises(SharesTooFew, match="opened with 3 of its 5 shares, and only share 2 and 4 was given") as caught:
         opened(made, [made.text(4), made.text(2)])
-    assert caught.value.given == ("2", "4")
+    assert told_by(caught.value) == {
+        "place": "keys.backup",
+        "command": "",
+        "threshold": 3,
+        "count": 5,
+        "given": ("2", "4"),
+    }
     with pytest.raises(SharesTooFew, match="and none was given"):
         opened(made, [])
 
@@ -148,19 +193,19 @@ def test_a_wrong_word_and_swapped_words_are_told_with_the_share(made: Made) -> N
             opened(made, [text.encode()])
 
 
-def test_a_word_that_is_none_is_told_with_its_place(made: Made) -> None:
+@pytest.mark.parametrize(("title", "number"), [("", 0), ("SHARE 7 OF 9 of a backup\n", 7)])
+def test_a_word_that_is_none_is_told_with_its_place(made: Made, title: str, number: int) -> None:
     words = words_of(made, 1)
-    with pytest.raises(ShareMalformed, match=r"^the share in file 1 cannot be used: word 4, 'acdemic', is none of the"):
-        opened(made, [" ".join([*words[:3], "acdemic", *words[4:]]).encode()])
+    lines = [f"{n} {word}" for n, word in enumerate([*words[:3], "acdemic" + "x" * 40, *words[4:]], 1)]
+    reason = rf"word 4, 'acdemic{'x' * 13}', is none of the"
+    unusable(title + "\n".join(lines), reason, number)
 
 
-def test_missing_words_are_told(made: Made) -> None:
-    words = words_of(made, 1)
-    with pytest.raises(ShareMalformed, match="it has 32 words where 33 are wanted"):
-        opened(made, [" ".join(words[:-1]).encode()])
-    lines = [f"{n} {word}" for n, word in enumerate(words, 1)]
-    with pytest.raises(ShareMalformed, match="word 6 should come where word 7 stands"):
-        opened(made, ["\n".join(lines[:5] + lines[6:]).encode()])
+@pytest.mark.parametrize(("title", "number"), [("", 0), ("SHARE 7 OF 9 of a backup\n", 7)])
+def test_missing_words_are_told(made: Made, title: str, number: int) -> None:
+    lines = [f"{n} {word}" for n, word in enumerate(words_of(made, 1), 1)]
+    unusable(title + "\n".join(lines[:-1]), "it has 32 words where 33 are wanted", number)
+    unusable(title + "\n".join(lines[:5] + lines[6:]), "word 6 should come where word 7 stands", number)
 
 
 def test_a_title_of_another_share_is_told(made: Made) -> None:
@@ -168,25 +213,45 @@ def test_a_title_of_another_share_is_told(made: Made) -> None:
         opened(made, [made.text(2).replace(b"SHARE 2 OF", b"SHARE 4 OF")])
 
 
-@pytest.mark.parametrize("data", [b"", b"holiday pictures, 2026", b"\xff\xfe\x00", b"SHARE 1 OF 3"])
-def test_what_is_no_share_is_told(data: bytes) -> None:
-    with pytest.raises(ShareMalformed, match="it does not hold the words of a share"):
-        read_share_text(data, place="x")
+@pytest.mark.parametrize(
+    ("data", "number"), [(b"", 0), (b"holiday pictures, 2026", 0), (b"\xff\xfe\x00", 0), (b"SHARE 1 OF 3", 1)]
+)
+def test_what_is_no_share_is_told(data: bytes, number: int) -> None:
+    unusable(data, "it does not hold the words of a share", number)
 
 
-def test_what_is_too_large_is_not_looked_at() -> None:
-    with pytest.raises(ShareMalformed, match="larger than"):
-        read_share_text(b"a" * (MAX_SHARE_FILE + 1), place="x")
+def test_what_is_too_large_is_not_looked_at(made: Made) -> None:
+    share = made.text(1)
+    largest = share + b" " * (MAX_SHARE_FILE - len(share))
+    assert read_share_text(largest, place="x").share == made.shares[0]
+    unusable(largest + b" ", "larger than 65536 bytes")
 
 
-def test_a_share_of_another_kind_of_secret_is_told() -> None:
+@pytest.mark.parametrize(("title", "number"), [("", 0), ("SHARE 7 OF 9 of a backup\n", 7)])
+def test_a_share_of_another_kind_of_secret_is_told(title: str, number: int) -> None:
     library = pytest.importorskip("shamir_mnemonic", reason="shamir-mnemonic is not installed")
+
+    def typed(share: str) -> str:
+        return title + "\n".join(f"{n} {word}" for n, word in enumerate(share.split(), 1))
+
     (short,) = library.generate_mnemonics(1, [(2, 2)], bytes(16))
-    with pytest.raises(ShareMalformed, match="it has 20 words where 33 are wanted"):
-        read_share_text(short[0].encode(), place="x")
+    unusable(typed(short[0]), "it has 20 words where 33 are wanted", number)
     groups = library.generate_mnemonics(1, [(2, 2), (2, 2)], bytes(32))
-    with pytest.raises(ShareMalformed, match="it is a share of another kind of secret"):
-        read_share_text(groups[1][0].encode(), place="x")
+    unusable(typed(groups[1][0]), "it is a share of another kind of secret", number)
+
+
+def test_no_share_is_handed_out_that_could_not_be_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("shamir_mnemonic", reason="shamir-mnemonic is not installed")
+    monkeypatch.setattr(slip39, "WORDS", 59)  # as if the library had begun to write longer ones
+    with pytest.raises(ShareMalformed, match="has 33 words where 59 are wanted") as caught:
+        slip39.split(bytes(32), threshold=2, count=3)
+    assert told_by(caught.value) == {"place": "a new share", "command": "", "number": 0}
+
+
+def test_what_is_random_already_is_not_stretched(made: Made) -> None:
+    library = pytest.importorskip("shamir_mnemonic", reason="shamir-mnemonic is not installed")
+    read = [library.Share.from_mnemonic(" ".join(share.words)) for share in made.shares]
+    assert {share.iteration_exponent for share in read} == {0}
 
 
 @pytest.mark.parametrize(
@@ -198,24 +263,28 @@ def test_a_share_of_another_kind_of_secret_is_told() -> None:
         (1, 3, "a single share that opens it is a passphrase"),
         (0, 3, "a single share that opens it is a passphrase"),
         (4, 3, "no 4 of 3 shares"),
-        (2, 17, "at most 16 shares"),
+        (2, 17, "there are at most 16 shares"),
     ],
 )
 def test_how_a_key_can_be_split(threshold: int, count: int, reason: str) -> None:
     found = check_split(threshold, count)
-    assert reason in found
+    assert found.startswith(reason)
     assert bool(found) == bool(reason)
 
 
 def test_a_code_to_scan_holds_the_words(made: Made) -> None:
     segno = pytest.importorskip("segno", reason="segno is not installed")
     share_text.require_qr_library()
-    text = made.text(1, qr=True).decode()
-    blocks = [line for line in text.splitlines() if set(line) & set("█▀▄")]
-    rows = [[block in upper for block in line] for line in blocks for upper in ("█▀", "█▄")]
+    text, plain = made.text(1, qr=True).decode(), made.text(1).decode()
+    assert text.startswith(f"{plain}\n")
+    assert text.endswith("\n")
+    lines = text.removeprefix(f"{plain}\n").removesuffix("\n").split("\n")
+    rows = [[block in upper for block in line] for line in lines for upper in ("█▀", "█▄")]
     wanted = segno.make_qr(" ".join(words_of(made, 1)).upper(), error="m").matrix
-    found = [row[4:-4] for row in rows][: len(wanted)]
-    assert [[bool(module) for module in row] for row in wanted] == found
+    side, margin = [False] * 4, [False] * (len(wanted[0]) + 8)
+    code = [[*side, *map(bool, row), *side] for row in wanted]
+    assert rows == [*[margin] * 4, *code, *[margin] * 5]
+    assert set("".join(lines)) == set(" █▀▄")
     assert opened(made, [made.text(1, qr=True), made.text(2, qr=True), made.text(3)]) == made.key
     assert len(text.encode()) < MAX_SHARE_FILE
 
@@ -227,6 +296,15 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         SharesUnsupported, match=r"^shares need the library shamir-mnemonic, which is not installed$"
     ) as no:
         slip39.require_library()
-    assert no.value.command == "pip install 'content-trust[shares]'"
-    with pytest.raises(SharesUnsupported, match=r"^QR codes need the library segno, which is not installed$"):
+    assert told_by(no.value) == {
+        "place": "shares",
+        "command": "pip install 'content-trust[shares]'",
+        "library": "shamir-mnemonic",
+    }
+    with pytest.raises(SharesUnsupported, match=r"^QR codes need the library segno, which is not installed$") as no:
         share_text.require_qr_library()
+    assert told_by(no.value) == {
+        "place": "QR codes",
+        "command": "pip install 'content-trust[shares]'",
+        "library": "segno",
+    }

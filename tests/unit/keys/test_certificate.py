@@ -345,3 +345,9 @@ def test_the_fingerprint_is_that_of_the_bytes_that_stand_there() -> None:
 def test_what_has_no_fingerprint(public: str) -> None:
     assert certificate_fingerprint(NotaryKey.of("ecdsa-x509", public)) is None
     assert certificate_fingerprint(bare_key(generate(Algorithm.ECDSA_P256).public_key())) is None
+
+
+@pytest.mark.parametrize("content", [b"\x02\x01\x05", b"\x30\x03\x02\x01\x05", b""])
+def test_what_is_der_and_no_certificate_keeps_its_bytes(content: bytes) -> None:
+    der = bytes((0x30, len(content))) + content
+    assert with_readable_names(der) == der

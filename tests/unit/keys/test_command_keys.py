@@ -139,5 +139,6 @@ def test_a_weak_key_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_command_makes_no_key() -> None:
-    with pytest.raises(KeyUriMalformed, match="a command makes no keys"):
+    with pytest.raises(KeyUriMalformed, match="a command makes no keys") as caught:
         KEYS.make("exec:/x", Algorithm.RSA, "a", NOBODY, "signer")
+    assert caught.value.uri == "exec:/x"

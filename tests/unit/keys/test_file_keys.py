@@ -45,8 +45,9 @@ def test_a_sealed_file_is_one_too(file: Path) -> None:
 
 
 def test_a_file_with_another_key_is_refused(file: Path) -> None:
-    with pytest.raises(KeyFileMalformed, match="it holds another key than the one that is recorded"):
+    with pytest.raises(KeyFileMalformed, match="it holds another key than the one that is recorded") as caught:
         KEYS.open(uri(file), generate().public_key(), ROOTS, "root")
+    assert caught.value.place == str(file)
 
 
 def test_files_that_are_not_there_or_that_others_may_read(file: Path) -> None:
@@ -59,12 +60,22 @@ def test_files_that_are_not_there_or_that_others_may_read(file: Path) -> None:
         KEYS.find(uri(file), ROOTS, "root")
 
 
-@pytest.mark.parametrize("text", ["file:key.pem", "file://host/key.pem", "file:/a?b", "file:/a#b"])
-def test_uris_that_name_no_file(text: str) -> None:
-    with pytest.raises(KeyUriMalformed):
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file:key.pem", ": what follows file: is an absolute path"),
+        ("file://host/key.pem", ": what follows file: is an absolute path"),
+        ("file:/a?b", "are written as %3F and %23"),
+        ("file:/a#b", "are written as %3F and %23"),
+    ],
+)
+def test_uris_that_name_no_file(text: str, reason: str) -> None:
+    with pytest.raises(KeyUriMalformed, match=reason) as caught:
         KEYS.check(text)
+    assert caught.value.uri == text
 
 
 def test_no_key_is_made_in_a_file() -> None:
-    with pytest.raises(KeyUriMalformed, match="trust key export make one"):
+    with pytest.raises(KeyUriMalformed, match="trust key export make one") as caught:
         KEYS.make("file:/a", Algorithm.RSA, "a", ROOTS, "root")
+    assert caught.value.uri == "file:/a"

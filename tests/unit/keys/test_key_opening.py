@@ -27,8 +27,9 @@ def test_every_kind_that_is_known_can_be_opened() -> None:
     assert set(key_opening._KINDS) == set(SCHEMES)
     for uri in ("file:/x", "exec:/x", "pkcs11:object=a?module-path=/x", "awskms:alias/x", "hv:x"):
         check_key_uri(uri)
-    with pytest.raises(KeyUriMalformed, match="it names no key on the token"):
+    with pytest.raises(KeyUriMalformed, match="it names no key on the token") as caught:
         check_key_uri("pkcs11:token=a?module-path=/x")
+    assert caught.value.uri == "pkcs11:token=a?module-path=/x"
     with pytest.raises(KeySchemeUnknown):
         check_key_uri("hsm:2")
 
@@ -58,16 +59,25 @@ def test_a_key_in_a_file_proves_itself(tmp_path: Path) -> None:
 
 
 def test_a_made_key_that_does_not_prove_itself_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Forgetful:
-        def make(self, *_: object) -> FoundKey:
-            return FoundKey(public=generate().public_key(), uri="exec:/x")
+    asked: list[tuple[object, ...]] = []
+    found = FoundKey(public=generate().public_key(), uri="exec:/x")
 
-        def open(self, *_: object) -> object:
+    class Forgetful:
+        def make(self, *how: object) -> FoundKey:
+            asked.append(how)
+            return found
+
+        def open(self, *how: object) -> object:
+            asked.append(how)
             return generate()
 
     monkeypatch.setitem(key_opening._KINDS, "exec", Forgetful)
     with pytest.raises(SignatureNotVerified, match="exec:/x could not sign"):
-        make_key("exec:/x", Algorithm.ECDSA_P256, "a", NOBODY, "signer")
+        make_key("exec:/y", Algorithm.ECDSA_P256, "a", NOBODY, "signer")
+    assert asked == [
+        ("exec:/y", Algorithm.ECDSA_P256, "a", NOBODY, "signer"),
+        ("exec:/x", found.public, NOBODY, "signer"),
+    ]
 
 
 def test_what_is_not_used_is_not_loaded() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from keys.errors import KeyUriMalformed
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri, read_pkcs11_uri
+from keys.uris.uri import shown_uri
 
 MODULE = "module-path=/usr/lib/softhsm/libsofthsm2.so"
 
@@ -61,13 +62,17 @@ def test_what_is_written_has_all_that_is_needed_to_find_the_key_again() -> None:
 @pytest.mark.parametrize(
     ("path", "query", "reason"),
     [
-        ("object=a;object=b", MODULE, "object stands in it twice"),
-        ("object", MODULE, "'object' is no NAME=VALUE"),
+        ("object=a;object=b", MODULE, ": object stands in it twice"),
+        ("object=a", f"{MODULE}&{'v' * 50}=1&{'v' * 50}=2", f": {'v' * 40} stands in it twice"),
+        ("object", MODULE, ": 'object' is no NAME=VALUE"),
+        ("o" * 50, MODULE, f": '{'o' * 40}' is no NAME=VALUE"),
         ("object=a;id=", MODULE, "its id is empty"),
-        ("object=a;slot-id=1", MODULE, "no token is chosen by slot-id here"),
+        ("object=a;slot-id=1", MODULE, "by slot-id here; use token, serial, manufacturer, model, object, id, type"),
+        (f"{'v' * 50}=1", MODULE, f"no token is chosen by {'v' * 40} here"),
         ("object=a;x-vendor=1", MODULE, "no token is chosen by x-vendor here"),
         ("object=%ff", MODULE, "is no UTF-8"),
         ("object=a;type=cert", MODULE, "type=cert is no kind of key that signs"),
+        (f"object=a;type={'c' * 50}", MODULE, f"type={'c' * 40} is no kind of key that signs"),
         ("object=a", f"{MODULE}&{MODULE}", "module-path stands in it twice"),
         ("object=a", "module-path=lib.so", "module-path is an absolute path"),
         ("object=a", "", "by which library"),
@@ -82,6 +87,9 @@ def test_what_is_refused_says_why_and_shows_no_pin(path: str, query: str, reason
     with pytest.raises(KeyUriMalformed) as caught:
         read(path, query)
     assert reason in str(caught.value)
+    assert caught.value.uri == shown_uri(f"pkcs11:{path}?{query}")
+    wanted = "pkcs11:token=NAME;serial=DIGITS;object=KEY?module-path=/path/to/module.so"
+    assert caught.value.form == (wanted if reason == "by which library" else "")
     assert "4711" not in f"{caught.value}{caught.value.details()}"
 
 
@@ -89,9 +97,20 @@ def test_a_library_in_front_of_the_question_mark_is_shown_in_its_place() -> None
     with pytest.raises(KeyUriMalformed, match="module-path must follow the") as caught:
         read_pkcs11_uri("pkcs11:token=T;module-path=/lib/x.so;id=%02")
     assert caught.value.form == "pkcs11:token=T;id=%02?module-path=/lib/x.so"
-    with pytest.raises(KeyUriMalformed) as caught:
+    assert caught.value.uri == "pkcs11:token=T;module-path=/lib/x.so;id=%02"
+    with pytest.raises(KeyUriMalformed, match=": module-path and pin-value must follow the ") as caught:
         read_pkcs11_uri("pkcs11:id=%02;module-path=/lib/x.so;pin-value=4711?pin-source=file:/x")
+    assert caught.value.uri == "pkcs11:id=%02;module-path=/lib/x.so;pin-value=...?pin-source=file:/x"
     assert caught.value.form == "pkcs11:id=%02?module-path=/lib/x.so&pin-value=...&pin-source=file:/x"
+
+
+def test_values_may_hold_what_stands_between_other_parts() -> None:
+    uri = read("object=a=b;token=T:1", "module-path=/lib/a=b.so&pin-source=file:/run/a:b")
+    assert (uri.object, uri.token, uri.module, uri.pin_file) == ("a=b", "T:1", "/lib/a=b.so", "/run/a:b")
+    assert read_pkcs11_uri(uri.text) == uri
+    with pytest.raises(KeyUriMalformed, match=": module-path must follow the ") as caught:
+        read_pkcs11_uri("pkcs11:object=a;module-path=/lib/a=b.so")
+    assert caught.value.form == "pkcs11:object=a?module-path=/lib/a=b.so"
 
 
 def test_a_uri_that_leaves_all_open_describes_any_key_of_any_token() -> None:

@@ -118,21 +118,25 @@ def test_what_the_holder_says_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("algorithm", list(Algorithm))
 def test_its_private_part_is_nowhere(algorithm: Algorithm) -> None:
     private, device = made(algorithm)
-    uses: list[Callable[[], object]] = [
-        lambda: private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    ]
+    uses: dict[Callable[[], object], str] = {
+        lambda: private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()): "it was to be written"
+    }
     if isinstance(private, EllipticCurvePrivateKey):
         own = ec.generate_private_key(private.curve).public_key()
-        uses += [private.private_numbers, lambda: private.exchange(ECDH(), own)]
+        uses[private.private_numbers] = "its numbers were asked for"
+        uses[lambda: private.exchange(ECDH(), own)] = "a secret was to be agreed on"
         assert private.key_size == device.private.key_size
     elif isinstance(private, RSAPrivateKey):
-        uses += [private.private_numbers, lambda: private.decrypt(b"x", padding.PKCS1v15())]
+        uses[private.private_numbers] = "its numbers were asked for"
+        uses[lambda: private.decrypt(b"x", padding.PKCS1v15())] = "something was to be decrypted"
         assert private.key_size == 3072
     else:
-        uses += [private.private_bytes_raw]
-    for use in uses:
-        with pytest.raises(SigningFailed, match="for which its private part would be needed"):
+        uses[private.private_bytes_raw] = "it was to be written"
+    for use, what in uses.items():
+        with pytest.raises(SigningFailed) as caught:
             use()
+        reason = f"{what}, for which its private part would be needed"
+        assert caught.value.details() == {"key": "a device of the tests", "reason": reason}
     assert device.asked == []
 
 

@@ -184,7 +184,10 @@ def test_a_weak_rsa_key_in_azure_is_refused(start: Start) -> None:
 def test_a_key_that_is_disabled_in_azure(start: Start) -> None:
     service, keys = start(AzureVault)
     service.attributes["enabled"] = False
-    refused(KeyServiceKeyDisabled, "it is disabled", keys, service.uri)
+    with pytest.raises(KeyServiceKeyDisabled, match="it is disabled") as caught:
+        keys.find(service.uri, NOBODY, "root")
+    key = keys.key(service.uri)
+    assert (caught.value.service, caught.value.key) == (key.service, key.name)
 
 
 def test_who_one_is_at_azure(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

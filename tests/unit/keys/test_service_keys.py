@@ -309,8 +309,9 @@ def test_a_uri_that_names_a_key(uri: str) -> None:
 @pytest.mark.parametrize("keys", [AwsKeys(), GcpKeys(), AzureKeys(), VaultKeys()])
 def test_keys_are_made_with_the_tools_of_the_service(keys: ServiceKeys) -> None:
     uri = {AwsKeys: AwsKms.uri, GcpKeys: GoogleKms.uri, AzureKeys: AzureVault.uri, VaultKeys: Vault.uri}[type(keys)]
-    with pytest.raises(KeyUriMalformed, match=f"with {keys.made_with}, which says who may use them"):
+    with pytest.raises(KeyUriMalformed, match=f"with {keys.made_with}, which says who may use them") as caught:
         keys.make(uri, Algorithm.ECDSA_P256, "a", NOBODY, "root")
+    assert caught.value.uri == uri
 
 
 @pytest.mark.parametrize(("scheme", "library"), [("awskms", "botocore"), ("gcpkms", "google"), ("azurekms", "azure")])

@@ -66,8 +66,9 @@ def test_it_is_no_recovery_file(read: Callable[..., object], tmp_path: Path) -> 
     file.write_bytes(ENTRY)
     file.chmod(0o600)
     person = Person("secret")
-    with pytest.raises(KeyFileMalformed, match="an entry of a key store, whose key lives elsewhere"):
+    with pytest.raises(KeyFileMalformed, match="an entry of a key store, whose key lives elsewhere") as caught:
         read(file, EnvironmentPassphrases({}, person))
+    assert caught.value.place == str(file)
     assert person.asked == []
 
 
@@ -87,8 +88,9 @@ def test_it_is_no_recovery_file(read: Callable[..., object], tmp_path: Path) -> 
     ],
 )
 def test_an_entry_that_is_no_entry_is_refused(change: Callable[[dict[str, Any]], object], reason: str) -> None:
-    with pytest.raises(KeyFileMalformed, match=reason):
+    with pytest.raises(KeyFileMalformed, match=reason) as caught:
         read_info(altered(change), place=PLACE)
+    assert caught.value.place == PLACE
 
 
 def test_a_key_without_a_place_gets_no_entry() -> None:
@@ -97,7 +99,9 @@ def test_a_key_without_a_place_gets_no_entry() -> None:
 
 
 def test_an_entry_is_no_sealed_key_of_version_2_and_of_version_3_it_is_newer() -> None:
-    with pytest.raises(KeyFileNewer, match="version 3, and this program knows versions up to 2"):
+    with pytest.raises(
+        KeyFileNewer, match=r"^/home/alice/key is a sealed key of version 3, and this program knows versions up to 2"
+    ):
         read_info(altered(lambda d: d.update(format="content-trust-key-3")), place=PLACE)
     with pytest.raises(KeyFileMalformed, match="does not have the members"):
         read_info(altered(lambda d: d.update(format="content-trust-key-1")), place=PLACE)

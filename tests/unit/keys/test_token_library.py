@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,9 @@ from keys.errors import (
 from keys.passphrase import EnvironmentPassphrases
 from keys.pkcs11 import library as libraries
 from keys.pkcs11.library import Library, library_at
+from keys.pkcs11.pin import Pin
 from keys.pkcs11.pkcs11_uri import Pkcs11Uri
-from keys.pkcs11.token_facts import LOGIN_REQUIRED, PIN_COUNT_LOW, PIN_PAD, PIN_SET, TokenFacts
+from keys.pkcs11.token_facts import LOGIN_REQUIRED, PIN_COUNT_LOW, PIN_FINAL_TRY, PIN_PAD, PIN_SET, TokenFacts
 
 exceptions = pytest.importorskip("pkcs11.exceptions", reason="python-pkcs11 is not installed")
 
@@ -86,8 +89,51 @@ def loaded(fake: FakeLibrary) -> Library:
 def test_a_login_that_ends_in_a_general_error_is_begun_again() -> None:
     token = FakeToken(exceptions.GeneralError, exceptions.FunctionFailed)
     fake = FakeLibrary(token)
-    assert loaded(fake).session(URI, HOLDER).raw == token
+    session = loaded(fake).session(URI, HOLDER)
+    assert session.raw == token
+    assert session.facts == TokenFacts.of(token)
+    assert session.pin == Pin(text="1234", source="that was given")
+    assert (session.handles, session.wrapping, session.held) == ({}, {}, {})
     assert (token.pins, fake.starts) == (["1234"] * 3, 2)
+
+
+def test_a_pin_of_the_uri_is_the_one_that_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "pin"
+    file.write_text("5678")
+    file.chmod(0o600)
+    token = FakeToken()
+    loaded(FakeLibrary(token)).session(Pkcs11Uri(module="/x.so", token="T", pin_file=str(file)), HOLDER)
+    assert token.pins == ["5678"]
+
+
+@pytest.mark.parametrize(("pad", "turns"), [(0, ["/x.so", "end"]), (PIN_PAD, [])])
+def test_processes_log_in_one_after_the_other_and_nobody_waits_while_somebody_types(
+    monkeypatch: pytest.MonkeyPatch, pad: int, turns: list[str]
+) -> None:
+    seen, taken = list[str](), list[str]()
+
+    @contextmanager
+    def turn(path: str) -> Iterator[None]:
+        taken.append(path)
+        yield
+        taken.append("end")
+
+    class Watched(FakeToken):
+        def open(self, *, rw: bool = False, user_pin: object = None) -> object:
+            seen.extend(taken)
+            return super().open(rw=rw, user_pin=user_pin)
+
+    monkeypatch.setattr(libraries, "turn", turn)
+    loaded(FakeLibrary(Watched(flags=LOGIN_REQUIRED | PIN_SET | INITIALISED | pad))).session(URI, HOLDER)
+    assert (seen, taken) == (turns[:1], turns)
+
+
+def test_a_pin_that_is_wrong_at_the_second_attempt_is_that_of_this_token() -> None:
+    token = FakeToken(exceptions.GeneralError, exceptions.PinIncorrect)
+    token.serial = b"second"
+    with pytest.raises(TokenPinWrong) as caught:
+        loaded(FakeLibrary(token)).session(URI, HOLDER)
+    assert caught.value.token == "token T (serial second)"
 
 
 def test_it_is_not_begun_for_ever() -> None:
@@ -136,6 +182,18 @@ def test_a_wrong_pin_is_tried_once(kind: str) -> None:
     assert token.pins == ["1234"]
 
 
+def test_what_is_left_is_what_the_token_says_then() -> None:
+    class Counting(FakeToken):
+        serial = b"counting"
+
+        def open(self, *, rw: bool = False, user_pin: object = None) -> object:
+            self.flags |= PIN_FINAL_TRY
+            return super().open(rw=rw, user_pin=user_pin)
+
+    with pytest.raises(TokenPinWrong, match="one try is left"):
+        loaded(FakeLibrary(Counting(exceptions.PinIncorrect))).session(URI, HOLDER)
+
+
 def test_a_wrong_pin_of_a_token_that_is_gone_then() -> None:
     token = FakeToken(exceptions.PinIncorrect)
     token.serial = b"gone then"
@@ -153,8 +211,9 @@ def test_a_wrong_pin_of_a_token_that_is_gone_then() -> None:
 
 def test_a_token_that_locks_says_so() -> None:
     token = FakeToken(exceptions.PinLocked)
-    with pytest.raises(TokenPinLocked):
+    with pytest.raises(TokenPinLocked) as caught:
         loaded(FakeLibrary(token)).session(URI, HOLDER)
+    assert caught.value.details() == {"token": "token T (serial 01)", "unset": False}
 
 
 def test_a_token_that_was_removed_just_now_is_none_and_an_unused_slot_neither() -> None:
@@ -163,29 +222,42 @@ def test_a_token_that_was_removed_just_now_is_none_and_an_unused_slot_neither() 
 
 
 def test_two_that_fit() -> None:
-    with pytest.raises(TokenAmbiguous):
-        loaded(FakeLibrary(FakeToken(), FakeToken())).token(URI)
+    other = FakeToken()
+    other.serial = b"00"
+    with pytest.raises(TokenAmbiguous, match=r"^token=T fits several tokens: token T ") as caught:
+        loaded(FakeLibrary(FakeToken(), other)).token(URI)
+    assert caught.value.token == "token=T"
+    assert caught.value.candidates == ("token T (serial 00)", "token T (serial 01)")
 
 
 def test_a_library_that_fails_is_named() -> None:
     fake = FakeLibrary()
     fake.slots = exceptions.HostMemory
+    library = loaded(fake)
     with pytest.raises(TokenModuleUnusable, match=r"/x\.so cannot be used: HostMemory"):
-        loaded(fake).token(URI)
+        library.token(URI)
+    fake.slots = [FakeSlot(FakeToken())]
+    for _ in range(2):
+        assert library.token(URI)[1].label == "T"
+        assert fake.starts == 1, "what has failed is started anew, once"
 
     def fail() -> None:
-        raise exceptions.PKCS11Error("out of \x1b order")
+        raise exceptions.PKCS11Error("out of \x1b order" + "!" * 300)
 
-    with pytest.raises(TokenModuleUnusable, match=r"out of \\x1b order"):
+    with pytest.raises(TokenModuleUnusable) as caught:
         loaded(FakeLibrary(on_start=fail)).token(URI)
+    reason = r"out of \x1b order" + "!" * 283
+    assert caught.value.details() == {"token": "/x.so", "reason": reason}
+    assert len(reason) == 300
 
 
 def test_a_library_with_sessions_is_not_started_anew_for_a_token_that_is_not_there() -> None:
     fake = FakeLibrary(FakeToken())
     library = loaded(fake)
     library.session(URI, HOLDER)
-    with pytest.raises(TokenMissing):
+    with pytest.raises(TokenMissing) as caught:
         library.token(Pkcs11Uri(module="/x.so", token="U"))
+    assert (caught.value.token, caught.value.present) == ("token=U", ("token T (serial 01)",))
     assert fake.starts == 0
 
 
@@ -210,7 +282,26 @@ def test_without_python_pkcs11_it_is_said_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "pkcs11._pkcs11", None)
     with pytest.raises(KeySupportMissing, match="python-pkcs11, which is not installed") as caught, library_at("/x"):
         pass
-    assert caught.value.extra == "content-trust[pkcs11]"
+    assert caught.value.details() == {
+        "scheme": "pkcs11",
+        "library": "python-pkcs11",
+        "extra": "content-trust[pkcs11]",
+    }
+
+
+def test_the_library_that_is_named_is_the_one_that_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def lib(path: str) -> FakeLibrary:
+        asked.append(path)
+        return FakeLibrary()
+
+    monkeypatch.setattr("pkcs11._pkcs11.lib", lib)
+    monkeypatch.setattr(libraries, "_libraries", {})
+    for _ in range(2):
+        with library_at("/once.so") as found:
+            assert isinstance(found.raw, FakeLibrary)
+    assert asked == ["/once.so"]
 
 
 @pytest.mark.parametrize("works", [True, False])
@@ -233,12 +324,14 @@ def test_a_library_that_believes_in_a_child_that_it_is_started(monkeypatch: pyte
     monkeypatch.setattr("pkcs11._pkcs11.lib", lib)
     monkeypatch.setattr(libraries, "_of_parents", [{"/in/parent.so": loaded(Inherited())}])
     monkeypatch.setattr(libraries, "_libraries", {})
-    with pytest.raises(TokenModuleUnusable, match="started already"), library_at("/other.so"):
+    with pytest.raises(TokenModuleUnusable, match="started already") as caught, library_at("/other.so"):
         pass
+    assert caught.value.token == "/other.so"
     if works:
         with library_at("/in/parent.so") as found:
             assert isinstance(found.raw, Inherited)
     else:
-        with pytest.raises(TokenModuleUnusable, match="GeneralError"), library_at("/in/parent.so"):
+        with pytest.raises(TokenModuleUnusable, match="GeneralError") as caught, library_at("/in/parent.so"):
             pass
+        assert caught.value.token == "/in/parent.so"
     assert calls == ["finalize", "initialize"]

@@ -74,6 +74,10 @@ def test_other_curves_and_damaged_points() -> None:
     assert ec_public_key(b"\x06\x05\x2b\x81\x04\x00\x23", b"\x04" * 133) is None
     with pytest.raises(ValueError, match="Invalid EC key"):
         ec_public_key(P256, b"\x04\x41" + b"\x04" * 65)
+    raw = generate(Algorithm.ED25519).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    for wrapper in (b"\x05\x20", b"\x04\x1f", b"\x04\x21"):
+        with pytest.raises(ValueError, match="32 bytes"):
+            ec_public_key(ED25519, wrapper + raw)
 
 
 def test_a_key_of_another_kind_is_refused() -> None:

@@ -84,10 +84,12 @@ def test_a_person_is_told_what_the_flags_say(flags: int, warnings: list[str]) ->
 
 def test_nobody_gives_the_last_try_away() -> None:
     told = Told(variable="1234")
-    with pytest.raises(TokenPinLastTry, match="the one of the environment is not tried"):
+    with pytest.raises(TokenPinLastTry, match="the one of the environment is not tried") as caught:
         pin_for(token(USUAL | PIN_FINAL_TRY), None, told.source)
-    with pytest.raises(TokenPinLastTry, match="the one in /run/pin is not tried"):
+    assert caught.value.details() == {"token": "token T (serial 01)", "source": "of the environment"}
+    with pytest.raises(TokenPinLastTry, match="the one in /run/pin is not tried") as caught:
         pin_for(token(USUAL | PIN_FINAL_TRY), "/run/pin", told.source)
+    assert caught.value.details() == {"token": "token T (serial 01)", "source": "in /run/pin"}
     assert pin_for(token(USUAL | PIN_COUNT_LOW), None, told.source) is not None
 
 
@@ -102,8 +104,9 @@ def test_a_wrong_pin_is_not_given_to_the_token_again_and_to_another_token_it_is(
     pin = pin_for(facts, None, told.source)
     assert pin is not None
     refused(facts, pin, None)
-    with pytest.raises(TokenPinWrong, match="the PIN that was given is not that of token T"):
+    with pytest.raises(TokenPinWrong, match="the PIN that was given is not that of token T") as caught:
         pin_for(facts, None, told.source)
+    assert caught.value.details() == {"token": "token T (serial 02)", "source": "that was given", "left": None}
     assert pin_for(token(USUAL, serial="03"), None, told.source) == pin
     assert pin_for(facts, None, Told("right").source) == Pin(text="right", source="that was given")
 
@@ -120,7 +123,7 @@ def test_a_wrong_pin_is_not_given_to_the_token_again_and_to_another_token_it_is(
 def test_how_many_tries_are_left_as_far_as_that_is_known(after: int | None, left: int | None, words: str) -> None:
     now = None if after is None else token(after)
     error = refused(token(USUAL), Pin(text="1", source="that was given"), now)
-    assert error.left == left
+    assert error.details() == {"token": "token T (serial 01)", "source": "that was given", "left": left}
     assert str(error).endswith(words)
     assert "2 tries are left" in str(TokenPinWrong(token="T", source="x", left=2))
 
@@ -137,22 +140,27 @@ def test_pin_source_goes_before_all_others(tmp_path: Path) -> None:
     file.chmod(0o600)
     pin = pin_for(token(USUAL), str(file), Told(variable="other").source)
     assert pin == Pin(text="1234", source=f"in {file}")
+    file.write_bytes("1234\n".encode("utf-16"))  # as PowerShell writes it
+    assert pin_for(token(USUAL), str(file), Told().source) == pin
     file.chmod(0o622)
-    with pytest.raises(PassphraseUnreadable, match="pin-source"):
+    with pytest.raises(PassphraseUnreadable) as caught:
         pin_for(token(USUAL), str(file), Told().source)
+    assert (caught.value.key, caught.value.source) == ("token T (serial 01)", f"pin-source ({file})")
     with pytest.raises(PassphraseUnreadable, match="No such file"):
         pin_for(token(USUAL), str(tmp_path / "none"), Told().source)
 
 
 def test_where_a_pin_comes_from() -> None:
     assert variables_for("token") == ("TRUST_TOKEN_PIN", "TRUST_TOKEN_PIN_FILE", "TRUST_TOKEN_PIN_FD")
-    with pytest.raises(PassphraseMissing, match="TRUST_TOKEN_PIN"):
+    with pytest.raises(PassphraseMissing, match="TRUST_TOKEN_PIN") as caught:
         pin_for(token(USUAL), None, EnvironmentPassphrases({}, None))
+    assert caught.value.key == "token T (serial 01)"
     kept = without_passphrases({"TRUST_TOKEN_PIN": "1", "TRUST_TOKEN_PIN_FILE": "x", "TRUST_PIN": "y", "HOME": "/"})
     assert kept == {"TRUST_PIN": "y", "HOME": "/"}
 
 
 @pytest.mark.parametrize("odd", ["\udcff", "12\t3"])
 def test_a_pin_that_no_token_has_is_not_tried(odd: str) -> None:
-    with pytest.raises(PassphraseUnreadable, match="a PIN has no control characters"):
+    with pytest.raises(PassphraseUnreadable, match="a PIN has no control characters") as caught:
         pin_for(token(USUAL), None, Told(odd).source)
+    assert (caught.value.key, caught.value.source) == ("token T (serial 01)", "the PIN that was given")

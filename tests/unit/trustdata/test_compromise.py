@@ -16,10 +16,11 @@ from tests.simulator.forgery import Document
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
-from trustdata.compromise import AccusedKey, Claim, Compromise, Exposure, Power, examine, exposures
+from trustdata.compromise import Claim, Compromise, Exposure, Power, examine, exposures
 from trustdata.editing.owner_roles import OwnerDecisions, file_reference
 from trustdata.envelope import Envelope
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.sought_key import SoughtKey
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -30,15 +31,15 @@ _BASE64 = b64encode(b"a" * 64).decode()
 """A hash as Notary v1 writes it."""
 
 
-def stolen(name: str) -> AccusedKey:
-    return AccusedKey(fingerprint=key_fingerprint(keyring.key(name)))
+def stolen(name: str) -> SoughtKey:
+    return SoughtKey(fingerprint=key_fingerprint(keyring.key(name)))
 
 
-def online(scene: Scene, role: RoleName) -> AccusedKey:
-    return AccusedKey(fingerprint=key_fingerprint(scene.server.online[role].public_key))
+def online(scene: Scene, role: RoleName) -> SoughtKey:
+    return SoughtKey(fingerprint=key_fingerprint(scene.server.online[role].public_key))
 
 
-def found(scene: Scene, key: AccusedKey, known: Mapping[RoleName, Envelope] | None = None) -> Compromise:
+def found(scene: Scene, key: SoughtKey, known: Mapping[RoleName, Envelope] | None = None) -> Compromise:
     return examine(scene.owner.read(), key, known=known or {}, at=scene.server.at)
 
 
@@ -67,7 +68,7 @@ def test_a_key_that_nothing_names_means_nothing(wire: WireFormat) -> None:
 
 def test_a_key_is_found_by_the_digits_of_its_id(wire: WireFormat) -> None:
     scene = good_collection(wire)
-    by_id = AccusedKey(digits=scene.keys.keyid("alice")[:12])
+    by_id = SoughtKey(digits=scene.keys.keyid("alice")[:12])
     assert found(scene, by_id) == found(scene, stolen("alice"))
 
 

@@ -12,13 +12,14 @@ from tests.simulator.forgery import Document
 from tests.simulator.owner import Owner
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, OTHER, Scene, good_collection
-from trustdata.compromise import AccusedKey, examine
+from trustdata.compromise import examine
 from trustdata.editing.key_removal import KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, add_signer, public_keys, signers_of
 from trustdata.errors import PublishRefused
 from trustdata.model import Key
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
+from trustdata.sought_key import SoughtKey
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -29,13 +30,13 @@ CLEAN = ("root", "recovery", "targets", "bob", "new-root", "new-targets")
 """The keys of the owner without alice's."""
 
 
-def accused(*names: str) -> list[AccusedKey]:
-    return [AccusedKey(fingerprint=key_fingerprint(keyring.key(name))) for name in names]
+def accused(*names: str) -> list[SoughtKey]:
+    return [SoughtKey(fingerprint=key_fingerprint(keyring.key(name))) for name in names]
 
 
 def remove(
     scene: Scene,
-    *keys: AccusedKey,
+    *keys: SoughtKey,
     root: Key | None = None,
     targets: Key | None = None,
     online: Iterable[RoleName] = (),
@@ -140,7 +141,7 @@ def test_a_root_key_is_replaced_and_clients_follow(wire: WireFormat) -> None:
 def test_the_servers_keys_are_replaced_and_a_fast_forward_is_healed(wire: WireFormat) -> None:
     scene = good_collection(wire)
     regular = scene.regular()
-    keys = [AccusedKey(fingerprint=key_fingerprint(scene.server.online[role].public_key)) for role in ONLINE]
+    keys = [SoughtKey(fingerprint=key_fingerprint(scene.server.online[role].public_key)) for role in ONLINE]
     scene.forger.alter(TIMESTAMP, lambda d: d.update(version=d["version"] + 1_000_000), reissue=False)
     assert regular.digest("1.0") == f"sha256:{GOOD}"
     remove(scene, *keys, online=ONLINE)

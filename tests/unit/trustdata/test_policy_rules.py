@@ -296,6 +296,8 @@ def test_what_is_malformed_is_named_by_its_place(text: str, path: str) -> None:
 RULE = '[[rule]]\nmatch = "*"\n'
 AT = '[[rule]]\nmatch = "%s"'
 FROM = '[distributed]\nname = "%s"\n'
+DENY = '[[deny_list]]\nname = "%s"\n'
+PINNED = f'pins = ["sha256:{"0" * 64}"]\n'
 SENTENCES = [
     (RULE + "macth = 1", "rule[0].macth", "is no member of a rule; did you mean 'match'?"),
     (RULE + "what = 1", "rule[0].what", "is no member of a rule; it may have action, break_glass, "),
@@ -316,6 +318,9 @@ SENTENCES = [
     (FROM % "a.example/x", "distributed.tag", "is missing"),
     (FROM % "a.example/x" + 'tag = ":1"', "distributed.tag", "':1' is no valid tag"),
     (FROM % "a.example/x" + 'tag = "1"', "distributed.pins", "is missing; it says where trust"),
+    (DENY % "a.example/x", "deny_list[0].pins", "is missing; it says where trust"),
+    (2 * (DENY % "a.example/x" + PINNED), "deny_list[1].name", "names a.example/x a second time"),
+    ("".join(DENY % f"a.example/{n}" + PINNED for n in range(17)), "deny_list", "holds more than 16 lists"),
     (RULE + 'mode = "enforced"', "rule[0].mode", "must be allow, audit, enforce or deny; did you mean 'enforce'?"),
     (RULE + "threshold = 2", "rule[0].threshold", "none are named"),
     (RULE + 'signers = ["a"]\nthreshold = 2', "rule[0].threshold", "from 1 to 1, the number of signers"),

@@ -22,7 +22,6 @@ from trustcli.client.collection_list import listed_collections
 from trustcli.commands.key.key_response import KeyResponse, Response, released
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
-from trustcli.commands.support.chosen_collections import chosen_collections
 from trustcli.commands.support.compromise_view import ExaminedCollection, document, lines
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.commands.support.confirmation import confirm
@@ -32,7 +31,7 @@ from trustcli.commands.support.named_key import named_key
 from trustcli.commands.support.names import known_names
 from trustcli.commands.support.owner_decisions import stored_file
 from trustcli.commands.support.recovery_place import recovery_place
-from trustcli.commands.support.selection import Globs
+from trustcli.commands.support.selection import Globs, chosen_collections
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
@@ -40,13 +39,14 @@ from trustcli.errors import UsageError
 from trustcli.publish.plan_view import as_time
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKey
-from trustdata.compromise import AccusedKey, examine
+from trustdata.compromise import examine
 from trustdata.counting import counted
 from trustdata.digest import hex_of
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
 from trustdata.roles import signer_name, signer_role
+from trustdata.sought_key import SoughtKey
 
 
 def compromised(
@@ -89,8 +89,7 @@ def compromised(
 ) -> int:
     """Show what a stolen key can do and has signed, and take it out; without NAME in all collections known here."""
     session: Session = ctx.obj
-    named = named_key(session, key)
-    accused = AccusedKey(fingerprint=named.fingerprint, digits=named.digits)
+    accused: SoughtKey = named_key(session, key)
     some = bool(names) or names_file is not None or bool(globs)
     guns = chosen_collections(session, names, names_file, globs=globs) if some else known_names(session)
     if accused.digits:
@@ -119,7 +118,7 @@ def compromised(
     return _respond(reading, response, options, named=key, plan=plan_, yes=yes)
 
 
-def _found_by_digits(session: Session, key: AccusedKey, guns: Sequence[GUN]) -> AccusedKey:
+def _found_by_digits(session: Session, key: SoughtKey, guns: Sequence[GUN]) -> SoughtKey:
     """Return the key that has an id with these digits somewhere: in Notary v1 each collection has ids of its own.
 
     If there is none, the digits stand for it. Raises: KeyAmbiguous.
@@ -131,7 +130,7 @@ def _found_by_digits(session: Session, key: AccusedKey, guns: Sequence[GUN]) -> 
             found |= accepted_fingerprints(keys[keyid] for keyid in key.among(keys))
     if len(found) > 1:
         raise KeyAmbiguous(key=f"whose id begins with {key.digits}", candidates=tuple(sorted(found)))
-    return AccusedKey(fingerprint=found.pop()) if found else key
+    return SoughtKey(fingerprint=found.pop()) if found else key
 
 
 def _tell(reading: Reading, key: str) -> int:
@@ -176,7 +175,7 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     # One that cannot be read fails in the run, and says why there.
     guns = [each.gun for each in reading.examined if each.named or each.failure is not None]
     fingerprint = response.key.fingerprint
-    work = KeyResponse(session, response, reading.released)
+    work = KeyResponse(session, response, reading.released, shows=plan)
     terms = {
         "key": fingerprint,
         "kept": {gun: dict(sorted(tags.items())) for gun, tags in sorted(response.kept.items())},
@@ -241,7 +240,7 @@ class Reading:
     """
 
     session: Session
-    key: AccusedKey
+    key: SoughtKey
     examined: list[ExaminedCollection] = field(default_factory=list)
     unread: list[tuple[GUN, str]] = field(default_factory=list)
     failures: list[dict[str, object]] = field(default_factory=list)

@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back
-from trustcli.commands.support.compromised import compromised_keys
+from trustcli.commands.support.compromised import compromised_keys, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
@@ -30,7 +31,7 @@ from trustcli.commands.support.tag_movement import NOTHING, tag_changed
 from trustcli.publish.bulk.work import Begun, Done, Step
 from trustcli.publish.plan import Current, Plan
 from trustcli.session import Session
-from trustdata.compromise import AccusedKey, Claim, Compromise, examine
+from trustdata.compromise import Claim, Compromise, examine
 from trustdata.counting import counted
 from trustdata.editing.key_removal import KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles, file_reference
@@ -40,7 +41,11 @@ from trustdata.errors import PublishRefused, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
+from trustdata.sought_key import SoughtKey
 from trustdata.wire import WireFormat
+
+_NAMED: Final = 20
+"""How many digests a proposal names: the thief chooses how many there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +57,7 @@ class Response:
     sign roots with. `new_recovery`: where a recovery key is that takes the place of the stolen root key.
     """
 
-    key: AccusedKey
+    key: SoughtKey
     kept: Mapping[GUN, Mapping[str, str]] = field(default_factory=dict)
     vouching: frozenset[str] = frozenset()
     accepted_keys: frozenset[str] = frozenset()
@@ -71,11 +76,15 @@ class Response:
 class KeyResponse:
     """One `trust key compromised --remove`: a `BulkWork`. For several threads.
 
-    `seen`: what each collection released when it was shown. Nothing else is signed again.
+    `seen`: what each collection released when it was shown. Nothing else is signed again. `shows`: whether plans are
+    all that is wanted; else what is proposed besides is told when a collection is done.
     """
 
-    def __init__(self, session: Session, response: Response, seen: Mapping[GUN, Mapping[str, str]]) -> None:
+    def __init__(
+        self, session: Session, response: Response, seen: Mapping[GUN, Mapping[str, str]], *, shows: bool = False
+    ) -> None:
         self._session = session
+        self._shows = shows
         self._response = response
         self._seen = seen
         self._lock = threading.RLock()
@@ -87,7 +96,10 @@ class KeyResponse:
         keys = _NewKeys(self._session, planning.keys, self._response, self._planned, self._lock, step=None)
         collection = planning.collection(gun)
         removal = _Removal(self._response, collection, keys, self._seen.get(gun))
-        return [planning.plan(collection, removal.edit, removal.held, read=removal.current, check=removal.check).plan]
+        plan = planning.plan(collection, removal.edit, removal.held, read=removal.current, check=removal.check).plan
+        if self._shows and plan.refusal is None and removal.denying:
+            self._session.output.notice(f"{gun}: {removal.denying}")
+        return [plan]
 
     def carry_out(self, session: Session, gun: GUN, step: Step) -> Done:
         """Do it in one collection.
@@ -152,8 +164,18 @@ class _NewKeys:
         self._step = step
         with lock:
             if response.recovery is not None and "recovery" not in made:
-                made["recovery"] = source.recovery(response.recovery)
+                made["recovery"] = self._recovery(response.recovery)
         self.held = source.held_keys([made["recovery"]] if "recovery" in made else [])
+
+    def _recovery(self, place: RecoveryPlace) -> Signer:
+        """Return the recovery key that signs the new roots: a compromised one only to take itself out.
+
+        Raises: KeysError, KeyCompromised.
+        """
+        signer = self.source.recovery(place)
+        if self._response.key.among({signer.public_key.keyid: signer.public_key}):
+            return signer
+        return uncompromised_recovery(self._session, self.source, place)
 
     def root(self, gun: GUN, wire: WireFormat) -> Key:
         """Return the new root key, as a root of the collection names it. Raises: KeysError."""
@@ -169,7 +191,7 @@ class _NewKeys:
         if file is not None:
             if isinstance(file, Path) and not file.exists():
                 return self.source.new_recovery(file)
-            return self.source.recovery(file)
+            return uncompromised_recovery(self._session, self.source, file)
         before = self._stored(self._step.shared(ROOT) if self._step else "")
         if before is not None:
             return before
@@ -221,6 +243,8 @@ class _Removal:
         """The signers that are removed."""
         self.revoked: dict[str, str] = {}
         self.kept: dict[str, str] = {}
+        self.denying = ""
+        """What else to do about digests for which only the key vouches: the signed tags go, the images stay."""
 
     def read(self) -> OwnerRoles:
         roles = self._collection.owner_roles()
@@ -245,6 +269,7 @@ class _Removal:
         self.revoked = self._response.revoked(self._gun, found)
         self.kept = {c.tag: c.digest for c in found.claims if c.released and c.tag not in self.revoked}
         self._check_seen(roles)
+        self.denying = self._proposed_denials(roles, found)
         in_root = named & {ROOT, TARGETS, *ONLINE}
         roles.check_may_sign([*([ROOT] if in_root else []), *([TARGETS] if named - {ROOT, *ONLINE} else [])])
         if in_root:
@@ -274,9 +299,25 @@ class _Removal:
             f"trust signer add --key NEW.pub {shown(signer_name(role))}-2 {gun} brings the signer back"
             for role in self.signers
         ]
+        if self.denying:
+            steps.append(self.denying)
         if left:
             steps.append("a signer delegates to a role that names the key: only that signer can take it out")
         return "; ".join(steps)
+
+    def _proposed_denials(self, roles: OwnerRoles, found: Compromise) -> str:
+        stays = {digest for tag, digest in released(roles).items() if tag not in self.revoked}
+        vouched = {claim.digest for claim in found.claims if not claim.alone}
+        alone = {claim.digest for claim in found.claims if claim.alone and self.revoked.get(claim.tag) == claim.digest}
+        digests = sorted(alone - stays - vouched)
+        if not digests:
+            return ""
+        what = f"only this key vouches for {counted(len(digests), 'revoked digest')}"
+        if not self._collection.wire.keeps_members:
+            return f"{what}: this format cannot deny them, a policy or the list of a TUF 1.0 collection can"
+        images = " ".join(f"{self._gun}@sha256:{digest}" for digest in digests[:_NAMED])
+        rest = f" (and {len(digests) - _NAMED} more)" if len(digests) > _NAMED else ""
+        return f"{what}; if they are not yours: trust deny {images}{rest}"
 
     def _replacements(self, roles: OwnerRoles, in_root: AbstractSet[RoleName]) -> Replacements:
         wire = self._collection.wire

@@ -21,7 +21,7 @@ from keys.key_info import Purpose
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
-from trustcli.commands.support.compromised import compromised_keys, refuse_compromised
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.named_key import NamedKey
@@ -96,7 +96,7 @@ class RotationRun:
     def plan(self, planning: Planning, gun: GUN) -> Sequence[Plan]:
         """Return what `carry_out` would publish. Raises: KeysError, SettingsUnusable, NoTrustServer and others."""
         file = self._rotation.recovery
-        recovery = planning.keys.recovery(file) if file else None
+        recovery = uncompromised_recovery(self._session, planning.keys, file) if file else None
         if self._planned is None:
             self._planned = _NewKeys(self._session, self._rotation, self._unfinished)
         collection = planning.collection(gun)
@@ -116,7 +116,7 @@ class RotationRun:
         with self._lock:
             file = self._rotation.recovery
             if file and self._recovery is None:
-                self._recovery = source.recovery(file)
+                self._recovery = uncompromised_recovery(self._session, source, file)
         collection = session.collection(gun)
         rotator = _Rotator(
             session,

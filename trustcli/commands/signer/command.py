@@ -139,10 +139,9 @@ def remove(
     role = signer_role(signer)
     if everywhere and (names or names_file is not None):
         raise UsageError("--everywhere is for every collection: name none beside it")
-    patterns = globs or (["*"] if everywhere else None)
-    chosen = select(session, names, names_file, globs=patterns, yes=yes or plan_)
+    chosen = select(session, names, names_file, globs=globs, everywhere=everywhere, yes=yes or plan_)
     guns = chosen.guns
-    if everywhere:
+    if everywhere and guns:
         guns = where(session, guns, lambda roles: role in repository_editor.signers_of(roles))
         if not guns:
             session.output.notice(f"no collection that is known here has a signer {signer}: nothing to do")

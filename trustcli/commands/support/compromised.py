@@ -5,10 +5,12 @@ from __future__ import annotations
 from keys.algorithms import accepted_fingerprints
 from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
+from trustcli.commands.support.key_source import KeySource
+from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.errors import KeyCompromised
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKeys
-from trustdata.model import Key
+from trustdata.model import Key, Signer
 
 
 def compromised_list(session: Session) -> CompromisedKeys:
@@ -30,3 +32,13 @@ def refuse_compromised(session: Session, key: Key) -> None:
     for fingerprint in accepted_fingerprints([key]) & known.keys():
         name = f"the key {short_keyid(key.keyid)}"
         raise KeyCompromised(key=name, since=to_rfc3339(known[fingerprint].recorded))
+
+
+def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryPlace) -> Signer:
+    """Return a signer with the recovery key at a place, unless that key was removed as compromised.
+
+    Raises: KeysError, KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
+    """
+    signer = source.recovery(place)
+    refuse_compromised(session, signer.public_key)
+    return signer

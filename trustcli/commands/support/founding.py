@@ -20,7 +20,7 @@ from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
-from trustcli.commands.support.compromised import refuse_compromised
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
@@ -378,10 +378,11 @@ def _root_signers(session: Session, source: KeySource, references: Sequence[str]
 def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: WireFormat) -> Signer:
     """Return a signer with a repository key for this collection alone.
 
-    A key that an earlier attempt left in the store is used again. Raises: KeysError.
+    A key that an earlier attempt left in the store is used again, unless it is compromised. Raises: KeysError.
     """
     for info in session.keystore.list():
-        if info.purpose == "targets" and info.gun == gun and not info.retired:
+        left = info.purpose == "targets" and info.gun == gun and not info.retired
+        if left and key_fingerprint(info.public) not in compromised_keys(session):
             return source.stored(info.keyid)
     return source.new(purpose="targets", gun=gun, wire=wire)
 
@@ -389,7 +390,8 @@ def _repository_signer(session: Session, source: KeySource, gun: GUN, wire: Wire
 def _recovery_signer(session: Session, source: KeySource, recovery: Recovery, *, spare: bool) -> Signer | None:
     """Return a signer with the recovery key, or None, and warn of what the decision means.
 
-    `spare`: whether there are more root keys than must sign, so that one may be lost. Raises: KeysError.
+    `spare`: whether there are more root keys than must sign, so that one may be lost. Raises: KeysError,
+    KeyCompromised.
     """
     if recovery.place is None:
         if not spare:
@@ -397,12 +399,12 @@ def _recovery_signer(session: Session, source: KeySource, recovery: Recovery, *,
         return None
     file = recovery.file
     if file is None:
-        return source.recovery(recovery.place)
+        return uncompromised_recovery(session, source, recovery.place)
     if file.resolve().is_relative_to(session.settings.home.resolve()):
         session.output.warn(
             f"{file} lies beside the root key; move it to where a loss of this machine does not reach it"
         )
-    signer = source.recovery(file) if file.exists() else source.new_recovery(file)
+    signer = uncompromised_recovery(session, source, file) if file.exists() else source.new_recovery(file)
     if session.passphrases.shared("root", "recovery"):
         session.output.warn("the recovery key has the root key's passphrase: who loses one loses both")
     return signer

@@ -9,42 +9,25 @@ from pathlib import Path
 from typing import Final
 
 from keys import recovery_file
-from keys.algorithms import accepted_fingerprints, key_fingerprint, public_key_of
+from keys.algorithms import key_fingerprint
 from keys.errors import KeyIsPrivate, KeyNotFound
-from keys.material import tuf_key
-from keys.notary import notary_key
 from keys.uris.uri import is_key_uri
 from trustcli.commands.support.signer_key import signer_key
 from trustcli.session import Session
 from trustdata.envelope import Envelope
 from trustdata.model import Key
 from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.sought_key import SoughtKey
 
 _DIGITS: Final = re.compile(r"[0-9a-f]{12,64}")
 """Digits of a key id that is not in the store: fewer could be met by chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NamedKey:
-    """A key that was named. `fingerprint`: empty if only digits of its id are known. `digits`: of its id, or empty."""
+class NamedKey(SoughtKey):
+    """A key that the user has named, and how. `fingerprint`: empty if only digits of its id are known."""
 
     named: str
-    fingerprint: str = ""
-    digits: str = ""
-
-    def among(self, keys: Mapping[str, Key]) -> frozenset[str]:
-        """Return the ids under which a document has the key, whatever its encoding."""
-        if self.digits:
-            return frozenset(keyid for keyid, key in keys.items() if self._begins(keyid, key))
-        return frozenset(keyid for keyid, key in keys.items() if self.fingerprint in accepted_fingerprints([key]))
-
-    def _begins(self, keyid: str, key: Key) -> bool:
-        """Return whether one of the ids of a key begins with the digits: as the document has it, or either format."""
-        ids = {keyid}
-        if accepted_fingerprints([key]):
-            public = tuf_key(public_key_of(key))
-            ids |= {public.keyid, notary_key(public).keyid}
-        return any(each.startswith(self.digits) for each in ids)
 
     def roles(self, roles: Mapping[RoleName, Envelope]) -> list[RoleName]:
         """Return the roles of a collection that name the key."""

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from trustcli.errors import SettingsUnusable
 from trustcli.guarded_files import check_guarded
@@ -76,6 +76,7 @@ class ReachabilityIndex:
         self._lock = threading.RLock()
         self._stored: OrderedDict[tuple[str, str, str], None] = OrderedDict()
         """What was stored lately, by repository, digest and tag, so that it is not looked for each time."""
+        self._times_forgotten = 0
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
@@ -86,6 +87,12 @@ class ReachabilityIndex:
         """Close the file."""
         with self._lock:
             self._database.close()
+
+    @property
+    def generation(self) -> tuple[int, int]:
+        """What is another one once something may have been forgotten, or another process has changed the file."""
+        rows = self._rows("PRAGMA data_version", ())
+        return self._times_forgotten, int(rows[0][0]) if rows else -1
 
     def add(self, repository: str, digest: str, named: Named, *, tag: str = "") -> None:
         """Store what a manifest names, and that a repository has it; with the tag under which it was handed out."""
@@ -170,7 +177,7 @@ class ReachabilityIndex:
         )
         return [str(tag) for (tag,) in self._rows(query, (repository, _raw(digest)))]
 
-    def _rows(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[bytes]]:
+    def _rows(self, query: str, values: Sequence[object] | Mapping[str, object]) -> list[tuple[Any]]:
         with self._lock, self._forgiving():
             return self._database.execute(query, values).fetchall()
         return []
@@ -180,6 +187,7 @@ class ReachabilityIndex:
         if last is None or last - first < self._most:
             return
         self._stored.clear()
+        self._times_forgotten += 1
         until = first + (last - first) - self._most + self._most // 10
         with self._database as database:
             database.execute("DELETE FROM names WHERE parent <= ?", (until,))
@@ -197,6 +205,7 @@ class ReachabilityIndex:
             return  # another process was longer at it than is waited for; what was not stored is found again
         _log.warning("the index of what is reachable begins anew: %s", error)
         self._stored.clear()
+        self._times_forgotten += 1
         self._database.close()
         try:
             self._remove()

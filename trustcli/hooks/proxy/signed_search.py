@@ -7,8 +7,9 @@ first, with the credentials of the caller who asked, until one names it.
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -28,6 +29,7 @@ SECONDS: Final = 30.0
 """How long one request searches, and how long another waits for it."""
 _ABSENT_SECONDS: Final = 60.0
 _MOST_ABSENT: Final = 10_000
+_MOST_WHOLE: Final = 100_000
 
 
 class SearchUnfinished(Exception):
@@ -58,6 +60,11 @@ class SignedSearch:
 
         By caller, since a registry may say so only because this one must not see them.
         """
+        self._lock = threading.Lock()
+        self._whole: dict[tuple[str, bool], set[str]] = {}
+        """Signed images of which the index knows all that they name, by repository and by what was looked for."""
+        self._generation: Hashable = None
+        """Of the index, in which that was so."""
 
     @contextmanager
     def turn(self, repository: str) -> Iterator[None]:
@@ -84,11 +91,13 @@ class SignedSearch:
         RemoteUnreachable, RemoteMisbehaved, SettingsUnusable.
         """
         fetched, end = 0, self._clock() + self._seconds
-        for root in dict.fromkeys(tags[tag] for tag in newest_first(tags)):
-            waiting, seen = [root], {root}
+        whole = self._whole_in(repository, is_blob=is_blob)
+        for root in dict.fromkeys(tags[tag] for tag in newest_first(tag for tag in tags if tags[tag] not in whole)):
+            waiting, seen, is_whole = [root], {root}, True
             while waiting:
                 manifest = waiting.pop()
                 inside = self._index.manifests_in(repository, manifest, indexes_only=not is_blob)
+                is_whole = is_whole and inside is not None
                 if inside is None and not self._is_absent(caller, repository, manifest):
                     if fetched >= self._fetches or self._clock() >= end:
                         raise SearchUnfinished
@@ -97,9 +106,26 @@ class SignedSearch:
                     if named is not None and digest in (*named.manifests, *(named.blobs if is_blob else ())):
                         return root
                     inside = [] if named is None else [*(named.manifests if is_blob else named.indexes)]
-                waiting += [child for child in inside or () if child not in seen and not is_closed(child)]
-                seen.update(inside or ())
+                further = [child for child in inside or () if child not in seen]
+                is_open = [child for child in further if not is_closed(child)]
+                is_whole = is_whole and len(is_open) == len(further)
+                waiting += is_open
+                seen.update(further)
+            if is_whole:
+                whole.add(root)
         return None
+
+    def _whole_in(self, repository: str, *, is_blob: bool) -> set[str]:
+        """Return the signed images in which there is nothing to search: what the index says of them was asked before.
+
+        Whoever asks for digests that nothing names would have all of them walked through each time.
+        """
+        generation = self._index.generation
+        with self._lock:
+            if generation != self._generation or sum(map(len, self._whole.values())) > _MOST_WHOLE:
+                self._whole = {}
+                self._generation = generation
+            return self._whole.setdefault((repository, is_blob), set())
 
     def _fetched(self, repository: str, digest: str, caller: Caller) -> Named | None:
         """Return what a manifest names, and store it; None if upstream does not have it for this caller."""

@@ -8,12 +8,18 @@ from typing import Any
 
 import pytest
 
+from keys.record import replace
+from tests.simulator.repository import APP
 from tests.simulator.scene import EVIL, GOOD, OLD, OTHER, good_collection
+from tests.simulator.signed_by import PLATFORM, signed_by
 from tests.support.refusal import refused
+from trustdata.denied import DenyList
 from trustdata.envelope import Envelope
-from trustdata.errors import ContentMismatch, DelegationOutOfScope, ReleaseConflict
+from trustdata.errors import ContentMismatch, DelegationOutOfScope, DigestDenied, ReleaseConflict
+from trustdata.judgement import Question, judge
 from trustdata.model import TargetFile
-from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.policy import Requirement
+from trustdata.roles import RELEASES, TARGETS, RoleName, signer_name
 from trustdata.verification.target_lookup import (
     MAX_CHILDREN,
     Target,
@@ -189,6 +195,21 @@ def test_what_signers_list_under_a_digest(wire: WireFormat) -> None:
     found = {digest: [each.tag for each in listed_by_signers([ALICE], roles, digest=digest)] for digest in (GOOD, EVIL)}
     assert found == {GOOD: ["1.0", "2.0"], EVIL: ["2.0", "3.0"]}
     assert [each.tag for each in listed_by_signers([ALICE], roles, "3.0", digest=GOOD)] == ["3.0"]
+
+
+def test_whoever_is_asked_first_the_platforms_are_those_that_any_signer_lists(wire: WireFormat) -> None:
+    scene = signed_by(wire)
+    scene.forger.alter(BOB, lambda d: d["targets"]["index"].pop("custom"))
+    roles = scene.server.stored
+    for order in ([ALICE, BOB], [BOB, ALICE]):
+        (found,) = listed_by_signers(order, roles, "index")
+        assert (found.role, found.children) == (order[0], (PLATFORM,))
+        names = tuple(map(signer_name, order))
+        alone = Requirement(source="a rule", signers=names, threshold=2, released=False)
+        denied = (DenyList(APP, {f"sha256:{PLATFORM}": {}}),)
+        question = Question(gun=APP, tag="index", digest=None, policy=(alone,))
+        assert judge(question, roles).allowed
+        assert isinstance(judge(replace(question, denied=denied), roles).refusal, DigestDenied)
 
 
 def test_two_released_digests_are_a_conflict() -> None:
