@@ -119,7 +119,7 @@ def team(
 @pytest.mark.parametrize("few", [SOME, EVERY])
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(name, marks=[] if name in {"root", "rotate alice"} else pytest.mark.long) for name in COMMANDS],
+    [pytest.param(name, marks=[] if name == "root" else pytest.mark.long) for name in COMMANDS],
 )
 @pytest.mark.parametrize("form", ["tuf", "notary"])
 def test_the_same_command_again_ends_in_the_same_state(

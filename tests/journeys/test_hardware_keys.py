@@ -42,7 +42,14 @@ def uri_of(user: TrustUser, name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "kind", ["tuf ecdsa-p256", "tuf ed25519", "notary ecdsa-p256", "notary ecdsa-p384", "notary rsa"]
+    "kind",
+    [
+        "tuf ecdsa-p256",
+        "tuf ed25519",
+        "notary ecdsa-p256",
+        "notary ecdsa-p384",
+        pytest.param("notary rsa", marks=pytest.mark.long),
+    ],
 )
 def test_root_and_repository_key_in_a_token(holder: TrustUser, people: People, gun: str, put: Put, kind: str) -> None:
     wire, algorithm = kind.split()

@@ -52,7 +52,7 @@ class Stage:
         return f"{self.gun}:1.0"
 
 
-@pytest.fixture(params=["tuf", "notary"])
+@pytest.fixture(params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def stage(request: pytest.FixtureRequest, people: People, owner: TrustUser, gun: str, put: Put) -> Stage:
     image = put("1.0", text="first")
     owner.run("init", gun, "--no-recovery-key", "--format", request.param)

@@ -84,7 +84,7 @@ def town(folder: Path, server: ServerProcess, registry: RunningProgram, mark: st
     return Town(server=server, owner=owner, names=names)
 
 
-@pytest.fixture(scope="module", params=["tuf", "notary"])
+@pytest.fixture(scope="module", params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def unchanged(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -96,7 +96,7 @@ def unchanged(
     return town(tmp_path_factory.mktemp(format_), trust_server, shared_registry, "unchanged", format_)
 
 
-@pytest.fixture(params=["tuf", "notary"])
+@pytest.fixture(params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def changing(
     request: pytest.FixtureRequest, tmp_path: Path, trust_server: ServerProcess, shared_registry: RunningProgram
 ) -> Town:

@@ -39,7 +39,10 @@ def digest_that_notary_lists(notary: NotaryUser, gun: str, tag: str) -> str:
     return f"sha256:{notary.listed(gun)[tag].digest}"
 
 
-@pytest.mark.parametrize("algorithm", ["ecdsa-p256", "ecdsa-p384", "rsa"])
+@pytest.mark.parametrize(
+    "algorithm",
+    ["ecdsa-p256", pytest.param("ecdsa-p384", marks=pytest.mark.long), pytest.param("rsa", marks=pytest.mark.long)],
+)
 def test_notary_follows_from_one_certificate_of_the_token_to_the_next(
     algorithm: str, tmp_path: Path, gun: str, put: Put
 ) -> None:
@@ -83,7 +86,15 @@ def test_docker_pulls_what_a_collection_of_the_token_has_signed(
         assert node.has(gun) == set()
 
 
-@pytest.mark.parametrize("algorithm", ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa"])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        "ecdsa-p256",
+        pytest.param("ecdsa-p384", marks=pytest.mark.long),
+        "ed25519",
+        pytest.param("rsa", marks=pytest.mark.long),
+    ],
+)
 def test_python_tuf_follows_the_token(algorithm: str, tmp_path: Path, owner: TrustUser, gun: str, put: Put) -> None:
     first = put("1.0")
     user = holder(tmp_path, owner.environ["TRUST_SERVER"], algorithm)
