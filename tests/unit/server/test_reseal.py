@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,8 @@ class Ground:
             (folder / name).chmod(0o600)
         self.folder = folder
         self.data = folder / "data"
-        self.store: MetadataStore = open_store(self.settings("old"))
+        self._open = ExitStack()
+        self.store: MetadataStore = self._open.enter_context(closing(open_store(self.settings("old"))))
         self.site = Site(self.store, sealer=self.sealer("old"))
         self.owner: Owner = self.site.begin()
         NotarySite(self.store, sealer=self.site.sealer).begin_notary()
@@ -70,9 +73,13 @@ class Ground:
         self.site = Site(self.store, sealer=sealer)
 
     def keys(self) -> SqlServerKeys:
-        keys = open_server_keys(self.settings("old"))
+        keys = self._open.enter_context(closing(open_server_keys(self.settings("old"))))
         assert isinstance(keys, SqlServerKeys)
         return keys
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        self._open.close()
 
     def rows(self) -> list[tuple[str, str, str, bytes, str]]:
         engine = open_engine(self.settings("old").database_url)
@@ -99,8 +106,9 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Ground:
-    return Ground(tmp_path / "ground")
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    with closing(Ground(tmp_path / "ground")) as ground:
+        yield ground
 
 
 def done(ground: Ground, private: set[bytes]) -> None:
@@ -307,4 +315,5 @@ def test_the_witness_and_what_was_offered_before_go_on_to_count(
     assert set(log.load() or {}) >= {GUN_A, GUN(gun)}
     log.close()
     assert "another database" not in caplog.text
-    assert existing_store(new).seal_mark() == SealedKeys(NEW).mark
+    with closing(existing_store(new)) as store:
+        assert store.seal_mark() == SealedKeys(NEW).mark
