@@ -121,7 +121,7 @@ def team(
     "command",
     [pytest.param(name, marks=[] if name == "root" else pytest.mark.long) for name in COMMANDS],
 )
-@pytest.mark.parametrize("form", ["tuf", "notary"])
+@pytest.mark.parametrize("form", ["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def test_the_same_command_again_ends_in_the_same_state(
     *,
     dying: DyingTrust,

@@ -66,7 +66,7 @@ class Town:
         return found if not found or found.startswith("sha256:") else f"sha256:{found}"
 
 
-@pytest.fixture(params=["tuf", "notary"])
+@pytest.fixture(params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def town(request: pytest.FixtureRequest, people: People, put: Put, gun: str, trust_server: ServerProcess) -> Town:
     owner = people("owner")
     good, evil = put("1.0").digest, put("2.0").digest

@@ -96,7 +96,7 @@ def put_everywhere(registry: RunningProgram, image: BuiltImage, repositories: Se
     connection.close()
 
 
-@pytest.fixture(params=["tuf", "notary"])
+@pytest.fixture(params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
 def form(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
