@@ -10,6 +10,7 @@ import base64
 import json
 import ssl
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -36,7 +37,7 @@ AZURE_HOST: Final = "company.vault.azure.net"
 _PSS: Final = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=32)
 
 
-class KeyService:
+class KeyService(ABC):
     """What the services have in common. `scheme`: of their URIs; `uri`: of the key, as exactly as they know it."""
 
     scheme: str
@@ -50,12 +51,13 @@ class KeyService:
         """Set: no answers any more."""
         self.server = HostileServer(self._script, tls, at=port)
 
+    @abstractmethod
     def environ(self, folder: Path) -> dict[str, str]:
         """The variables with which its programs find it, and who one is there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, request: Request) -> bytes:
-        raise NotImplementedError
+        """Answer a request that has no fault."""
 
     def stop(self) -> None:
         self.server.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv as csv_writer
 import io
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import typer
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.judging import DEFAULT_MAX_AGE
+from trustcli.commands.support.option_file import STANDARD_INPUT, place_of, read_option_file
 from trustcli.commands.support.scanning import Scanned, scan
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
@@ -30,7 +30,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 MAX_FILE: Final = 64 * 1024 * 1024
 """Bytes of one file; of some ten thousand Pods."""
 MAX_VALUES: Final = 2_500_000
-_STANDARD_INPUT: Final = Path("-")
 _COLUMNS: Final = ("container", "image", "name", "digest", "state", "why")
 _FORMULA: Final = ("=", "+", "-", "@", "\t")
 
@@ -58,7 +57,7 @@ def command(
         raise UsageError("--csv and --json contradict each other")
     if max_age is not None and not offline:
         raise UsageError("--max-age bounds --offline, which is not given")
-    if [*(crictl or ()), *(pods or ())].count(_STANDARD_INPUT) > 1:
+    if [*(crictl or ()), *(pods or ())].count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) is named twice")
     rules = load_policy(policy) if policy else None
     running = _running(session, crictl or (), pods or ())
@@ -82,36 +81,22 @@ def _running(session: Session, crictl: Sequence[Path], pods: Sequence[Path]) -> 
         try:
             found += of_crictl(documents)
         except NotThatList as wrong:
-            raise UsageError(f"--crictl: {', '.join(map(_named, crictl))}: {wrong}") from wrong
+            raise UsageError(f"--crictl: {', '.join(map(place_of, crictl))}: {wrong}") from wrong
     for file in pods:
         try:
             found += of_pods(_document(file, "--pods"))
         except NotThatList as wrong:
-            raise UsageError(f"--pods: {_named(file)}: {wrong}") from wrong
+            raise UsageError(f"--pods: {place_of(file)}: {wrong}") from wrong
     return found if crictl or pods else session.engine().running()
 
 
 def _document(file: Path, option: str) -> object:
     """Read a JSON file within its bounds. Raises: UsageError."""
-    try:
-        if file == _STANDARD_INPUT:
-            raw = sys.stdin.buffer.read(MAX_FILE + 1)
-        else:
-            with file.open("rb") as opened:
-                raw = opened.read(MAX_FILE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UsageError(f"{option}: {_named(file)} cannot be read: {reason}") from error
-    if len(raw) > MAX_FILE:
-        raise UsageError(f"{option}: {_named(file)} is larger than {MAX_FILE} bytes")
+    raw = read_option_file(file, option, limit=MAX_FILE)
     try:
         return bounded_json.loads(raw, values=MAX_VALUES, depth=64)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{option}: {_named(file)} is no JSON that can be read: {error}") from error
-
-
-def _named(file: Path) -> str:
-    return "standard input" if file == _STANDARD_INPUT else shown(str(file), 300)
+        raise UsageError(f"{option}: {place_of(file)} is no JSON that can be read: {error}") from error
 
 
 def _tell(session: Session, found: Sequence[Scanned]) -> None:

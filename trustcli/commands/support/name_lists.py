@@ -7,12 +7,12 @@ without a name is wrong usage: it never means all.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from trustcli.commands.support.aliases import refuse_alias
+from trustcli.commands.support.option_file import place_of, read_option_file
 from trustcli.errors import BadLine, UsageError
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustcli.session import Session
@@ -22,7 +22,6 @@ from trustdata.gun import GUN
 MAX_LIST: Final = 16 * 1024 * 1024
 """Largest accepted size of a list in bytes."""
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
-_STANDARD_INPUT: Final = Path("-")
 
 
 def collection_names(names: Sequence[str] | None, file: Path | None = None) -> list[GUN]:
@@ -89,7 +88,7 @@ def _given(names: Sequence[str] | None, file: Path | None, *, option: str, what:
 
 def _listed(file: Path, option: str, *, collections: bool) -> list[ImageReference]:
     """Return what the lines name. Raises: UsageError, which has each bad line and what is wrong with it."""
-    place = shown("standard input" if file == _STANDARD_INPUT else str(file), 300)
+    place = place_of(file)
     references: list[ImageReference] = []
     bad: list[BadLine] = []
     for number, line in enumerate(_text(file, option).splitlines(), 1):
@@ -117,20 +116,9 @@ def _listed(file: Path, option: str, *, collections: bool) -> list[ImageReferenc
 def _text(file: Path, option: str) -> str:
     """Return the content as text. Raises: UsageError."""
     try:
-        if file == _STANDARD_INPUT:
-            content = sys.stdin.buffer.read(MAX_LIST + 1)
-        else:
-            with file.open("rb") as stream:
-                content = stream.read(MAX_LIST + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UsageError(f"{option}: {shown(str(file), 300)} cannot be read: {reason}") from error
-    if len(content) > MAX_LIST:
-        raise UsageError(f"{option}: {shown(str(file), 300)} is larger than {MAX_LIST} bytes")
-    try:
-        return _decoded(content)
+        return _decoded(read_option_file(file, option, limit=MAX_LIST))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{option}: {shown(str(file), 300)} is no text in UTF-8 or UTF-16") from error
+        raise UsageError(f"{option}: {place_of(file)} is no text in UTF-8 or UTF-16") from error
 
 
 def _decoded(content: bytes) -> str:
