@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.docker_client import NEWER
 from tests.support.leftovers import adopt_orphans, running_children
 from tests.support.loaded_program import stop_loaders
+from tests.support.open_databases import forgotten_databases, watch_databases
 
 # An example is no slower code because the machine is busy.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -125,6 +126,15 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector look no more at the tests themselves: they stay, and there are thousands of them."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_database_left_open() -> Iterator[None]:
+    """Fails a module that has forgotten an open SQLite connection, on any Python, naming the tests that opened it."""
+    watch_databases()
+    yield
+    forgotten = forgotten_databases()
+    assert not forgotten, f"opened a database and forgot to close it: {forgotten}"
 
 
 @pytest.fixture(scope="session", autouse=True)

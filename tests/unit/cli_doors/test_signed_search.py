@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,8 +49,17 @@ class Registry:
         return FetchedManifest(digest=reference, raw=b"", media_type="", named=NAMED[reference])
 
 
-def filled(folder: Path, **more: int) -> CountedIndex:
-    index = CountedIndex(folder, **more)
+Opening = Callable[[], CountedIndex]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opening]:
+    """Opens one index as often as it is called, each time as another process would, and closes all."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(closing(CountedIndex(tmp_path, most=10)))
+
+
+def filled(index: CountedIndex) -> CountedIndex:
     for each, named in NAMED.items():
         index.add("app", each, named)
     return index
@@ -59,8 +70,8 @@ def searching(index: ReachabilityIndex, registry: Registry | None = None) -> Sig
 
 
 @pytest.mark.parametrize("is_blob", [True, False])
-def test_what_is_known_is_walked_through_once(tmp_path: Path, *, is_blob: bool) -> None:
-    index, registry = filled(tmp_path), Registry()
+def test_what_is_known_is_walked_through_once(opened: Opening, *, is_blob: bool) -> None:
+    index, registry = filled(opened()), Registry()
     search = searching(index, registry)
     assert search.finds("app", NOWHERE, TAGS, Caller(), is_blob=is_blob) is None
     assert index.asked == (3 if is_blob else 2)
@@ -73,9 +84,9 @@ def test_what_is_known_is_walked_through_once(tmp_path: Path, *, is_blob: bool) 
     assert index.asked == (4 if is_blob else 3)
 
 
-def test_for_a_manifest_less_is_looked_at_than_for_a_blob(tmp_path: Path) -> None:
+def test_for_a_manifest_less_is_looked_at_than_for_a_blob(opened: Opening) -> None:
     """Platforms are not fetched to find a manifest: that nothing is left for one says nothing about the other."""
-    index, registry = CountedIndex(tmp_path), Registry()
+    index, registry = opened(), Registry()
     index.add("app", INDEX, NAMED[INDEX])
     search = searching(index, registry)
     only = {"1.0": INDEX}
@@ -84,8 +95,8 @@ def test_for_a_manifest_less_is_looked_at_than_for_a_blob(tmp_path: Path) -> Non
     assert registry.fetched == [IMAGE]
 
 
-def test_what_one_caller_does_not_see_is_searched_for_another(tmp_path: Path) -> None:
-    index, registry = CountedIndex(tmp_path), Registry(hidden_from="stranger")
+def test_what_one_caller_does_not_see_is_searched_for_another(opened: Opening) -> None:
+    index, registry = opened(), Registry(hidden_from="stranger")
     index.add("app", INDEX, NAMED[INDEX])
     search, only = searching(index, registry), {"1.0": INDEX}
     for _ in range(2):
@@ -93,8 +104,8 @@ def test_what_one_caller_does_not_see_is_searched_for_another(tmp_path: Path) ->
     assert search.finds("app", LAYER, only, Caller(authorization="friend"), is_blob=True) == INDEX
 
 
-def test_what_was_closed_is_searched_when_it_is_open(tmp_path: Path) -> None:
-    index, registry = CountedIndex(tmp_path), Registry()
+def test_what_was_closed_is_searched_when_it_is_open(opened: Opening) -> None:
+    index, registry = opened(), Registry()
     index.add("app", INDEX, NAMED[INDEX])
     search, only = searching(index, registry), {"1.0": INDEX}
     for _ in range(2):
@@ -104,17 +115,16 @@ def test_what_was_closed_is_searched_when_it_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["this process", "another process", "damage"])
-def test_what_was_forgotten_is_searched_again(tmp_path: Path, by: str) -> None:
-    index, registry = filled(tmp_path, most=10), Registry()
+def test_what_was_forgotten_is_searched_again(opened: Opening, by: str) -> None:
+    index, registry = filled(opened()), Registry()
     search = searching(index, registry)
     assert search.finds("app", NOWHERE, TAGS, Caller(), is_blob=True) is None
     if by == "damage":
         index._database.execute("DROP TABLE seen")
         assert index.above("app", LAYER, most=9) == []
     else:
-        adding = index if by == "this process" else ReachabilityIndex(tmp_path, most=10)
+        adding = index if by == "this process" else opened()
         for number in range(1000, 1030):
             adding.add("other", digest(number), Named())
     assert search.finds("app", LAYER, TAGS, Caller(), is_blob=True) is not None
     assert registry.fetched
-    index.close()
