@@ -359,6 +359,7 @@ class Session:
             read=read or collection.owner_roles,
             at=lambda: self.at,
             backoff=JitteredBackoff(self.output.notice),
+            refused=lambda: collection.warn_of_clocks("that may be the reason"),
         )
 
     # --- keys

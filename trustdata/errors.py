@@ -12,7 +12,8 @@
     │   ├── LivesTooLong             valid for longer than any honest server makes it: a clock was wrong
     │   ├── ContentMismatch          another hash, length or digest than its parent names
     │   ├── RootNotPinned            the pinned root is not in the root chain
-    │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not valid for this name
+    │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not for this name
+    │   │   └── CertificateNotValidNow   it is, and not at this time: or the clock of who says so is wrong
     │   ├── RootOfAnotherName        a root names another collection, or no longer names its own
     │   ├── RootNotNamed             a pin by key alone, and the root does not say whose it is
     │   ├── PinsDisagree             two pins of one collection name different roots of trust
@@ -233,7 +234,7 @@ class RootNotPinned(NotTrusted):
 
 
 class CertificateOfAnotherName(NotTrusted):
-    """The certificate of a Notary v1 root key names another collection or is not valid."""
+    """The certificate of a Notary v1 root key names another collection, or is none that Go's clients would count."""
 
     code: ClassVar[str] = "certificate-of-another-name"
     gun: str
@@ -242,6 +243,19 @@ class CertificateOfAnotherName(NotTrusted):
 
     def __str__(self) -> str:
         return f"the root key {short_keyid(self.keyid)} does not speak for {self.gun}: it {shown(self.reason)}"
+
+
+class CertificateNotValidNow(CertificateOfAnotherName):
+    """The certificate of a Notary v1 root key is right, and valid at other times only; `at`: the reference time.
+
+    Either the clock is wrong by which this was judged, or the root key is too old, or not in force yet.
+    """
+
+    code: ClassVar[str] = "certificate-not-valid-now"
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, judged at {self.at:%Y-%m-%d %H:%M} UTC"
 
 
 class RootOfAnotherName(NotTrusted):

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -31,15 +32,17 @@ class Countdown:
         self._die_before = die_before
         self._counter = counter
         self._calls = 0
+        self._lock = threading.Lock()
 
     def wrap(self, owner: object, name: str) -> None:
         genuine: Callable[..., Any] = getattr(owner, name)
 
         def counted(*arguments: Any, **named: Any) -> Any:
-            self._calls += 1
-            if self._calls == self._die_before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            os.pwrite(self._counter, self._calls.to_bytes(8, "big"), 0)
+            with self._lock:
+                self._calls += 1
+                if self._calls == self._die_before:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                os.pwrite(self._counter, self._calls.to_bytes(8, "big"), 0)
             return genuine(*arguments, **named)
 
         setattr(owner, name, counted)

@@ -25,9 +25,7 @@ from tests.support.tuf_client import TufClient
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
-EVERY = pytest.param(None, marks=pytest.mark.long, id="every-moment")
-SOME = pytest.param(FEW, id="some-moments")
-ONE_BY_ONE = ("--jobs", "1", "--yes")
+ONE_BY_ONE = 1
 """With one job the calls come in one order, so that every one of them can be hit."""
 
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -54,9 +52,9 @@ class Team:
     names: list[str]
     server: ServerProcess
 
-    def words(self, command: str) -> list[str]:
+    def words(self, command: str, jobs: int) -> list[str]:
         places = {"root": self.root_key, "glob": f"{self.names[0].rpartition('/')[0]}/*"}
-        return [*(word.format(**places) for word in COMMANDS[command]), *ONE_BY_ONE]
+        return [*(word.format(**places) for word in COMMANDS[command]), "--jobs", str(jobs), "--yes"]
 
     @property
     def root_key(self) -> str:
@@ -116,7 +114,14 @@ def team(
     return make
 
 
-@pytest.mark.parametrize("few", [SOME, EVERY])
+@pytest.mark.parametrize(
+    ("few", "jobs"),
+    [
+        pytest.param(FEW, ONE_BY_ONE, id="some-moments"),
+        pytest.param(None, ONE_BY_ONE, marks=pytest.mark.long, id="every-moment"),
+        pytest.param(2 * FEW, 2, marks=pytest.mark.long, id="both-at-a-time"),
+    ],
+)
 @pytest.mark.parametrize(
     "command",
     [pytest.param(name, marks=[] if name == "root" else pytest.mark.long) for name in COMMANDS],
@@ -129,15 +134,16 @@ def test_the_same_command_again_ends_in_the_same_state(
     form: str,
     command: str,
     few: int | None,
+    jobs: int,
     tmp_path: Path,
 ) -> None:
     whole = team("whole", form)
-    calls = dying.done(whole.owner, *whole.words(command)).calls
+    calls = dying.done(whole.owner, *whole.words(command, jobs)).calls
     expected = whole.end()
     for moment in moments(calls, few):
         killed = team(f"n{moment}", form)
-        words = killed.words(command)
-        dying.killed(killed.owner, *words, die_before=moment)
+        words = killed.words(command, jobs)
+        dying.killed(killed.owner, *words, die_before=moment, at_latest=0 if jobs == ONE_BY_ONE else calls * 3 // 4)
         for name in killed.names:
             assert killed.owner.run("verify", f"{name}:1.0").stdout.startswith(name)
         if killed.end() != expected:  # else it was killed when everything was done

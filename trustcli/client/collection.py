@@ -21,6 +21,7 @@ from trustcli.client.verified_roles import VerifiedRoles
 from trustcli.errors import MemoryUnwritable, RemoteRefused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CertificateNotValidNow,
     CollectionDeleted,
     ContentMismatch,
     FormatChanged,
@@ -376,8 +377,8 @@ class Collection:
             raise doubt from unknown
         except TrustDataWithheld as withheld:
             raise self._explain_withheld(withheld) from withheld
-        except (MetadataExpired, LivesTooLong):
-            self._warn_of_clocks()
+        except (MetadataExpired, LivesTooLong, CertificateNotValidNow):
+            self.warn_of_clocks()
             raise
         except _PERHAPS_OF_ANOTHER as refusal:
             other = self._other_collection()
@@ -396,14 +397,17 @@ class Collection:
         self._warn(record_first_use(self.gun, pin, self._local))
         return updater
 
-    def _warn_of_clocks(self) -> None:
-        """Say how far the clock here is from the server's, where a refusal hangs on the time. It decides nothing."""
+    def warn_of_clocks(self, then: str = "so is this refusal") -> None:
+        """Say how far the clock here is from the server's, where a refusal hangs on the time. It decides nothing.
+
+        `then`: what follows from a wrong clock.
+        """
         from trustcli.http.server_time import clock_difference  # rare: start-up time
 
         told = self.server.told_time
         apart = clock_difference(told, self.at) if told is not None else ""
         if apart:
-            self._warn(f"the clock here is {apart} that of {self.server.name}; if it is wrong, so is this refusal")
+            self._warn(f"the clock here is {apart} that of {self.server.name}; if it is wrong, {then}")
 
     def _other_collection(self) -> TrustError | None:
         """Return the error that says that another collection stands under this name, if one does."""

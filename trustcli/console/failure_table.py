@@ -33,6 +33,7 @@ from trustcli.console import token_advice
 from trustcli.console.access_advice import advice_no_access
 from trustcli.console.address_advice import address_without_path, advice_invalid_name, host_and_port
 from trustcli.console.certificate_advice import advice_certificate
+from trustcli.console.clock_advice import ADVICE_NOT_VALID_NOW, ADVICE_TOO_LONG, advice_other_time
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
 from trustcli.console.policy_advice import advice_policy_refused
 from trustcli.errors import UsageError
@@ -109,7 +110,7 @@ def _advice_remote_refused(error: Failure) -> str:
     return (
         f"see whether the path belongs to the address; without it: {shorter}"
         if shorter
-        else advice.get(error.status, "")
+        else advice.get(error.status, "") or advice_other_time(error.server_code)
     )
 
 
@@ -305,6 +306,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=NOT_TRUSTED,
         advice=_template("ask the publisher of {gun}: its root must be certified for this very name"),
     ),
+    errors.CertificateNotValidNow: Row(status=NOT_TRUSTED, advice=_template(ADVICE_NOT_VALID_NOW)),
     errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_advice_other_collection),
     errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=advice_pinned_by_key),
     errors.RootNotPinned: Row(
@@ -322,13 +324,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     # 4: too old, or for too long
     errors.MetadataExpired: Row(status=NOT_TRUSTED, advice=_advice_expired),
-    errors.LivesTooLong: Row(
-        status=NOT_TRUSTED,
-        advice=_template(
-            "see that the clock here is right (trust doctor), then tell the server's operator; a repository of others "
-            "that is meant to be so: max_life in policy or trust.toml"
-        ),
-    ),
+    errors.LivesTooLong: Row(status=NOT_TRUSTED, advice=_template(ADVICE_TOO_LONG)),
     errors.VersionRollback: Row(
         status=NOT_TRUSTED,
         advice=_template(

@@ -17,15 +17,17 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Final, Protocol, TypeVar
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
-from trustcli.errors import RemoteBusy, RemoteUnreachable
+from trustcli.errors import RemoteBusy, RemoteRefused, RemoteUnreachable
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    PublishRefused,
     TrustError,
     VersionConflict,
     WouldBreakRole,
@@ -91,7 +93,9 @@ class Publisher:
         read: Callable[[], OwnerRoles],
         at: Callable[[], datetime],
         backoff: Backoff,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take `refused`, which is called where the server refuses what is in an upload: it judges by its own clock."""
         self._gun = gun
         self._wire = wire
         self._remote = remote
@@ -99,6 +103,7 @@ class Publisher:
         self._read = read
         self._at = at
         self._backoff = backoff
+        self._refused = refused
 
     def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
         """Publish the edit (steps 1 to 6).
@@ -145,6 +150,8 @@ class Publisher:
             receipt = self._remote.publish(self._gun, {role: envelope.raw for role, envelope in uploads.items()})
         except TrustError as error:
             _log.info("%s: sent %s: %s", self._gun, what, error)
+            if _is_about_content(error):
+                self._refused()
             raise
         _log.info("%s: sent %s: stored", self._gun, what)
         return receipt
@@ -185,6 +192,13 @@ def sent_when_free(send: Callable[[], _Answer], backoff: Backoff) -> _Answer:
             return send()
         except RemoteBusy as error:
             turn.wait(error)
+
+
+def _is_about_content(error: TrustError) -> bool:
+    """Return whether a server refuses what is in an upload, and not who sends it, nor that it came too late."""
+    if isinstance(error, RemoteRefused):
+        return error.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+    return type(error) is PublishRefused  # as a Notary v1 server says it
 
 
 def _state(roles: Roles) -> dict[RoleName, str]:

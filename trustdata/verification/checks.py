@@ -18,6 +18,7 @@ from keys.errors import KeyNotAccepted, KeyNotCounted
 from keys.keyid import short_keyid
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CertificateNotValidNow,
     CertificateOfAnotherName,
     ContentMismatch,
     LivesTooLong,
@@ -178,18 +179,21 @@ def named_collection(root: Root) -> str | None:
 def _check_certificates(gun: GUN, root: Root, at: datetime | None) -> None:
     """Check that every root key of Notary v1 has a certificate for this collection that is valid at `at`, if given.
 
-    The Go clients accept no other root keys (docs/adr/0023). Raises: CertificateOfAnotherName.
+    The Go clients accept no other root keys (docs/adr/0023).
+    Raises: CertificateOfAnotherName, CertificateNotValidNow.
     """
     # Imported here because only Notary v1 needs it, and start-up must stay fast.
     from keys.certificate import certificate_fault
 
     for keyid in root.roles[ROOT].keyids:
         try:
-            fault = certificate_fault(root.get_key(keyid), gun=gun, at=at)
+            fault = certificate_fault(root.get_key(keyid), gun=gun, at=None)
         except (KeyNotAccepted, ValueError):
             fault = "cannot be read"
         if fault is not None:
             raise CertificateOfAnotherName(gun=gun, keyid=keyid, reason=fault)
+        if at is not None and (fault := certificate_fault(root.get_key(keyid), gun=gun, at=at)) is not None:
+            raise CertificateNotValidNow(gun=gun, keyid=keyid, reason=fault, at=at)
 
 
 def check_not_expired(envelope: Envelope, at: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,37 @@ def _alice_is_added(home: Home, gun: GUN) -> int:
     status = home.run("signer", "add", "alice", gun, "--key", str(home.folder / "alice.pub"))
     home.stdout, home.stderr = out, err
     return status
+
+
+@pytest.mark.parametrize("role", ["root", "targets"])
+def test_two_machines_with_the_same_keys_rotate_at_once(home: Home, tmp_path: Path, role: str) -> None:
+    """Where the other machine was first, this one says what changed meanwhile; nobody's keys are taken out unseen."""
+    folder = _folder(tmp_path / "colleague")
+    shutil.copytree(home.folder / "private", folder / "private")
+    shutil.copy(home.folder / "pins.toml", folder)
+    colleague = Home(folder, *home.sites.values())
+    colleague.environ = home.environ
+    theirs: dict[str, str] = {}
+
+    def at_once() -> None:
+        for name in TEAM:
+            home.sites[name].before_publish = None
+        status = colleague.run("key", "rotate", role, *GLOB, json=True)
+        theirs.update({row["gun"]: row["state"] for row in json.loads(colleague.out)["collections"]})
+        # What this machine has given a new root key by then, the other one cannot sign.
+        assert status == DONE or (status == KEYS and role == "root"), colleague.err
+
+    home.sites[TEAM[2]].before_publish = at_once
+    ours = states(home, role, *GLOB, "--jobs", "1", expect=REFUSED)
+    assert {name for name in TEAM if (ours[name], theirs[name]) == ("failed", "done")} >= {TEAM[2]}
+    assert [ours[name] for name in TEAM] == ["done", "done", "failed", "failed", "failed"]
+    assert f"{TEAM[2]}: {role}: its keys were changed meanwhile by somebody else" in home.err
+    codes = {row["error"]["code"] for row in json.loads(home.out)["collections"] if row["state"] == "failed"}
+    # The one that was being sent, and those that were planned: their root key is not here, or what goes is another key.
+    assert codes <= {"publish-refused", "key-not-found", "plan-changed"}
+    rotated = {name: (ours[name] == "done") + (theirs[name] == "done") for name in TEAM}
+    assert {name: version - 1 for name, version in roots(home).items() if name in TEAM} == rotated
+    assert all(rotated.values())
 
 
 # --- one of many fails

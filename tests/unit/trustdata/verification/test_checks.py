@@ -11,6 +11,7 @@ import pytest
 
 from keys.certificate import LEEWAY
 from keys.notary import NotaryKey
+from keys.rfc3339 import to_rfc3339
 from tests.simulator.forgery import Document
 from tests.simulator.keyring import CERTIFIED, certificate
 from tests.simulator.repository import APP, NOW
@@ -18,6 +19,7 @@ from tests.simulator.scene import Scene, good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
+    CertificateNotValidNow,
     CertificateOfAnotherName,
     ContentMismatch,
     LivesTooLong,
@@ -200,8 +202,9 @@ def test_certificates_are_judged_at_the_given_time_only() -> None:
     checks.check_root_belongs(APP, root, None, wire=NOTARY)
     checks.check_root_belongs(APP, root, None, wire=NOTARY, at=NOW)
     checks.check_root_belongs(APP, root, None, wire=NOTARY, at=CERTIFIED - LEEWAY)
-    with refused(CertificateOfAnotherName, "valid from", gun=APP, keyid=root.root.roles[ROOT].keyids[0]):
-        checks.check_root_belongs(APP, root, None, wire=NOTARY, at=CERTIFIED - LEEWAY - SECOND)
+    early, keyid = CERTIFIED - LEEWAY - SECOND, root.root.roles[ROOT].keyids[0]
+    with refused(CertificateNotValidNow, "valid from", gun=APP, keyid=keyid, at=to_rfc3339(early)):
+        checks.check_root_belongs(APP, root, None, wire=NOTARY, at=early)
 
 
 def test_a_notary_root_names_its_collection_with_every_certificate() -> None:
