@@ -274,6 +274,7 @@ def row(plan: Plan) -> dict[str, object]:
             for client in plan.clients
         ],
         "refused_pins": list(plan.refused_pins),
+        "proposed_denials": [_digest(digest) for digest in plan.proposed_denials],
     }
 
 

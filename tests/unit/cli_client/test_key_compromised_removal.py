@@ -193,6 +193,9 @@ def test_digests_for_which_only_the_key_vouches_are_proposed_to_be_denied(home: 
     assert f"{A}: {told}" in home.err
     assert f"{B}: only this key" not in home.err
     assert NEWER not in home.err.partition("only this key")[2]
+    assert home.run("key", "compromised", "alice", *words, json=True) == DONE
+    planned = {plan["gun"]: plan["proposed_denials"] for plan in json.loads(home.out)["plans"]}
+    assert (planned[A], planned[B]) == ([f"sha256:{GOOD}"], []), "in Notary v1 too: a policy can deny it"
     assert revisions(home) == before
     found = removal(home, "alice", *words[1:])
     assert told.strip() in found[A]["next"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -97,9 +97,11 @@ class KeyResponse:
         collection = planning.collection(gun)
         removal = _Removal(self._response, collection, keys, self._seen.get(gun))
         plan = planning.plan(collection, removal.edit, removal.held, read=removal.current, check=removal.check).plan
-        if self._shows and plan.refusal is None and removal.denying:
+        if plan.refusal is not None:
+            return [plan]
+        if self._shows and removal.denying:
             self._session.output.notice(f"{gun}: {removal.denying}")
-        return [plan]
+        return [replace(plan, proposed_denials=removal.deniable)]
 
     def carry_out(self, session: Session, gun: GUN, step: Step) -> Done:
         """Do it in one collection.
@@ -243,8 +245,8 @@ class _Removal:
         """The signers that are removed."""
         self.revoked: dict[str, str] = {}
         self.kept: dict[str, str] = {}
-        self.denying = ""
-        """What else to do about digests for which only the key vouches: the signed tags go, the images stay."""
+        self.deniable: tuple[str, ...] = ()
+        """Digests that go and for which only the key vouches: the signed tags go, the images stay."""
 
     def read(self) -> OwnerRoles:
         roles = self._collection.owner_roles()
@@ -269,7 +271,7 @@ class _Removal:
         self.revoked = self._response.revoked(self._gun, found)
         self.kept = {c.tag: c.digest for c in found.claims if c.released and c.tag not in self.revoked}
         self._check_seen(roles)
-        self.denying = self._proposed_denials(roles, found)
+        self.deniable = self._alone_vouched_for(roles, found)
         in_root = named & {ROOT, TARGETS, *ONLINE}
         roles.check_may_sign([*([ROOT] if in_root else []), *([TARGETS] if named - {ROOT, *ONLINE} else [])])
         if in_root:
@@ -305,11 +307,16 @@ class _Removal:
             steps.append("a signer delegates to a role that names the key: only that signer can take it out")
         return "; ".join(steps)
 
-    def _proposed_denials(self, roles: OwnerRoles, found: Compromise) -> str:
+    def _alone_vouched_for(self, roles: OwnerRoles, found: Compromise) -> tuple[str, ...]:
         stays = {digest for tag, digest in released(roles).items() if tag not in self.revoked}
         vouched = {claim.digest for claim in found.claims if not claim.alone}
         alone = {claim.digest for claim in found.claims if claim.alone and self.revoked.get(claim.tag) == claim.digest}
-        digests = sorted(alone - stays - vouched)
+        return tuple(sorted(alone - stays - vouched))
+
+    @property
+    def denying(self) -> str:
+        """What somebody may do about these digests; "" if there are none."""
+        digests = self.deniable
         if not digests:
             return ""
         what = f"only this key vouches for {counted(len(digests), 'revoked digest')}"
