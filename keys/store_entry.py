@@ -3,7 +3,7 @@
     {"format": "content-trust-key-2", "info": the members of KeyInfo.to_dict, "uri": "pkcs11:...", "retired": false}
 
 Nothing in it is secret, and nothing is authenticated: who may write to the key store may name another key, whose
-signatures count nowhere, or another program for it, as he might in any start-up file of the user. So an entry is only
+signatures count nowhere, or another program for it, as in any start-up file of the user. So an entry is only
 ever read in the key store, which is its user's alone; one from elsewhere is not taken in.
 
 It is version 2 of a sealed key (`keys.sealed_file`): a program that knows version 1 alone must not take the key for

@@ -22,10 +22,10 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.envelope import Envelope
 from trustdata.errors import NotTrusted, ThresholdNotMet, TrustError, shown
 from trustdata.lifetimes import Lifetimes
-from trustdata.model import Delegator, Key, NotarySnapshot, Targets, UnusableTarget
+from trustdata.model import Key, NotarySnapshot, Targets, UnusableTarget
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.verification import checks
-from trustdata.verification.delegations import delegations_of, keys_of, reachable_delegations
+from trustdata.verification.delegations import as_delegator, delegations_of, every_delegation, keys_of
 from trustdata.verification.target_lookup import Target, signers_of_target, unusable_targets
 
 ROOT_HOLDER: Final = "root"
@@ -202,18 +202,9 @@ class _Auditor:
 
     # --- roles
 
-    def _delegated(self) -> Iterator[tuple[RoleName, RoleName]]:
-        """Yield (delegator, role) for every role, root first, each role once with each delegator."""
-        yield ROOT, ROOT
-        yield from reachable_delegations(self._sound)
-        yield from ((ROOT, role) for role in ONLINE)
-
-    def _delegator(self, name: RoleName) -> Delegator:
-        return self._files[name].root if name == ROOT else self._files[name].targets
-
     def _audited_roles(self) -> Iterator[AuditedRole]:
-        for delegator_name, role in self._delegated():
-            delegator = self._delegator(delegator_name)
+        for delegator_name, role in every_delegation(self._sound):
+            delegator = as_delegator(self._files[delegator_name])
             delegated = delegator.get_delegated_role(role)
             file = self._files.get(role)
             signed: tuple[str, ...] = ()
@@ -289,8 +280,8 @@ class _Auditor:
     def _keys(self, audited: Iterable[AuditedRole]) -> tuple[AuditedKey, ...]:
         rights: dict[str, list[tuple[RoleName, Right]]] = {}
         ids: dict[str, dict[str, Key]] = {}
-        for (delegator_name, role), row in zip(self._delegated(), audited, strict=True):
-            known = keys_of(self._delegator(delegator_name))
+        for (delegator_name, role), row in zip(every_delegation(self._sound), audited, strict=True):
+            known = keys_of(as_delegator(self._files[delegator_name]))
             for keyid in row.keys:
                 if keyid not in known:  # Notary v1 allows an id without a key
                     self._tell("key-missing", row.role, f"{row.role} names key {shown(keyid)}, which stands nowhere")

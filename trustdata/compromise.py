@@ -23,11 +23,11 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, TargetUnusable, ThresholdNotMet, TrustError, shown
-from trustdata.model import Delegator, NotaryTargets, TargetFile, Targets
+from trustdata.model import NotaryTargets, TargetFile, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.sought_key import SoughtKey
 from trustdata.verification import checks
-from trustdata.verification.delegations import delegations_of, keys_of, may_list, reachable_delegations
+from trustdata.verification.delegations import as_delegator, delegations_of, every_delegation, keys_of, may_list
 from trustdata.verification.target_lookup import Target, read_target, releasing_roles
 
 REPOSITORY: Final = "repository"
@@ -147,17 +147,9 @@ class _Examiner:
 
     # --- what it may sign
 
-    def _delegated(self) -> Iterator[tuple[RoleName, RoleName]]:
-        yield ROOT, ROOT
-        yield from reachable_delegations(self._sound)
-        yield from ((ROOT, role) for role in ONLINE)
-
-    def _delegator(self, name: RoleName) -> Delegator:
-        return self._files[name].root if name == ROOT else self._files[name].targets
-
     def _powers(self) -> Iterator[Power]:
-        for name, role in self._delegated():
-            delegator = self._delegator(name)
+        for name, role in every_delegation(self._sound):
+            delegator = as_delegator(self._files[name])
             delegated = delegator.get_delegated_role(role)
             keys = {keyid: key for keyid, key in keys_of(delegator).items() if keyid in delegated.keyids}
             accused = self._key.among(keys)
@@ -176,7 +168,7 @@ class _Examiner:
         if role not in self._files:
             return ()
         try:
-            return checks.check_signatures(self._delegator(delegator), delegator, self._files[role])
+            return checks.check_signatures(as_delegator(self._files[delegator]), delegator, self._files[role])
         except ThresholdNotMet as error:
             return error.signed
 
@@ -238,8 +230,8 @@ class _Examiner:
             if target is None or target.digest != digest:
                 continue
             signed = self._signed(delegator, role)
-            accused = self._key.among(keys_of(self._delegator(delegator)))
-            needed = self._delegator(delegator).get_delegated_role(role).threshold
+            accused = self._key.among(keys_of(as_delegator(self._files[delegator])))
+            needed = as_delegator(self._files[delegator]).get_delegated_role(role).threshold
             if len(set(signed) - accused) >= needed:
                 found.append(REPOSITORY if role == TARGETS else shown(signer_name(role)))
         return tuple(found)

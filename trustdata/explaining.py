@@ -60,7 +60,7 @@ from trustdata.model import Delegator
 from trustdata.policy import Requirement
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated, signer_name
 from trustdata.verification import checks
-from trustdata.verification.delegations import delegations_of, may_list
+from trustdata.verification.delegations import as_delegator, delegations_of, may_list
 from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
@@ -283,10 +283,7 @@ class _Explainer:
         return issued if issued <= self._at else None
 
     def _delegator(self, name: RoleName) -> Delegator | None:
-        envelope = self._roles.get(name)
-        if envelope is None:
-            return None
-        return envelope.root if name == ROOT else envelope.targets
+        return as_delegator(self._roles[name]) if name in self._roles else None
 
     def _keys(self, role: RoleName, delegator: RoleName) -> tuple[tuple[str, ...], int | None]:
         delegator_content = self._delegator(delegator)

@@ -1,6 +1,6 @@
 """One JSON request to a service over HTTPS, with nothing but the standard library.
 
-Whoever answers is known by his certificate; what he says is bounded, and is no code. Credentials go to the one address
+The service is known by its certificate; its answers are bounded, and are no code. Credentials go to the one address
 that was named: a redirection is refused, and http is for loopback alone.
 """
 
@@ -107,7 +107,7 @@ def _authorities() -> ssl.SSLContext:
 
 
 class _NoRedirections(HTTPRedirectHandler):
-    """Who is redirected would show his credentials to somebody else: the answer stays what it is, a refusal."""
+    """Follows no redirection, which would show the credentials to another service: the answer is returned as it is."""
 
     def redirect_request(  # noqa: PLR0917 - the library calls it so
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str

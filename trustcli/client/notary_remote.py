@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from trustcli.client.collection_requests import CATALOG_SCOPE, full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
-from trustcli.client.server_link import ServerLink
+from trustcli.client.server_link import LinkedRemote
 from trustcli.errors import (
     RemoteClockJumped,
     RemoteMisbehaved,
@@ -33,8 +33,6 @@ from trustdata.roles import ROOT, SNAPSHOT, TIMESTAMP
 from trustdata.wire.format_names import NOTARY_V1
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
@@ -57,30 +55,8 @@ class FeedEntry:
     deleted: bool
 
 
-class NotaryRemote:
+class NotaryRemote(LinkedRemote):
     """One Notary server. It uses one connection, so one thread."""
-
-    def __init__(self, link: ServerLink) -> None:
-        self._link = link
-
-    @property
-    def name(self) -> str:
-        """Scheme, host and port for messages."""
-        return self._link.name
-
-    @property
-    def told_time(self) -> datetime | None:
-        """What time it was by the server at its last answer, for messages; None if it did not say."""
-        return self._link.told_time
-
-    @property
-    def doubtful_absence(self) -> RemoteRefused | None:
-        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
-        return self._link.doubtful_absence
-
-    def close(self) -> None:
-        """Close the connection; a later request opens it again."""
-        self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.

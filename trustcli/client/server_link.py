@@ -174,6 +174,32 @@ class ServerLink:
         return self._client
 
 
+class LinkedRemote:
+    """One trust server in any format, over one `ServerLink`: so for one thread."""
+
+    def __init__(self, link: ServerLink) -> None:
+        self._link = link
+
+    @property
+    def name(self) -> str:
+        """Scheme, host and port for messages."""
+        return self._link.name
+
+    @property
+    def told_time(self) -> datetime | None:
+        """What time it was by the server at its last answer, for messages; None if it did not say."""
+        return self._link.told_time
+
+    @property
+    def doubtful_absence(self) -> RemoteRefused | None:
+        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
+        return self._link.doubtful_absence
+
+    def close(self) -> None:
+        """Close the connection; a later request opens it again."""
+        self._link.close()
+
+
 def page_instead(response: Response, *, what: str, remote: str) -> RemoteMisbehaved | None:
     """Return the error for a page for people in place of a document; None if the response is none."""
     reason = _no_document(response, what, remote) if response.body[:1] not in _OPENINGS else ""

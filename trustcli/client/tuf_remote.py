@@ -13,7 +13,7 @@ from urllib.parse import quote
 from keys.keyid import short_keyid
 from trustcli.client.collection_requests import full_scope, gun_in_path, pull_scope, push_scope
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishReceipt
-from trustcli.client.server_link import ServerLink, page_instead
+from trustcli.client.server_link import LinkedRemote, page_instead
 from trustcli.errors import (
     RemoteMisbehaved,
     RemoteRefused,
@@ -28,8 +28,6 @@ from trustdata.errors import (
 from trustdata.roles import parse_role
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from trustdata.gun import GUN
     from trustdata.model import Key
     from trustdata.roles import RoleName
@@ -43,30 +41,8 @@ MAX_API_ANSWER = 1024 * 1024
 """Largest accepted size in bytes of an answer of the publishing API: the versions of some thousand roles."""
 
 
-class TufRemote:
+class TufRemote(LinkedRemote):
     """One trust server. It uses one connection, so one thread."""
-
-    def __init__(self, link: ServerLink) -> None:
-        self._link = link
-
-    @property
-    def name(self) -> str:
-        """Scheme, host and port for messages."""
-        return self._link.name
-
-    @property
-    def told_time(self) -> datetime | None:
-        """What time it was by the server at its last answer, for messages; None if it did not say."""
-        return self._link.told_time
-
-    @property
-    def doubtful_absence(self) -> RemoteRefused | None:
-        """The refusal to be told if the latest absent file was not absent by the word of a trust server, or None."""
-        return self._link.doubtful_absence
-
-    def close(self) -> None:
-        """Close the connection; a later request opens it again."""
-        self._link.close()
 
     def fetch(self, gun: GUN, filename: str, *, limit: int) -> bytes | None:
         """Return the file's bytes, complete and unchanged; None only if the server says that there is no such file.

@@ -1,4 +1,4 @@
-"""Give a signer a new key in the place of one that he has: the delegations, and what must be signed again."""
+"""Give a signer a new key in the place of an old one: the delegations, and what must be signed again."""
 
 from __future__ import annotations
 

@@ -39,10 +39,10 @@ from trustdata.errors import (
     WouldBreakRole,
 )
 from trustdata.gun import GUN, parse_tag
-from trustdata.model import Delegator, Key, Role, Targets
+from trustdata.model import Key, Role, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName, is_delegated
 from trustdata.verification import checks
-from trustdata.verification.delegations import check_scope, delegates_alike, delegations_of
+from trustdata.verification.delegations import as_delegator, check_scope, delegates_alike, delegations_of
 from trustdata.verification.target_lookup import check_release_conflicts
 from trustdata.wire import UploadRules, WireFormat
 from trustdata.wire.plain_targets import PlainTargets, name_tags
@@ -100,7 +100,7 @@ def judge_upload(
         _check_root(gun, stored.get(ROOT), uploads[ROOT], at, wire)
     changed = _from_the_top_down(roles, uploads, wire)
     for delegator, role in changed:
-        checks.check_signatures(_delegator(roles, delegator), delegator, roles[role])
+        checks.check_signatures(as_delegator(roles[delegator]), delegator, roles[role])
     for _, role in changed:
         _check_target_entries(roles[role], rules)
         _check_delegations(roles[role], wire)
@@ -212,7 +212,7 @@ def _position(
     delegator = _delegator_name(role, wire)
     if delegator in roles and delegator != role:
         if delegator not in delegated:
-            delegated[delegator] = {name: n for n, name in enumerate(delegations_of(_delegator(roles, delegator)))}
+            delegated[delegator] = {name: n for n, name in enumerate(delegations_of(as_delegator(roles[delegator])))}
         if role in delegated[delegator]:
             return [*_position(delegator, roles, wire, delegated), delegated[delegator][role]]
     raise MetadataMissing(role=role, reason="nobody delegates to it in the new state")
@@ -222,10 +222,6 @@ def _delegator_name(role: RoleName, wire: WireFormat) -> RoleName:
     if role == TARGETS:
         return ROOT
     return RoleName(role.rpartition("/")[0]) if wire.delegations_nest else TARGETS
-
-
-def _delegator(roles: Mapping[RoleName, Envelope], name: RoleName) -> Delegator:
-    return roles[name].root if name == ROOT else roles[name].targets
 
 
 def _check_stored_roles(
@@ -255,8 +251,8 @@ def _check_stored_role(
     delegator, role = pair
     if role in uploads or role not in roles:
         return  # judged already, or delegated and not published yet
-    parent = _delegator(roles, delegator)
-    if delegator in stored and delegates_alike(_delegator(stored, delegator), parent, role):
+    parent = as_delegator(roles[delegator])
+    if delegator in stored and delegates_alike(as_delegator(stored[delegator]), parent, role):
         return
     try:
         checks.check_signatures(parent, delegator, roles[role])

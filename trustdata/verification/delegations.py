@@ -15,7 +15,7 @@ from typing import Final
 from trustdata.envelope import Envelope
 from trustdata.errors import DelegationOutOfScope, MalformedMetadata, PublishRefused
 from trustdata.model import Delegator, Key, PrefixRole, Root, Targets
-from trustdata.roles import ROOT, TARGETS, RoleName
+from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
 
 MAX_BIN_BITS: Final = 14
 """The maximum `bit_length` of succinct roles: a snapshot of 1 MiB cannot list 2**14 bins with their hashes."""
@@ -125,3 +125,18 @@ def reachable_delegations(roles: Mapping[RoleName, Envelope]) -> Iterator[tuple[
         if role in roles and role not in expanded:
             expanded.add(role)
             queue.extend((role, child) for child in delegations_of(roles[role].targets))
+
+
+def every_delegation(roles: Mapping[RoleName, Envelope]) -> Iterator[tuple[RoleName, RoleName]]:
+    """Yield (delegator, role) for every role: root, targets and all below it, then the online roles; each pair once.
+
+    `roles`: as for `reachable_delegations`.
+    """
+    yield ROOT, ROOT
+    yield from reachable_delegations(roles)
+    yield from ((ROOT, role) for role in ONLINE)
+
+
+def as_delegator(envelope: Envelope) -> Delegator:
+    """Return what delegates in the file of root, of targets, or of a delegated role."""
+    return envelope.root if envelope.role == ROOT else envelope.targets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -129,6 +130,20 @@ def test_one_that_others_may_change_is_refused(folder: Path) -> None:
         Journal.opened(folder, run())
     with pytest.raises(FileExposed):
         journal.end(B, "done")
+
+
+def test_a_line_that_the_disk_had_no_room_for_damages_nothing(folder: Path) -> None:
+    journal = written(folder)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 20, before[1]))
+    try:
+        with pytest.raises(MemoryUnwritable, match="No space left on device"):
+            journal.begin(B, BEGUN)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    journal.share("targets", "44" * 32)
+    again = Journal.opened(folder, run())
+    assert (again.begun(A), again.begun(B), again.shared("targets")) == (BEGUN, None, "44" * 32)
 
 
 def test_one_that_cannot_be_written_is_told(folder: Path) -> None:

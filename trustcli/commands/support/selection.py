@@ -1,7 +1,7 @@
 """Which collections a command is about: those that are named, or those that are known here and fit.
 
 A collection is known here by a pin, or by a pinned pattern and because it was seen here (`names.known_names`). No
-server is asked what else there is: what it lists proves nothing, and an owner changes what this machine knows as his.
+server is asked what else there is: its list proves nothing, and owners change the collections that they know here.
 
 A pattern that fits no known collection is mistyped: wrong usage, as a name that nobody has is. Where everything is
 meant, or what a key or a signer is in, to find nothing is an answer: nothing to do.

@@ -16,6 +16,7 @@ read in verified metadata. A line that kill -9 has cut off counts as not written
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -262,9 +263,10 @@ class Journal:
             check_guarded(self._path)
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                content = _line(line)
+                content, size = _line(line), os.fstat(descriptor).st_size
                 if os.write(descriptor, content) != len(content):
-                    raise OSError(28, "No space left on device")
+                    os.ftruncate(descriptor, size)  # what is written next must not continue half a line
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
