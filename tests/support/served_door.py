@@ -13,7 +13,7 @@ from trustcli.hooks.serving.listening import Listen
 from trustcli.hooks.serving.messages import Handler
 from trustcli.hooks.serving.server import Server, TlsContext
 
-SECONDS = 20.0
+SECONDS = 120.0
 """After which a test that waits has failed."""
 
 
@@ -38,11 +38,11 @@ def connected(server: Server) -> socket.socket:
 
 def until_closed(sock: socket.socket) -> bytes:
     """All that the server sends until it closes."""
-    found = b""
+    found = bytearray()
     with contextlib.suppress(ConnectionResetError):
         while data := sock.recv(65536):
             found += data
-    return found
+    return bytes(found)
 
 
 def exchanged(server: Server, sent: bytes) -> bytes:
