@@ -17,6 +17,7 @@ BACK_UP: Final = "docs/guides/back-up-keys.md"
 CI: Final = "docs/guides/ci.md"
 CONTAINERD: Final = "docs/guides/containerd.md"
 CLOCK_JUMP: Final = "docs/guides/clock-jump.md"
+DENY: Final = "docs/guides/deny-and-scan.md"
 DISTRIBUTE: Final = "docs/guides/distribute-policy.md"
 DOCKER_PLUGIN: Final = "docs/guides/docker-plugin.md"
 HARDWARE: Final = "docs/guides/hardware-keys.md"
@@ -366,6 +367,7 @@ STORIES: Final = {
     "back-up-keys in Notary v1": _backed_up("notary"),
     "docker-plugin": Story(parts=(Part(guide=DOCKER_PLUGIN, before=_PATH),)),
     "kubernetes": Story(parts=(replace(_tutorial(2, 5, compared=False), before=_PATH), Part(guide=KUBERNETES))),
+    "deny-and-scan": Story(parts=(replace(_tutorial(2, 5, compared=False), before=_PATH), Part(guide=DENY))),
     "distribute-policy": Story(
         parts=(
             _SERVER_AND_REGISTRY,
