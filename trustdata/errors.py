@@ -16,6 +16,7 @@
     │   │   └── CertificateNotValidNow   it is, and not at this time: or the clock of who says so is wrong
     │   ├── RootOfAnotherName        a root names another collection, or no longer names its own
     │   ├── RootNotNamed             a pin by key alone, and the root does not say whose it is
+    │   ├── RootNotCertified         a pin by CA, and it does not vouch for the newest root
     │   ├── PinsDisagree             two pins of one collection name different roots of trust
     │   ├── LockDisagrees            the lock file names another root than this machine or the server
     │   ├── DelegationOutOfScope     a role lists a tag outside the paths delegated to it
@@ -296,6 +297,26 @@ class RootNotNamed(NotTrusted):
         return (
             f"{self.gun} is pinned by a key alone ({self.pin}, {shown(self.pin_source)}), and no root that this key "
             "has signed names it: any other collection of the same owner would pass for it"
+        )
+
+
+class RootNotCertified(NotTrusted):
+    """The collection is pinned to a certification authority, which does not vouch for its newest root.
+
+    `pin`, `pin_source`: the pin. `version`: of the root. `reason`: a sentence, without the root as its subject.
+    """
+
+    code: ClassVar[str] = "root-not-certified"
+    gun: str
+    pin: str
+    pin_source: str
+    version: int
+    reason: str
+
+    def __str__(self) -> str:
+        by = f"{self.pin} ({shown(self.pin_source)})"
+        return (
+            f"{self.gun} is pinned to {by}, and no such CA vouches for its root version {self.version}: {self.reason}"
         )
 
 

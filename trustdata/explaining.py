@@ -73,6 +73,7 @@ _PIN_CODES: Final = frozenset(
         "unpinned",
         "root-not-pinned",
         "root-not-named",
+        "root-not-certified",
         "pins-disagree",
         "lock-disagrees",
         "format-changed",
@@ -170,9 +171,10 @@ class _Explainer:
         chain = self._state.trusted.roots if self._state.trusted else []
 
         def held(pin: SourcedPin) -> int | None:
-            if not chain or not chain_holds(pin.pin, chain):
+            if not chain or not chain_holds(pin.pin, chain, self._at):
                 return None
-            return next((root.version for root in chain if root.sha256 == pin.pin.digest), chain[0].version)
+            by_key = chain[-1 if pin.pin.kind == "ca" else 0].version
+            return next((root.version for root in chain if root.sha256 == pin.pin.digest), by_key)
 
         return tuple(
             PinReport(pin=str(pin.pin), source=shown(pin.source, _MAX_TEXT), held_by=held(pin))
@@ -241,8 +243,7 @@ class _Explainer:
         return tuple(self._step(role, delegator) for role, delegator in wanted)
 
     def _step(self, role: RoleName, delegator: RoleName) -> RoleStep:
-        envelope = self._roles.get(role)
-        minimum = self._minimums.get(role)
+        envelope, minimum = self._roles.get(role), self._minimums.get(role)
         delegator_content = self._delegator(delegator)
         keys, threshold = self._keys(role, delegator)
         state: StepState = "verified" if envelope is not None else "not reached"

@@ -10,11 +10,13 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.simulator.certified import CertifiedCollection, key_below
 from tests.simulator.owner import Owner
 from tests.simulator.plain_reader import PlainReader
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, Scene
 from tests.simulator.signed_by import INDEX, PLATFORM, signed_by
+from tests.support.issuers import Issuer
 from trustcli.config.verifier_settings import AllowedImage
 from trustcli.hooks.deciding.decider import PolicyDecider
 from trustcli.hooks.deciding.decision import Decision
@@ -23,12 +25,17 @@ from trustdata.errors import PolicyRefused
 from trustdata.gun import parse_gun
 from trustdata.policy import Policy, read_distributed, read_policy
 from trustdata.verification.trust_pinning import Pin
+from trustdata.wire.notary import NOTARY
 
 SCENE = signed_by()
 APP = str(SCENE.server.gun)
 AT = SCENE.server.at
 ABOVE = APP.rpartition("/")[0] + "/*"
 OTHER_PIN = "sha256:" + "a" * 64
+CORP, STRANGER = Issuer.root("Corp"), Issuer.root("Stranger")
+AUTHORITIES = [{"name": each.name.lower(), "certificates": each.pem} for each in (CORP, STRANGER)]
+CERTIFIED = CertifiedCollection(signed_by(NOTARY), root=key_below(CORP)).scene
+"""The same collection in Notary v1, with a root that an authority vouches for."""
 DIGESTS = [f"sha256:{digest}" for digest in (GOOD, EVIL, INDEX, PLATFORM)]
 Table = dict[str, Any]
 
@@ -66,7 +73,17 @@ terms = st.fixed_dictionaries(
     {},
     optional={
         "max_staleness": st.sampled_from(["1h", "1d", "9d"]),
-        "pins": st.sampled_from([[], [str(SCENE.pin)], [OTHER_PIN]]),
+        "pins": st.sampled_from(
+            [
+                [],
+                [str(SCENE.pin)],
+                [OTHER_PIN],
+                [str(CERTIFIED.pin)],
+                ["ca:corp"],
+                ["ca:stranger"],
+                ["ca:corp", OTHER_PIN],
+            ]
+        ),
     },
 )
 rules = st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()}, selectors, modes, demands(), terms)
@@ -85,14 +102,20 @@ def _reader(age: timedelta | None) -> PlainReader:
     return PlainReader([SCENE], age=age)
 
 
+@cache
+def _certified_reader(age: timedelta | None) -> PlainReader:
+    return PlainReader([CERTIFIED], age=age)
+
+
 def policy(tables: list[Table]) -> Policy:
-    return read_policy({"rule": tables}, source="policy.toml")
+    return read_policy({"rule": tables, "ca": AUTHORITIES}, source="policy.toml")
 
 
-def decided(tables: list[Table], asked: Asked) -> Decision:
+def decided(tables: list[Table], asked: Asked, *, certified: bool = False) -> Decision:
     image, digest, age = asked
     name = f"{APP}{image}" if image.startswith("@") else f"{APP}:{image}"
-    return PolicyDecider(policy(tables), (), _reader(age), at=lambda: AT).decide(parse_reference(name), digest)
+    reader = (_certified_reader if certified else _reader)(age)
+    return PolicyDecider(policy(tables), (), reader, at=lambda: AT).decide(parse_reference(name), digest)
 
 
 def allows_no_more(strict: Decision, lenient: Decision) -> bool:
@@ -153,6 +176,22 @@ def test_a_stricter_rule_never_allows_more(
     place = data.draw(st.integers(0, len(tables) - 1))
     changed = [*tables[:place], stricter(tables[place]), *tables[place + 1 :]]
     assert allows_no_more(decided(changed, asked), decided(tables, asked))
+
+
+@given(some_rules, asked, st.data())
+@example([{"match": APP}], ("signed", None, None), None)
+def test_a_pin_by_ca_never_allows_more(tables: list[Table], asked: Asked, data: st.DataObject | None) -> None:
+    """In both formats; and an authority that vouches for nothing allows nothing that is verified."""
+    place = data.draw(st.integers(0, len(tables) - 1)) if data is not None else 0
+    for certified in (False, True):
+        without = decided(tables, asked, certified=certified)
+        for name in ("ca:corp", "ca:stranger"):
+            rule = tables[place]
+            pinned = {**rule, "pins": [*(pin for pin in rule.get("pins", []) if pin != name), name]}
+            with_pin = decided([*tables[:place], pinned, *tables[place + 1 :]], asked, certified=certified)
+            assert allows_no_more(with_pin, without)
+            if len(tables) == 1 and with_pin.allowed and with_pin.mode == "enforce":
+                assert (certified, name) == (True, "ca:corp")
 
 
 further = st.lists(
@@ -219,9 +258,9 @@ def test_one_more_denied_digest_never_allows_more_and_never_runs(
     reader, pin = _denying_reader(own, named, age)
     allow = (AllowedImage(pattern=APP, digest=None),) if listed else ()
     deny_list = {"name": SECURITY, "pins": [str(pin)], "max_staleness": "9d"}
-    policy = read_policy({"rule": tables, "deny_list": [deny_list]}, source="policy.toml")
-    decision = PolicyDecider(policy, allow, reader, at=lambda: AT).decide(parse_reference(name), digest)
-    before = PolicyDecider(read_policy({"rule": tables}, source="policy.toml"), allow, _reader(age), at=lambda: AT)
+    denying = read_policy({"rule": tables, "deny_list": [deny_list], "ca": AUTHORITIES}, source="policy.toml")
+    decision = PolicyDecider(denying, allow, reader, at=lambda: AT).decide(parse_reference(name), digest)
+    before = PolicyDecider(policy(tables), allow, _reader(age), at=lambda: AT)
     assert allows_no_more(decision, before.decide(parse_reference(name), digest))
     if decision.allowed and decision.digest is not None:
         stopped = {f"sha256:{each}" for each in (named if decision.mode in {"allow", "audit"} else (*named, *own))}

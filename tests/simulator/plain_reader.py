@@ -80,4 +80,4 @@ class PlainReader:
         if self._age is not None and (bound is None or self._age > bound):
             raise AWAY
         pins = [*(rule.sourced_pins() if rule else ()), *self._pins[gun]]
-        check_pins(gun, pins, self._chains[gun])
+        check_pins(gun, pins, self._chains[gun], at=self._at)

@@ -66,6 +66,11 @@ class NotaryUser:
         """The exit status of a command of which either end is expected."""
         return self._run(arguments, "").returncode
 
+    def ended(self, *arguments: str) -> tuple[int, str]:
+        """The exit status of a command of which either end is expected, and what it prints, on both streams."""
+        done = self._run(arguments, "")
+        return done.returncode, done.stdout + done.stderr
+
     def add(self, gun: str, tag: str, *, into: str | tuple[str, ...] = (), publish: bool = True) -> str:
         """Sign a tag, under the digest of its own name; returns the digest."""
         digest = digest_of(tag)

@@ -321,7 +321,14 @@ class Collection:
         faults = self._load(updater, (role for role in delegated if role in wanted))
         # A raised error holds the calls that it came through, and all that they had.
         kept = {role: copy.copy(fault) for role, fault in faults.items()}
-        return VerifiedRoles(gun=self.gun, roles=updater.roles(), faults=kept, wanted=wanted, refreshed=refreshed)
+        return VerifiedRoles(
+            gun=self.gun,
+            roles=updater.roles(),
+            faults=kept,
+            wanted=wanted,
+            refreshed=refreshed,
+            lapse=updater.lapse,
+        )
 
     def refresh_from_first_root(self, cache: MetadataCache) -> Updater:
         """Refresh as a client that has no rollback memory and trusts the first root in `cache`, to see what others see.

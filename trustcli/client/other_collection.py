@@ -66,5 +66,5 @@ def _known(updater: Updater, first: Envelope, found: Envelope) -> SourcedPin:
     pins = updater.counted_pins()
     if updater.lock is not None:
         pins.append(SourcedPin(pin=updater.lock.entry.root, source=updater.lock.source))
-    unheld = [pinned for pinned in pins if not chain_holds(pinned.pin, [found])]
+    unheld = [pinned for pinned in pins if not chain_holds(pinned.pin, [found], updater.at)]
     return next(iter(unheld), SourcedPin(pin=fingerprint(first), source="the cache of this machine"))

@@ -47,7 +47,7 @@ from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.checks import check_content
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.rollback_memory import Memory, observe
-from trustdata.verification.trust_pinning import Pin, SourcedPin, check_named, check_pins
+from trustdata.verification.trust_pinning import Lapse, Pin, SourcedPin, check_named, check_pins
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 
@@ -94,6 +94,8 @@ class Updater:
         self._complete = False
         self.progress: TrustedSet | None = None
         """The set that is being verified, kept when a step is refused: for an explanation, never for a verdict."""
+        self.lapse: Lapse | None = None
+        """When the roots hold what is pinned no more, without anything else being served; None if never."""
 
     def refresh(self) -> TrustedSet:
         """Fetch and verify all top-level roles (steps 1 to 5).
@@ -310,7 +312,7 @@ class Updater:
 
     def _known_roots(self) -> list[SourcedPin]:
         """Return everything that is known here of the collection's roots, as pins."""
-        known = [*self._pins]
+        known = [pinned for pinned in self._pins if pinned.pin.kind != "ca"]  # a CA vouches for any
         if self._memory is not None:
             known.append(SourcedPin(pin=Pin("sha256", self._memory.root_of_trust), source=VERIFIED_BEFORE))
         if self._lock is not None:
@@ -409,11 +411,11 @@ class Updater:
     def _check_pins(self, trusted: TrustedSet) -> None:
         pins = self.counted_pins()
         if self._lock is not None:
-            check_lock(self._gun, self._lock, pins, trusted.roots)
+            check_lock(self._gun, self._lock, pins, trusted.roots, at=self._at)
             _log.info("%s: the roots hold the lock entry of %s", self._gun, self._lock.source)
             if not pins:
                 return
-        check_pins(self._gun, pins, trusted.roots)
+        self.lapse = check_pins(self._gun, pins, trusted.roots, at=self._at)
         held = ", ".join(f"{each.pin} ({each.source})" for each in pins)
         _log.info("%s: the roots hold what is pinned: %s", self._gun, held)
         check_named(self._gun, self._pins, trusted.roots, names=trusted.names_collection)

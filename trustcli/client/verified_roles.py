@@ -14,6 +14,7 @@ from trustdata.gun import GUN
 from trustdata.judgement import Judgement, Question, judge, needed_roles, refused
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.checks import check_not_expired
+from trustdata.verification.trust_pinning import Lapse
 
 _TOP_LEVEL: Final = (ROOT, TIMESTAMP, SNAPSHOT, TARGETS)
 
@@ -24,6 +25,7 @@ class VerifiedRoles:
 
     `faults`: why delegations do not verify. `wanted`: the delegations that were looked for; one that is
     neither among the roles nor the faults was never published. `refreshed`: when the server was asked for it (UTC).
+    `lapse`: when what is pinned is held no more.
     """
 
     gun: GUN
@@ -31,6 +33,7 @@ class VerifiedRoles:
     faults: Mapping[RoleName, TrustError]
     wanted: frozenset[RoleName]
     refreshed: datetime
+    lapse: Lapse | None = None
 
     @property
     def size(self) -> int:
@@ -39,7 +42,16 @@ class VerifiedRoles:
 
     def same_files(self, other: VerifiedRoles) -> bool:
         """Return whether both were read from the same files, so that they answer every question alike."""
-        return self._hashes() == other._hashes() and set(self.faults) == set(other.faults)
+        return (
+            self._hashes() == other._hashes()
+            and set(self.faults) == set(other.faults)
+            and self.first_end() == other.first_end()
+        )
+
+    def first_end(self) -> datetime:
+        """Return the earliest time at which something of it counts no more."""
+        lapses = [self.lapse.after] if self.lapse is not None else []
+        return min([envelope.expires for envelope in self.roles.values()] + lapses)
 
     def needed(self, question: Question) -> tuple[RoleName, ...]:
         """Return the delegations that a question is judged by."""
@@ -61,8 +73,11 @@ class VerifiedRoles:
     ) -> tuple[dict[RoleName, Envelope], dict[RoleName, TrustError]]:
         """Return the top-level roles and these delegations as of `at`, and why some signers' roles do not count.
 
-        Raises: MetadataExpired (a top-level role, or releases), and why releases do not verify.
+        Raises: MetadataExpired (a top-level role, or releases), RootNotCertified (a CA no longer vouches for the root),
+        and why releases do not verify.
         """
+        if self.lapse is not None and at > self.lapse.after:
+            raise copy.copy(self.lapse.refusal)
         valid: dict[RoleName, Envelope] = {}
         faults: dict[RoleName, TrustError] = {}
         for role in (*_TOP_LEVEL, *delegated):

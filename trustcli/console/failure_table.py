@@ -309,14 +309,15 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.CertificateNotValidNow: Row(status=NOT_TRUSTED, advice=_template(ADVICE_NOT_VALID_NOW)),
     errors.RootOfAnotherName: Row(status=NOT_TRUSTED, advice=_advice_other_collection),
     errors.RootNotNamed: Row(status=NOT_TRUSTED, advice=advice_pinned_by_key),
+    errors.RootNotCertified: Row(
+        status=NOT_TRUSTED,
+        advice=_template("ask the publisher of {gun} which CA certifies its root; {pin_source} names {pin}"),
+    ),
     errors.RootNotPinned: Row(
         status=NOT_TRUSTED,
         advice=_template("only if the publisher confirms a new root: trust pin {gun} {found} --replace"),
     ),
-    errors.PinsDisagree: Row(
-        status=NOT_TRUSTED,
-        advice=_advice_pins_disagree,
-    ),
+    errors.PinsDisagree: Row(status=NOT_TRUSTED, advice=_advice_pins_disagree),
     errors.LockDisagrees: Row(status=NOT_TRUSTED, advice=_advice_lock_disagrees),
     errors.FormatChanged: Row(status=NOT_TRUSTED, advice=_advice_format_changed),
     errors.CollectionDeleted: Row(

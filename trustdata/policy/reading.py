@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import Final, NoReturn
 
 from keys.document_version import DocumentKind
@@ -24,6 +25,7 @@ from trustdata.gun import GUN, parse_tag
 from trustdata.hosts import has_one_spelling
 from trustdata.lifetimes import MaxLife
 from trustdata.policy.aliases import Alias, fault_of
+from trustdata.policy.authorities import read_authorities
 from trustdata.policy.denying import MAX_DENY_LISTS, DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.exemption import MAX_BREAK_GLASS, Exemption
@@ -33,7 +35,7 @@ from trustdata.policy.selection import Policy
 from trustdata.policy.tag_patterns import TAG_PATTERN_RULE, is_tag_pattern
 from trustdata.roles import signer_role
 from trustdata.suggestion import did_you_mean
-from trustdata.verification.trust_pinning import Pin, parse_policy_pin
+from trustdata.verification.trust_pinning import AuthorityPin, Pin, parse_policy_pin
 
 KIND: Final = DocumentKind(what="a policy")
 MAX_ALIASES: Final = 1000
@@ -81,12 +83,12 @@ _FURTHER: Final = _Form(
     | dict.fromkeys(_RULE.members - _FURTHER_MEMBERS, ": it exempts nothing, and names nobody to ask or to believe"),
 )
 _LOCAL_FILE: Final = _Form(
-    what="a policy", members=frozenset({KIND.member, "rule", "alias", "distributed", "deny_list"}), elsewhere={}
+    what="a policy", members=frozenset({KIND.member, "rule", "alias", "distributed", "deny_list", "ca"}), elsewhere={}
 )
 _DISTRIBUTED_FILE: Final = _Form(
     what="a distributed policy",
     members=frozenset({KIND.member, "rule"}),
-    elsewhere=dict.fromkeys(("alias", "distributed", "deny_list"), ": it only adds rules"),
+    elsewhere=dict.fromkeys(("alias", "distributed", "deny_list", "ca"), ": it only adds rules"),
 )
 _RELEASES_ONLY: Final = "releases"
 _ACTIONS: Final[Mapping[object, object]] = {"verify": "enforce", "deny": "deny"}
@@ -96,19 +98,22 @@ def read_policy(document: Mapping[str, object], *, source: str) -> Policy:
     """Read a policy from a parsed TOML document. Raises: FileNewer; PolicyMalformed, which names the member."""
     _check_top(document, _LOCAL_FILE, source)
     rules, aliases = _tables(document, "rule", source), _tables(document, "alias", source)
-    read = [_Table(rule, f"rule[{index}]", source, _RULE).rule() for index, rule in enumerate(rules)]
+    authorities = read_authorities(_tables(document, "ca", source), source)
+    read = [_Table(rule, f"rule[{index}]", source, _RULE, authorities).rule() for index, rule in enumerate(rules)]
     distributed = None
     if "distributed" in document:
         if isinstance(document["distributed"], list):
             reason = "must be one table, in single brackets: [distributed]"
             raise PolicyMalformed(source=source, path="distributed", reason=reason)
-        distributed = _Table(document["distributed"], "distributed", source, _DISTRIBUTED).distributed()
+        table = _Table(document["distributed"], "distributed", source, _DISTRIBUTED, authorities)
+        distributed = table.distributed()
     return Policy.of(
         source=source,
         rules=_distinct_sources(read),
         aliases=_read_aliases(aliases, source),
         distributed=distributed,
-        denying=_read_deny_lists(_tables(document, "deny_list", source), source),
+        denying=_read_deny_lists(_tables(document, "deny_list", source), source, authorities),
+        authorities=tuple(authorities.values()),
     )
 
 
@@ -166,10 +171,13 @@ def _read_aliases(aliases: list[object], source: str) -> list[Alias]:
     return read
 
 
-def _read_deny_lists(tables: list[object], source: str) -> list[DenyingCollection]:
+def _read_deny_lists(
+    tables: list[object], source: str, authorities: Mapping[str, AuthorityPin]
+) -> list[DenyingCollection]:
     if len(tables) > MAX_DENY_LISTS:
         raise PolicyMalformed(source=source, path="deny_list", reason=f"holds more than {MAX_DENY_LISTS} lists")
-    read = [_Table(table, f"deny_list[{index}]", source, _DENY_LIST).denying() for index, table in enumerate(tables)]
+    forms = [_Table(each, f"deny_list[{n}]", source, _DENY_LIST, authorities) for n, each in enumerate(tables)]
+    read = [table.denying() for table in forms]
     names = [str(each) for each in read]
     for index, name in enumerate(names):
         if name in names[:index]:
@@ -178,11 +186,22 @@ def _read_deny_lists(tables: list[object], source: str) -> list[DenyingCollectio
 
 
 class _Table:
-    """One table of the document. `path`: its place in it. Its methods read members; each raises PolicyMalformed."""
+    """One table of the document. `path`: its place in it. `authorities`: those that its pins may name.
 
-    def __init__(self, value: object, path: str, source: str, form: _Form) -> None:
+    Its methods read members; each raises PolicyMalformed.
+    """
+
+    def __init__(
+        self,
+        value: object,
+        path: str,
+        source: str,
+        form: _Form,
+        authorities: Mapping[str, AuthorityPin] = MappingProxyType({}),
+    ) -> None:
         self._path = path
         self._source = source
+        self._authorities = authorities
         if not isinstance(value, dict):
             self._refuse("", "must be a table")
         self._values: dict[str, object] = value
@@ -265,7 +284,8 @@ class _Table:
 
     def _second(self, label: str, match: str) -> Rule:
         """Read the terms of the second collection, as a rule of its own; its name is the rule's `match`."""
-        table = _Table(self._values["second"], f"{self._path}.second", self._source, _SECOND)
+        place = f"{self._path}.second"
+        table = _Table(self._values["second"], place, self._source, _SECOND, self._authorities)
         name = table._pattern("name", NARROW_PATTERN_RULE)
         if match == "*" or name.endswith("/*") != match.endswith("/*"):
             table._refuse("name", "must be a whole name where match is one, and end in /* where match does")
@@ -367,6 +387,12 @@ class _Table:
         return tuple(self._pin(index, text) for index, text in enumerate(self._texts("pins")))
 
     def _pin(self, index: int, text: str) -> Pin:
+        kind, _, name = text.partition(":")
+        if kind == "ca" and name in self._authorities:
+            return self._authorities[name]
+        if kind == "ca":
+            meant = did_you_mean(name, self._authorities)
+            self._refuse(f"pins[{index}]", f"names '{shown(name, 60)}', and no [[ca]] has this name{meant}")
         try:
             return parse_policy_pin(text)
         except InvalidName as error:

@@ -13,19 +13,29 @@ from trustdata.policy.aliases import Alias
 from trustdata.policy.requirement import Requirement
 from trustdata.policy.rule import MODES, Rule
 from trustdata.policy.selection import Policy
+from trustdata.verification.trust_pinning import AuthorityPin
 
 Kind: TypeAlias = Literal[
-    "never-counts", "run-out", "not-begun", "runs-out", "audit", "break-glass", "by-digest", "any-host"
+    "never-counts",
+    "run-out",
+    "not-begun",
+    "runs-out",
+    "audit",
+    "break-glass",
+    "by-digest",
+    "any-host",
+    "ca-unused",
+    "ca-ends",
 ]
 SOON: Final = timedelta(days=30)
-"""How long before its end an exemption is told."""
+"""How long before its end an exemption, or the certificate of a CA, is told."""
 _UNMATCHED_IS_REFUSED: Final = ""
 """Nothing need be said of images that no rule of the file matches."""
 
 
 @record
 class Note:
-    """Something that the owner of a policy should know. `rule`: the rule that it is about. `text`: a sentence."""
+    """Something that the owner of a policy should know. `rule`: the rule or CA that it is about. `text`: a sentence."""
 
     kind: Kind
     rule: str
@@ -33,8 +43,9 @@ class Note:
 
 
 def review(policy: Policy, at: datetime) -> tuple[Note, ...]:
-    """Return what is to be said about a policy, in the order of its rules; then about what is distributed of it."""
+    """Return what is to be said about a policy, in the order of its rules and CAs; then about what is distributed."""
     own = tuple(note for rule in policy.rules for note in _notes(policy, rule, at, _UNMATCHED_IS_REFUSED))
+    own += tuple(note for authority in policy.authorities for note in _of_authority(policy, authority, at))
     return own if policy.further is None else (*own, *review_distributed(policy.further, at))
 
 
@@ -59,6 +70,24 @@ def _notes(policy: Policy, rule: Rule, at: datetime, unmatched: str) -> Iterator
     yield from _of_exemption(rule, at)
     if rule.tags and not rule.digests:
         yield from _by_digest(policy, rule, at, unmatched)
+
+
+def _of_authority(policy: Policy, authority: AuthorityPin, at: datetime) -> Iterator[Note]:
+    """Say if no pin names an authority, and which of its certificates end soon, or have ended."""
+    from keys.authorities import authority_end  # only policies with a CA read certificates: start-up time
+
+    place = f"{policy.source}, {authority}"
+    further = [policy.distributed.terms] if policy.distributed is not None else []
+    naming = [*policy.rules, *further, *(denying.terms for denying in policy.denying)]
+    naming += [rule.second for rule in policy.rules if rule.second is not None]
+    if not any(authority in rule.pins for rule in naming):
+        yield Note(kind="ca-unused", rule=place, text="no pin names it")
+    for number, certificate in enumerate(authority.certificates, 1):
+        end = authority_end(certificate)
+        if end - at <= SOON:
+            when = "has ended" if end < at else f"ends within {SOON.days} days"
+            text = f"certificate {number} {when}, at {end:%Y-%m-%d %H:%M} UTC: what it alone vouches for is refused"
+            yield Note(kind="ca-ends", rule=place, text=text)
 
 
 def _hides(alias: Alias, rule: Rule) -> bool:

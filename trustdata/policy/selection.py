@@ -15,6 +15,7 @@ from trustdata.policy.aliases import Alias, alias_for
 from trustdata.policy.denying import DenyingCollection
 from trustdata.policy.distributed import Distributed
 from trustdata.policy.rule import Rule, added_up
+from trustdata.verification.trust_pinning import AuthorityPin
 
 
 @record
@@ -23,6 +24,7 @@ class Policy:
 
     `by_match`: the same rules by their `match`; made by `of`. `distributed`: where further rules come from. `further`:
     those rules, once somebody has got them. `denying`: collections whose lists of denied digests count for every name.
+    `authorities`: those that pins may name.
     """
 
     source: str
@@ -32,6 +34,7 @@ class Policy:
     distributed: Distributed | None = None
     further: Policy | None = None
     denying: tuple[DenyingCollection, ...] = ()
+    authorities: tuple[AuthorityPin, ...] = ()
 
     @classmethod
     def of(
@@ -42,6 +45,7 @@ class Policy:
         aliases: Sequence[Alias] = (),
         distributed: Distributed | None = None,
         denying: Sequence[DenyingCollection] = (),
+        authorities: Sequence[AuthorityPin] = (),
     ) -> Policy:
         """Return a policy of these rules."""
         by_match: dict[str, list[Rule]] = {}
@@ -54,6 +58,7 @@ class Policy:
             by_match={match: tuple(of_match) for match, of_match in by_match.items()},
             distributed=distributed,
             denying=tuple(denying),
+            authorities=tuple(authorities),
         )
 
     def tightened(self, further: Policy | None) -> Policy:

@@ -13,6 +13,7 @@ An entry names a root of the verified chain and the versions that were verified 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from keys.record import record
 from trustdata.envelope import Envelope
@@ -69,7 +70,9 @@ def locked(*, wire_format: str, root: Envelope, versions: Mapping[RoleName, int]
     )
 
 
-def check_lock(gun: GUN, lock: SourcedLock, pins: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
+def check_lock(
+    gun: GUN, lock: SourcedLock, pins: Sequence[SourcedPin], chain: Sequence[Envelope], *, at: datetime
+) -> None:
     """Check a lock entry against the verified root chain (ascending) and the pins of the collection, if any.
 
     If the chain matches neither a pin nor the lock entry, no error is raised here, because `check_pins` reports it.
@@ -77,7 +80,7 @@ def check_lock(gun: GUN, lock: SourcedLock, pins: Sequence[SourcedPin], chain: S
     Raises: VersionRollback if the chain ends before the locked root; LockDisagrees.
     """
     entry = lock.entry
-    matching_pins = [pin for pin in pins if chain_holds(pin.pin, chain)]
+    matching_pins = [pin for pin in pins if chain_holds(pin.pin, chain, at)]
     locked_root = next((root for root in chain if root.version == entry.root_version), None)
     if locked_root is not None and locked_root.sha256 == entry.root.digest:
         if pins and not matching_pins:

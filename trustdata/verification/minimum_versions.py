@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.roles import RoleName
-from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
+
+if TYPE_CHECKING:
+    from trustdata.verification.lock_entry import SourcedLock
 
 
 @record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from keys.rfc3339 import from_rfc3339, to_rfc3339
+from tests.simulator.certified import CertifiedCollection
 from tests.simulator.home import Home, without_network
+from tests.simulator.keyring import private
 from tests.simulator.owner import Owner
 from tests.simulator.repository import APP, RepositorySimulator
 from tests.simulator.scene import APP_IMAGE, GOOD, Scene, good_collection
+from tests.support.issuers import Issuer, notary_key_of
 from tests.support.policy_artifacts import policy_artifact
 from trustcli.config.verifier_settings import AllowedImage, VerifierSettings
 from trustcli.console.exit_codes import DONE, POLICY
@@ -25,6 +29,7 @@ from trustdata.gun import parse_gun
 from trustdata.verification.trust_pinning import Pin
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
+from trustdata.wire.notary import NOTARY
 
 RULES = parse_gun("registry.example.com/policies/nodes")
 HARMLESS = '[[rule]]\nmatch = "*"\n'
@@ -185,6 +190,29 @@ def test_the_signers_and_pins_of_the_file_decide_about_it(site: Site) -> None:
     site.write(pin="sha256:" + "a" * 64)
     site.not_obtained()
     site.write()
+    assert site.run() == DONE
+
+
+def test_a_copy_that_other_authorities_have_let_in_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the same name in the policy, too."""
+    without_network(monkeypatch)
+    one, other = Issuer.root("One"), Issuer.root("Other")
+    site = Site(tmp_path, NOTARY)
+    site.publish(HARMLESS)
+    key = notary_key_of(one.issue(RULES, private("root")))
+    CertifiedCollection(Scene(server=site.rules, past=site.rules, pin=site.pin), root=key)
+    for issuer, runs in ((one, True), (other, False), (one, True)):
+        ca = f'[[ca]]\nname = "corp"\ncertificates = """\n{issuer.pem}"""\n'
+        site.write(HARMLESS + ca, pin="ca:corp")
+        if runs:
+            assert site.run() == DONE
+            site.rules.down = True
+            for file in (site.home.folder / "cache").rglob(f"*{RULES.rpartition('/')[2]}*"):
+                shutil.rmtree(file)
+        else:
+            site.not_obtained()
     assert site.run() == DONE
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys.record import replace
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import Scene, good_collection
 from tests.support.refusal import refused
 from tests.support.strategies import MEMORIES
@@ -40,7 +40,7 @@ def pins(*found: Pin) -> list[SourcedPin]:
 
 
 def check(entry: LockEntry, known: Sequence[SourcedPin], chain: Sequence[Envelope]) -> None:
-    check_lock(APP, SourcedLock(entry=entry, source=HERE), known, chain)
+    check_lock(APP, SourcedLock(entry=entry, source=HERE), known, chain, at=NOW)
 
 
 def test_what_is_locked() -> None:

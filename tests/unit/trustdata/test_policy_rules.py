@@ -257,7 +257,7 @@ MALFORMED = [
     ('[[rule]]\nmatch = "*"\nmax_staleness = "0d"', "rule[0].max_staleness"),
     ('[[rule]]\nmatch = "*"\nmax_staleness = "long"', "rule[0].max_staleness"),
     ('[[rule]]\nmatch = "*"\nmax_staleness = 3', "rule[0].max_staleness"),
-    ('[[rule]]\nmatch = "*"\npins = ["ca:%s"]' % ("a" * 64), "rule[0].pins[0]"),
+    ('[[rule]]\nmatch = "*"\npins = ["crt:%s"]' % ("a" * 64), "rule[0].pins[0]"),
     ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "*"}', "rule[0].second.name"),
     ('[[rule]]\nmatch = "a.example/x"\nsecond = {name = "b.example/x", mode = "audit"}', "rule[0].second.mode"),
     ('[[rule]]\nmatch = "a.example/x"\nsecond = "b.example/x"', "rule[0].second"),

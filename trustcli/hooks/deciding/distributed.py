@@ -240,6 +240,12 @@ def policy_in_use(
 def _place(folder: Path, of: Distributed) -> Path:
     """Return the file of the last good copy: of other pins or signers it is another one, which they have verified."""
     terms = of.terms
-    parts = [str(of), *sorted(map(str, terms.pins)), terms.server, *map(repr, terms.requirements), str(terms.max_life)]
+    parts = [
+        str(of),
+        *sorted(pin.identity for pin in terms.pins),
+        terms.server,
+        *map(repr, terms.requirements),
+        str(terms.max_life),
+    ]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return folder / "policies" / f"{name}.json"

@@ -6,7 +6,7 @@ import copy
 import threading
 from collections.abc import Hashable, Iterable
 from concurrent.futures import Future
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from keys.record import record
@@ -114,7 +114,7 @@ class KeptCollection:
         at = verified.age(now).latest
         with self._lock:
             known = self._verdicts.get(question) if verified.roles is self._current_roles() else None
-        if known is not None and at < _first_expiry(verified.roles):
+        if known is not None and at < verified.roles.first_end():
             return known
         answer = apart(verified.roles.judge(question, at))
         with self._lock:
@@ -236,7 +236,3 @@ def apart(answer: Judgement) -> Judgement:
     A raised error holds the calls that it came through, and all that they had.
     """
     return answer if answer.refusal is None else refused(answer.question, copy.copy(answer.refusal))
-
-
-def _first_expiry(roles: VerifiedRoles) -> datetime:
-    return min(envelope.expires for envelope in roles.roles.values())

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from tests.simulator.repository import APP
+from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import Scene, good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
@@ -99,18 +99,18 @@ def test_pins_of_a_chain(wire: WireFormat) -> None:
     chain = chain_of(scene)
     found = str(fingerprint(chain[0]))
     held, also_held = fingerprint(chain[1]), Pin("key", scene.keys.root_keyid("root"))
-    check_pins(APP, pins(held), chain)
-    check_pins(APP, pins(held, also_held), chain)
+    check_pins(APP, pins(held), chain, at=NOW)
+    check_pins(APP, pins(held, also_held), chain, at=NOW)
     with refused(Unpinned, gun=APP, found=found):
-        check_pins(APP, [], chain)
+        check_pins(APP, [], chain, at=NOW)
     with refused(RootNotPinned, gun=APP, pin=str(STRANGER), pin_source="source 0", found=found):
-        check_pins(APP, pins(STRANGER, ANOTHER), chain)
+        check_pins(APP, pins(STRANGER, ANOTHER), chain, at=NOW)
     for known, pin, other in (
         (pins(held, STRANGER, ANOTHER), (str(held), "source 0"), (str(STRANGER), "source 1")),
         (pins(ANOTHER, STRANGER, also_held), (str(also_held), "source 2"), (str(ANOTHER), "source 0")),
     ):
         with refused(PinsDisagree, gun=APP, pin=pin[0], pin_source=pin[1], other=other[0], other_source=other[1]):
-            check_pins(APP, known, chain)
+            check_pins(APP, known, chain, at=NOW)
 
 
 def _always(answer: bool, _: Envelope) -> bool:  # noqa: FBT001
