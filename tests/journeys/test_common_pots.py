@@ -56,7 +56,7 @@ def attack(server: ServerProcess, attacker: Attacker, *, requests: int, **target
 
 
 def rows(server: ServerProcess, statement: str) -> int:
-    with sqlite3.connect(f"file:{server.data / 'trust.db'}?mode=ro", uri=True) as database:
+    with contextlib.closing(sqlite3.connect(f"file:{server.data / 'trust.db'}?mode=ro", uri=True)) as database:
         return int(database.execute(statement).fetchone()[0])
 
 

@@ -6,7 +6,7 @@ import select
 import socket
 from http import HTTPStatus
 from http.client import HTTPResponse, parse_headers
-from typing import Final
+from typing import Any, Final
 
 from trustcli.errors import RemoteMisbehaved
 from trustcli.http.messages import Origin
@@ -19,6 +19,9 @@ class FinalResponse(HTTPResponse):
 
     How many there may be is bounded by the bytes and the time of the exchange.
     """
+
+    fp: Any = None
+    """What an answer reads from: nothing, if Ctrl-C came before there was anything; to close it is no error then."""
 
     def _read_status(self) -> tuple[str, int, str]:
         version, status, reason = super()._read_status()  # type: ignore[misc]

@@ -21,6 +21,7 @@ from trustcli.errors import (
     RemoteUnreachable,
     SettingsUnusable,
 )
+from trustcli.http.answer_head import FinalResponse
 from trustcli.http.record import Record
 from trustcli.http.time_budget import Timeouts
 from trustcli.http.tls import CertificateAuthorities
@@ -30,6 +31,11 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 # --- sizes
+
+
+def test_an_answer_that_was_interrupted_before_it_began_is_closed_without_an_error() -> None:
+    """Python closes it, and prints on standard error what that raises."""
+    FinalResponse.__new__(FinalResponse).close()
 
 
 def test_exactly_the_limit_is_allowed(serve: Serve, user_of: Users) -> None:
