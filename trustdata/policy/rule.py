@@ -116,7 +116,9 @@ def added_up(rules: Sequence[Rule], gun: GUN, at: datetime) -> Rule:
     exempting = [rule.exemption for rule in named if rule.exemption is not None and rule.mode_at(at) == rule.mode]
     exemption = joined(exempting) if mode in {"allow", "audit"} else None
     if len(named) == 1:
-        return replace(named[0], mode=mode, exemption=exemption)
+        (rule,) = named
+        is_same = rule.mode == mode and rule.exemption == exemption
+        return rule if is_same else replace(rule, mode=mode, exemption=exemption)
     return Rule(
         source=source,
         match=max((rule.match for rule in named), key=specificity),

@@ -24,7 +24,7 @@ class Policy:
 
     `by_match`: the same rules by their `match`; made by `of`. `distributed`: where further rules come from. `further`:
     those rules, once somebody has got them. `denying`: collections whose lists of denied digests count for every name.
-    `authorities`: those that pins may name.
+    `authorities`: those that pins may name. `has_digests`: whether a rule of the file is about digests.
     """
 
     source: str
@@ -35,6 +35,7 @@ class Policy:
     further: Policy | None = None
     denying: tuple[DenyingCollection, ...] = ()
     authorities: tuple[AuthorityPin, ...] = ()
+    has_digests: bool = True
 
     @classmethod
     def of(
@@ -59,6 +60,7 @@ class Policy:
             distributed=distributed,
             denying=tuple(denying),
             authorities=tuple(authorities),
+            has_digests=any(rule.digests for rule in rules),
         )
 
     def tightened(self, further: Policy | None) -> Policy:
@@ -107,6 +109,11 @@ class Policy:
             return ()
         matching = (rule for pattern in matching_patterns(gun) for rule in self.by_match.get(pattern, ()))
         return tuple(sorted(matching, key=lambda rule: rule.rank, reverse=True))
+
+    @property
+    def is_about_digests(self) -> bool:
+        """Whether a rule is about digests, of the further rules too: if not, a digest changes nothing."""
+        return self.has_digests or (self.further is not None and self.further.has_digests)
 
     def named_digests(self, gun: GUN) -> frozenset[str]:
         """Return the digests of a name (`sha256:HEX`) that a rule is about, of the further rules too."""

@@ -13,7 +13,7 @@ from trustcli.errors import VerdictTooLate
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.hooks.kubernetes.judging import Asked
 from trustcli.hooks.kubernetes.time_limit import MAX_TIMEOUT, OF_ONE_REGISTRY, LimitedTime, seconds_for
-from trustcli.registry.reference import ImageReference
+from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import NotTrusted
 
 SECONDS = 60.0
@@ -232,3 +232,38 @@ def test_a_system_without_room_for_threads_stops_nothing_for_ever(
         full.setattr(threading.Thread, "start", no_thread)
         (answer,) = deciding.decide(asked("app:2"), namespace="a", seconds=SECONDS).values()
         assert isinstance(answer, Decision), "the thread that there is decides"
+
+
+def test_what_is_known_at_once_takes_no_thread_and_the_rest_one_each(slow: Slow) -> None:
+    def known(question: Asked) -> Decision | None:
+        is_known = question.image.startswith("known")
+        return slow.decide(parse_reference(question.image)) if is_known else None
+
+    limited = LimitedTime({"": slow}, threads=1, at_once=known)
+    try:
+        before = threading.active_count()
+        answers = limited.decide(asked("known/one:1", "known/two:1"), namespace="", seconds=SECONDS)
+        assert [answer.image for answer in answers.values() if isinstance(answer, Decision)] == [
+            "known/one:1",
+            "known/two:1",
+        ]
+        assert threading.active_count() == before
+        both = limited.decide(asked("known/one:1", "other:1"), namespace="", seconds=SECONDS)
+        assert set(both) == set(asked("known/one:1", "other:1"))
+        assert all(isinstance(answer, Decision) for answer in both.values())
+    finally:
+        limited.close()
+
+
+def test_a_review_of_very_many_images_ends_in_time(slow: Slow) -> None:
+    seconds = iter(range(100))
+    at_once: list[str] = []
+
+    def known(question: Asked) -> Decision:
+        at_once.append(question.image)
+        return slow.decide(parse_reference(question.image))
+
+    limited = LimitedTime({"": slow}, threads=0, at_once=known, clock=lambda: float(next(seconds)))
+    answers = limited.decide(asked("a:1", "b:1", "c:1", "d:1"), namespace="", seconds=2.5)
+    assert at_once == ["a:1", "b:1"]
+    assert [isinstance(answer, VerdictTooLate) for answer in answers.values()] == [False, False, True, True]

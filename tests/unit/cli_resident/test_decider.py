@@ -18,6 +18,7 @@ from tests.support.resident_node import SetClocks
 from trustcli.errors import FileExposed, NoTrustServer, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.deciding.decision import Decision
+from trustcli.hooks.resident.at_once import AtOnceReader, MustWait
 from trustcli.hooks.resident.configuration import JournalOutput, Source, load_configuration
 from trustcli.hooks.resident.decider import ResidentDecider, resident_decider
 from trustcli.hooks.resident.limits import ResidentLimits
@@ -300,3 +301,90 @@ def test_settings_that_cannot_be_used_hold_nobody_who_has_asked(site: Site, capl
     gone = ask()
     gc.collect()
     assert gone() is None
+
+
+# --- who cannot wait
+
+
+def at_once(site: Site, image: str = APP_IMAGE, digest: str | None = None) -> Decision | None:
+    """The decision that needs no server, for which none was asked."""
+    asked = len(site.scene.server.requests)
+    decision = site.decider.decide_at_once(parse_reference(image), digest)
+    assert len(site.scene.server.requests) == asked
+    return decision
+
+
+def test_what_is_in_memory_and_young_is_decided_at_once_as_always(
+    site_of: Callable[[Scene], Site], wire: WireFormat
+) -> None:
+    site = site_of(good_collection(wire))
+    assert at_once(site) is None, "nothing was read yet"
+    decision = site.decide()
+    assert decision.allowed
+    assert at_once(site) == decision
+    by_digest = (f"{APP}@sha256:{GOOD}", f"sha256:{GOOD}")
+    assert at_once(site, *by_digest) == site.decide(*by_digest)
+    site.time.pass_(seconds=60)
+    assert at_once(site) == site.decide()
+    site.time.pass_(seconds=1)
+    assert at_once(site) is None, "it is too old"
+    assert site.decide().allowed
+    assert at_once(site) is not None
+    site.time.set_wall(hours=-1)
+    assert at_once(site) is None, "the clock has gone back"
+
+
+def test_what_a_refresh_may_change_is_not_decided_at_once(site: Site) -> None:
+    assert site.decide().allowed
+    for image, digest in ((f"{APP}:unknown", None), (APP_IMAGE, f"sha256:{OTHER}"), (f"{APP}@sha256:{'0' * 64}", None)):
+        assert at_once(site, image, digest) is None
+        assert not site.decide(image, digest).allowed
+        assert at_once(site, image, digest) is None
+
+
+def test_what_a_rule_wants_read_besides_is_not_decided_at_once_before_it_was(site: Site) -> None:
+    assert site.decide().allowed
+    site.rule(signers='["alice"]')
+    assert at_once(site) is None
+    assert site.decide().allowed
+    assert at_once(site) == site.decide()
+    site.rule(signers='["alice", "bob"]')
+    assert at_once(site) is None, "bob has signed nothing yet, which a refresh may change"
+    assert isinstance(site.refusal(), PolicyRefused)
+
+
+def test_rules_and_the_allow_list_are_decided_at_once(site: Site) -> None:
+    assert site.decide().allowed
+    allowed = at_once(site, "registry.example.com/infra/pause:1")
+    assert allowed is not None
+    assert allowed.by_allow_list
+    site.rule(action='"deny"')
+    denied = at_once(site)
+    assert denied is not None
+    assert isinstance(denied.refusal, PolicyRefused)
+    assert str(denied.refusal) == str(site.refusal())
+
+
+def test_files_that_cannot_be_used_are_told_by_the_other_way(site: Site) -> None:
+    assert site.decide().allowed
+    site.write("no TOML")
+    assert at_once(site) is None
+    assert isinstance(site.refusal(), PolicyMalformed)
+    site.settings.write_text("no TOML")
+    assert at_once(site) is None
+    assert isinstance(site.refusal(), SettingsUnusable)
+
+
+def test_what_is_decided_at_once_is_counted_once(site: Site) -> None:
+    assert site.decide().allowed
+    assert at_once(site) is not None
+    site.time.pass_(minutes=9)
+    assert at_once(site) is None
+    assert b'trust_decisions_total{mode="enforce",stale="0",verdict="allowed"} 2.0' in site.metrics.text()
+
+
+def test_lists_of_tags_are_not_read_at_once(site: Site) -> None:
+    reader = AtOnceReader(site.decider._reader)
+    assert site.decide().allowed
+    with pytest.raises(MustWait):
+        reader.released(APP, None)

@@ -104,3 +104,31 @@ def test_it_counts_for_the_allow_list_while_the_distributed_part_is_missing(
         assert isinstance(site.decide(f"{ALLOWED}@sha256:{EVIL}").refusal, DigestDenied)
     finally:
         site.decider.stop()
+
+
+def test_who_cannot_wait_is_told_nothing_before_every_list_is_young(site: Site) -> None:
+    image = parse_reference(APP_IMAGE)
+    allowed = site.decide()
+    assert allowed.allowed
+    assert site.decider.decide_at_once(image) == allowed
+    site.owner.deny(GOOD)
+    site.time.pass_(seconds=61)
+    assert site.decider.decide_at_once(image) is None
+    denied = site.decide()
+    assert isinstance(denied.refusal, DigestDenied)
+    told = site.decider.decide_at_once(image)
+    assert told is not None
+    assert isinstance(told.refusal, DigestDenied)
+
+
+@pytest.mark.parametrize("wire", FORMATS.values(), ids=list(FORMATS))
+def test_a_policy_with_a_distributed_part_is_never_decided_by_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat
+) -> None:
+    without_network(monkeypatch)
+    site = Site(tmp_path, wire, distributed=True)
+    try:
+        assert not site.decide().allowed
+        assert site.decider.decide_at_once(parse_reference(APP_IMAGE)) is None
+    finally:
+        site.decider.stop()

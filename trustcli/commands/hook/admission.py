@@ -17,8 +17,10 @@ from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from trustcli.hooks.deciding.decision import Decision
     from trustcli.hooks.kubernetes.callers import Callers
     from trustcli.hooks.kubernetes.certificates import ServedCertificate
+    from trustcli.hooks.kubernetes.judging import Asked
     from trustcli.hooks.resident.configuration import Source
     from trustcli.hooks.resident.decider import ResidentDecider
     from trustcli.hooks.resident.limits import ResidentLimits
@@ -139,12 +141,17 @@ def _server(
 
     It is ready while it can answer, a refusal included: an API server that reaches nobody could tell nobody why.
     """
+    from trustcli.hooks.kubernetes.judging import asked_for
     from trustcli.hooks.kubernetes.measures import Measures
     from trustcli.hooks.kubernetes.time_limit import LimitedTime
     from trustcli.hooks.kubernetes.webhook import LIMITS, AdmissionWebhook
     from trustcli.hooks.serving.operator_pages import OperatorPages
     from trustcli.hooks.serving.server import Server
     from trustcli.registry.reference import parse_reference
+
+    def at_once(question: Asked) -> Decision | None:
+        reference = asked_for(question.image)
+        return deciders[question.namespace].decide_at_once(reference, reference.digest)
 
     measures = Measures()
     measures.watch_certificate(tls.expiry)
@@ -156,6 +163,7 @@ def _server(
         LimitedTime(
             deciders,
             server_of=lambda question: deciders[question.namespace].server_of(parse_reference(question.image)),
+            at_once=at_once,
         ),
         pages=pages,
         measures=measures,

@@ -242,11 +242,16 @@ class PolicyDecider:
 
     def _verified(self, cases: Sequence[_Case]) -> list[Decision]:
         """Judge cases, those of one collection and rule together."""
-        groups: dict[tuple[GUN, Rule | None], list[int]] = {}
-        for index, case in enumerate(cases):
-            groups.setdefault((case.trust_name, case.rule), []).append(index)
+        groups: list[tuple[GUN, Rule | None, list[int]]] = []
+        if len(cases) == 1:  # by far the most; the hash of a rule costs as much as the rest
+            groups = [(cases[0].trust_name, cases[0].rule, [0])]
+        else:
+            together: dict[tuple[GUN, Rule | None], list[int]] = {}
+            for index, case in enumerate(cases):
+                together.setdefault((case.trust_name, case.rule), []).append(index)
+            groups = [(*key, indexes) for key, indexes in together.items()]
         found: dict[int, Decision] = {}
-        for (gun, rule), indexes in groups.items():
+        for gun, rule, indexes in groups:
             reading = self._reader.judge(gun, rule, [cases[index].question for index in indexes])
             for index, judgement in zip(indexes, reading.judgements, strict=True):
                 found[index] = self._decided(cases[index], judgement, reading)
@@ -306,7 +311,9 @@ class PolicyDecider:
         Raises: PolicyRefused if one of them denies it.
         """
         signed_as = _signed_as(judgement)
-        if self._policy is None or not signed_as or signed_as == case.question.digest:
+        if self._policy is None or not self._policy.is_about_digests:
+            return None
+        if not signed_as or signed_as == case.question.digest:
             return None
         tag = tag_meant(case.reference)
         counting = self._policy.counting(case.trust_name, tag=tag, digest=signed_as, at=self._at())

@@ -116,11 +116,17 @@ def judge(review: Review, manner: Manner, *, decide: DecideAll, namespaces: Iter
 
 
 def ask(decider: Decider, image: str) -> Decision:
-    """Ask one policy about an image; a name without tag and digest means `latest`. Raises: InvalidName."""
+    """Ask one policy about an image. Raises: InvalidName."""
+    reference = asked_for(image)
+    return decider.decide(reference, reference.digest)
+
+
+def asked_for(image: str) -> ImageReference:
+    """Return what an image names; without tag and digest it means `latest`. Raises: InvalidName."""
     reference = parse_reference(image)
     if reference.tag is None and reference.digest is None:
         reference = parse_reference(f"{image}:{DEFAULT_TAG}")
-    return decider.decide(reference, reference.digest)
+    return reference
 
 
 def agreed(place: ImagePlace, reference: ImageReference, answers: Sequence[Decision | TrustError]) -> JudgedImage:

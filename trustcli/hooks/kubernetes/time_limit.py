@@ -1,10 +1,10 @@
 """Decide within the time that a review has, so that what is slow is refused with a sentence and holds up nothing else.
 
-A decision that needs no server takes a fraction of a millisecond. One that does may hang as long as the server hangs,
-and whose server that is may be up to whoever names the image. So decisions run on threads of their own, of which each
-namespace has a share, and the names of each registry and of each trust server, whoever asks for them; a question that
-is being answered already is not asked again; and who does not get an answer in time is told so, while the API server
-still listens.
+A decision that needs no server takes a fraction of a millisecond, and is made at once. One that does may hang as long
+as the server hangs, and whose server that is may be up to whoever names the image. So these run on threads of their
+own, of which each namespace has a share, and the names of each registry and of each trust server, whoever asks for
+them; a question that is being answered already is not asked again; and who does not get an answer in time is told so,
+while the API server still listens.
 """
 
 from __future__ import annotations
@@ -74,10 +74,15 @@ class LimitedTime:
         of_one_registry: int = OF_ONE_REGISTRY,
         of_one_server: int = OF_ONE_SERVER,
         server_of: Callable[[Asked], str] | None = None,
+        at_once: Callable[[Asked], Decision | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`server_of`: the URL of the trust server that a question may need, or its registry where none is known."""
+        """`server_of`: the URL of the trust server that a question may need, or its registry where none is known.
+
+        `at_once`: the decision of a question that needs no server and no waiting; None if it does.
+        """
         self._deciders = deciders
+        self._at_once = at_once or (lambda _: None)
         self._server_of = server_of or (lambda question: parse_reference(question.image).host)
         self._threads = threads
         self._of_one_namespace = of_one_namespace
@@ -103,8 +108,14 @@ class LimitedTime:
         """Return an answer to each question within so many seconds. `namespace`: who asks. Raises: InvalidName."""
         deadline = self._clock() + seconds
         late = VerdictTooLate(seconds=max(1, round(seconds)), doing="asking the trust server, or waiting to ask it")
-        begun = {question: self._begin(question, namespace, deadline) for question in questions}
         answers: dict[Asked, Decision | TrustError] = {}
+        begun: dict[Asked, Future[Decision] | None] = {}
+        for question in questions:
+            known = self._at_once(question) if self._clock() < deadline else None
+            if known is not None:
+                answers[question] = known
+            else:
+                begun[question] = self._begin(question, namespace, deadline)
         for question, future in begun.items():
             try:
                 answers[question] = late if future is None else future.result(max(0.0, deadline - self._clock()))

@@ -27,6 +27,7 @@ from trustcli.hooks.deciding.decider import PolicyDecider, collection_read
 from trustcli.hooks.deciding.decision import Decision, SignedTags
 from trustcli.hooks.deciding.deny_lists import current_denials
 from trustcli.hooks.deciding.distributed import DistributedPolicy, Obtained, distributed_policy
+from trustcli.hooks.resident.at_once import AtOnceReader, MustWait
 from trustcli.hooks.resident.clocks import Clocks, seconds_since_boot
 from trustcli.hooks.resident.configuration import Configuration, SessionCollections, Source, load_configuration
 from trustcli.hooks.resident.limits import ResidentLimits
@@ -54,12 +55,14 @@ _log = logging.getLogger(__name__)
 class _Generation:
     """What was made of one configuration: who decides, by the hash of what decides (the first is the hook's own).
 
-    `further`: the distributed part of the policy, if it has one.
+    `further`: the distributed part of the policy, if it has one. `at_once`: decides as the hook's own, from memory
+    alone; None where that is never enough.
     """
 
     configuration: Configuration
     deciders: Mapping[str, Decider]
     further: DistributedPolicy | None
+    at_once: PolicyDecider | None
 
     @property
     def own(self) -> Decider:
@@ -114,6 +117,17 @@ class ResidentDecider:
         """Decide about a name, as `Decider.decide` promises."""
         decision = self._decide(reference, digest)
         self.metrics.decided(decision)
+        return decision
+
+    def decide_at_once(self, reference: ImageReference, digest: str | None = None) -> Decision | None:
+        """Decide as `decide` does; None if that would ask a server, or wait for who is asking."""
+        try:
+            at_once = self._current().at_once
+            decision = None if at_once is None else at_once.decide(reference, digest)
+        except (MustWait, TrustError):  # what is wrong with the files, `decide` says
+            return None
+        if decision is not None:
+            self.metrics.decided(decision)
         return decision
 
     def signed_tags(self, gun: GUN) -> SignedTags:
@@ -248,6 +262,7 @@ class ResidentDecider:
         allow = configuration.session.settings.verifier.allow
         wall = self._clocks.wall
         further: DistributedPolicy | None = None
+        at_once: PolicyDecider | None = None
         deciders: dict[str, Decider] = {by_pins: PolicyDecider(None, (), self._reader, at=wall)}
         if isinstance(policy, TrustError):
             deciders[own] = _Refusing(policy, allow)
@@ -263,8 +278,9 @@ class ResidentDecider:
         else:
             deciders[by_policy] = PolicyDecider(policy, (), self._reader, at=wall)
             deciders[own] = PolicyDecider(policy, allow, self._reader, at=wall)
+            at_once = PolicyDecider(policy, allow, AtOnceReader(self._reader), at=wall)
             self.metrics.configured(None)
-        return _Generation(configuration=configuration, deciders=deciders, further=further)
+        return _Generation(configuration=configuration, deciders=deciders, further=further, at_once=at_once)
 
 
 class TightenedDecider:

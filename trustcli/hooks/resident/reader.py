@@ -142,7 +142,9 @@ class ResidentReader:
     def denied(self, gun: GUN, rule: Rule | None) -> DenyListRead:
         """Return what a collection denies, as `TrustDataReader.denied` promises."""
         kept = self._collection(gun, rule, self._clocks.moment())
-        state = self._state(kept, rule, lambda _: ())
+        return self._denied(gun, self._state(kept, rule, lambda _: ()))
+
+    def _denied(self, gun: GUN, state: _State) -> DenyListRead:
         now, verified = self._clocks.moment(), state.verified
         if verified is None:
             return DenyListRead(refusal=state.failure)
@@ -152,6 +154,30 @@ class ResidentReader:
             return DenyListRead(refusal=refusal)
         denied = deny_list(gun, roles[TARGETS].targets)
         return DenyListRead(denied=denied, refreshed=_refreshed(state, now), stale=state.stale)
+
+    # --- for who cannot wait
+
+    def judged_at_once(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading | None:
+        """Judge questions as `judge` does; None if that would ask somebody, or wait for who is asking."""
+
+        def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
+            return (role for question in questions for role in roles.needed(question))
+
+        kept = self._collection(gun, rule, self._clocks.moment())
+        state = self._fresh(kept, needed)
+        reading = self._reading(kept, state, questions) if state is not None else None
+        return None if reading is None or _lacks_something(reading) else reading
+
+    def denied_at_once(self, gun: GUN, rule: Rule | None) -> DenyListRead | None:
+        """Return what a collection denies, as `denied` does; None if that would ask somebody, or wait."""
+        state = self._fresh(self._collection(gun, rule, self._clocks.moment()), lambda _: ())
+        return None if state is None else self._denied(gun, state)
+
+    def _fresh(self, kept: KeptCollection, needed: Needed) -> _State | None:
+        verified, _ = kept.state()
+        if verified is None or _lacking(verified, needed) or not self._is_fresh(verified, self._clocks.moment()):
+            return None
+        return _State(verified=verified)
 
     # --- in the background
 
