@@ -1,30 +1,26 @@
 """`make mutation`: change verification and keys in every small way, and demand that a test fails each time.
 
-mutmut makes the mutants and runs the tests (`parts.toml` says of what, and which ones). A mutant that no test catches
-is a survivor. Each survivor must be explained in `survivors.toml`, by function and changed lines:
+mutmut makes the mutants (`parts.toml` says of what, and which tests judge them), and `trials` runs the tests that reach
+each. A mutant that no test catches is a survivor. Each survivor must be explained in `survivors.toml`, by function and
+changed lines, whose indentation does not count:
 
     [[survivor]]
     function = "trustdata.verification.checks.check_version"
     change = ["-    if a < b:", "+    if a <= b:"]
     why = "equal versions were refused before"
 
-Explained as a kind are those that change nothing but the wording of a sentence for people: the text of several words
-after `reason=`, `reason =`, `fault =`, `raise SomeError(` or `raise self._some_error(`, put between XX or written in
-other letters. Tests look for the words that tell one refusal from another, not for whole sentences. Any other value,
-such as a role, a path or a version, is a field that programs act on, and a text of one word may be a name.
+`kinds` says which are explained as a kind. The exit status is 1 if one is not explained, or if an explanation has lost
+its survivor.
 
-Explained as a kind, too, are those that only a type checker sees: another text for the type in `cast("Type", value)`;
-and `name=None` in the place of `name=False`, which is as false. That it is false matters, and `name=True` beside it,
-which mutmut makes as well, must be caught.
+    python -m tests.mutation [CHILDREN] [FUNCTION ...]
 
-The exit status is 1 if one is not explained, or if an explanation has lost its survivor.
+runs that many mutants at a time, and only those of these functions, or of all functions of these modules and packages.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -33,17 +29,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.mutation.kinds import is_same_to_programs, is_wording
+
 EXPLAINED = Path(__file__).with_name("survivors.toml")
 PARTS = Path(__file__).with_name("parts.toml")
+_MAKING = Path(__file__).with_name("making.py")
+_PROGRAMS = Path(__file__).with_name("programs")
 _TOP = Path(__file__).resolve().parents[2]
 RESULTS = _TOP / "mutants"
-"""Where mutmut works. It would believe results of an earlier run, which may be of other code and other tests."""
+"""Where mutants are made. What an earlier run has left may be of other code and other tests."""
 _COPIED = ("keys", "trustdata", "trustserver", "trustcli", "docs")
-_SHOWN = re.compile(r"\s+(?P<name>[\w.ǁ]+__mutmut_\d+): (?P<status>[a-z ]+)")
-_SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
-_CAST = re.compile(r"""\bcast\((?P<text>"[^"\\]*"|'[^'\\]*'), """)
-_FALSE = re.compile(r"\b\w+=(?P<text>False)\b")
-_CAUGHT = frozenset({"killed", "timeout", "caught by type check"})
+_NAMES, _OUTCOMES = "names.txt", "outcomes.jsonl"
+_PYTEST = ("-q", "-p", "no:cacheprovider")
+_FAST = ("-s", "--tb=native", "--assert=plain")
+"""Nobody reads what a test that fails prints, or why it fails."""
+_CAUGHT = frozenset({"killed", "timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +56,45 @@ class Mutant:
 
 
 def main() -> int:
-    """Run mutmut, print every survivor without an explanation and every explanation without a survivor."""
-    children = str(os.cpu_count() or 1) if len(sys.argv) < 2 else sys.argv[1]
+    """Run all mutants, print every survivor without an explanation and every explanation without a survivor."""
+    children = sys.argv[1] if len(sys.argv) > 1 else str(os.cpu_count() or 1)
+    wanted = sys.argv[2:]
     shutil.rmtree(RESULTS, ignore_errors=True)
-    every: set[Mutant] = set()
+    survivors, ran, kinds = set[Mutant](), 0, 0
     for name, part in tomllib.loads(PARTS.read_text()).items():
         folder = prepare(RESULTS / name, part)
-        ran = subprocess.run([_mutmut(), "run", "--max-children", children], cwd=folder, check=False)
-        if ran.returncode != 0:
-            return ran.returncode
-        every.update(surviving(folder))
-    wording = {mutant for mutant in every if is_wording(mutant.change)}
-    same = {mutant for mutant in every if is_same_to_programs(mutant.change)}
-    survivors = every - wording - same
-    explained = set(explanations(EXPLAINED.read_text()))
+        made = subprocess.run([sys.executable, _MAKING, children], cwd=folder, env=_without_path(), check=False)
+        if made.returncode != 0:
+            return made.returncode
+        mutants = {name: mutant for name, mutant in read_mutants(folder) if is_wanted(mutant.function, wanted)}
+        judged = {name: mutant for name, mutant in mutants.items() if not is_of_a_kind(mutant)}
+        ran, kinds = ran + len(judged), kinds + len(mutants) - len(judged)
+        if not judged:
+            continue
+        status = run_tests(folder, part, sorted(judged), children)
+        if status != 0:
+            return status
+        caught = {name for name, outcome in outcomes(folder) if outcome in _CAUGHT}
+        survivors.update(mutant for name, mutant in judged.items() if name not in caught)
+    explained = {mutant for mutant in explanations(EXPLAINED.read_text()) if is_wanted(mutant.function, wanted)}
     unexplained, outdated = survivors - explained, explained - survivors
     _print("survives, and is not explained", unexplained)
     _print("is explained, and does not survive", outdated)
     sys.stdout.write(
-        f"{len(every)} survive: {len(wording)} in wording, {len(same)} for type checkers, "
-        f"{len(unexplained)} without an explanation\n"
+        f"{ran} mutants, {len(survivors)} survive, {len(unexplained)} without an explanation; "
+        f"{kinds} in wording or for type checkers did not run\n"
     )
     return 1 if unexplained or outdated else 0
+
+
+def is_wanted(function: str, wanted: Sequence[str]) -> bool:
+    """Tell whether a function is one of those wanted, or lies in a class, module or package that is. None: all are."""
+    return not wanted or any(f"{function}.".startswith(f"{name}.") for name in wanted)
+
+
+def is_of_a_kind(mutant: Mutant) -> bool:
+    """Tell whether no test need run on a mutant, as `kinds` says."""
+    return is_wording(mutant.change) or is_same_to_programs(mutant.change)
 
 
 def prepare(folder: Path, part: Mapping[str, Sequence[str]]) -> Path:
@@ -89,8 +106,7 @@ def prepare(folder: Path, part: Mapping[str, Sequence[str]]) -> Path:
         "source_paths": part["mutated"],
         "do_not_mutate": part["not_mutated"],
         "also_copy": _COPIED,
-        "mutate_only_covered_lines": True,
-        "pytest_add_cli_args": ["-q", "-p", "no:cacheprovider", *(f"--deselect={test}" for test in part["left_out"])],
+        "pytest_add_cli_args": [*_PYTEST, *_left_out(part)],
         "pytest_add_cli_args_test_selection": part["tests"],
     }
     table = "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
@@ -98,17 +114,40 @@ def prepare(folder: Path, part: Mapping[str, Sequence[str]]) -> Path:
     return folder
 
 
-def surviving(folder: Path) -> Iterator[Mutant]:
-    """Give every mutant of the run in a folder that no test has caught."""
-    results = subprocess.run([_mutmut(), "results"], cwd=folder, check=True, capture_output=True, text=True)
-    for line in results.stdout.splitlines():
-        shown = _SHOWN.fullmatch(line.rstrip())
-        if shown is None or shown["status"] in _CAUGHT:
-            continue
-        difference = subprocess.run(
-            [_mutmut(), "show", shown["name"]], cwd=folder, check=True, capture_output=True, text=True
-        )
-        yield Mutant(function_of(shown["name"]), changed_lines(difference.stdout))
+def run_tests(folder: Path, part: Mapping[str, Sequence[str]], names: Iterable[str], children: str) -> int:
+    """Run the tests of a part on these mutants of its folder, and return the exit status."""
+    (folder / _NAMES).write_text("".join(f"{name}\n" for name in names))
+    command = [sys.executable, "-m", "pytest", "--rootdir=.", "-p", "tests.mutation.trials", *_PYTEST, *_FAST]
+    command += [f"--mutants={folder / _NAMES}", f"--outcomes={folder / _OUTCOMES}", f"--children={children}"]
+    command += [*part["tests"], *_left_out(part)]
+    return subprocess.run(command, cwd=folder / "mutants", env=_environment(folder), check=False).returncode
+
+
+def _left_out(part: Mapping[str, Sequence[str]]) -> list[str]:
+    return [f"--deselect={test}" for test in part["left_out"]]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Let programs that the tests start import what is mutated, too, and say what they reach of it."""
+    return {**os.environ, "PYTHONPATH": f"{folder / 'mutants'}{os.pathsep}{_PROGRAMS}"}
+
+
+def _without_path() -> dict[str, str]:
+    """Let nothing be found but what mutmut makes: Python remembers folders that it did not find."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+
+def read_mutants(folder: Path) -> Iterator[tuple[str, Mutant]]:
+    """Give each mutant that `making` has made in a folder, by its name there."""
+    for name, change in json.loads((folder / "mutants" / "changes.json").read_text()).items():
+        yield name, Mutant(function_of(name), tuple(change))
+
+
+def outcomes(folder: Path) -> Iterator[tuple[str, str]]:
+    """Give what became of each mutant that `trials` has run in a folder."""
+    for line in (folder / _OUTCOMES).read_text().splitlines():
+        outcome = json.loads(line)
+        yield outcome["mutant"], outcome["outcome"]
 
 
 def function_of(name: str) -> str:
@@ -117,59 +156,18 @@ def function_of(name: str) -> str:
     return f"{module}.{mangled.removeprefix('xǁ').replace('ǁ', '.').removeprefix('x_')}"
 
 
-def changed_lines(difference: str) -> tuple[str, ...]:
-    """Return the removed and added lines of a unified diff, with their signs."""
-    return tuple(
-        line.rstrip()
-        for line in difference.splitlines()
-        if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))
-    )
-
-
-def is_wording(change: Sequence[str]) -> bool:
-    """Tell whether a change is only in the wording of one sentence for people, as this module's docstring says."""
-    return any(
-        changed in {f"XX{text}XX", text.lower(), text.upper()} for text, changed in _texts_changed(_SENTENCE, change)
-    )
-
-
-def is_same_to_programs(change: Sequence[str]) -> bool:
-    """Tell whether a change is only one that type checkers see, as this module's docstring says."""
-    if any(changed == "None" for _, changed in _texts_changed(_FALSE, change)):
-        return True
-    return any(
-        changed == "None" or changed in {f"{text[0]}XX{text[1:-1]}XX{text[0]}", text.lower(), text.upper()}
-        for text, changed in _texts_changed(_CAST, change)
-    )
-
-
-def _texts_changed(pattern: re.Pattern[str], change: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give the text that the pattern finds, and what stands in its place, if nothing else of the line differs."""
-    if len(change) != 2 or not (change[0].startswith("-") and change[1].startswith("+")):
-        return
-    before, after = (line[1:] for line in change)
-    for found in pattern.finditer(before):
-        start, end = found.span("text")
-        head, tail = before[:start], before[end:]
-        if after.startswith(head) and after.endswith(tail) and len(after) >= len(head) + len(tail):
-            yield found["text"], after[len(head) : len(after) - len(tail)]
-
-
 def explanations(text: str) -> Iterator[Mutant]:
     """Read `survivors.toml`. Raises: KeyError and ValueError if it is not as this module's docstring says."""
     for entry in tomllib.loads(text).get("survivor", []):
         if not entry["why"].strip():
             raise ValueError(f"{entry['function']}: no reason is given")
-        yield Mutant(entry["function"], tuple(entry["change"]), entry["why"])
+        change = tuple(line[0] + line[1:].strip() for line in entry["change"])
+        yield Mutant(entry["function"], change, entry["why"])
 
 
 def _print(what: str, mutants: Iterable[Mutant]) -> None:
     for mutant in sorted(mutants, key=lambda mutant: (mutant.function, mutant.change)):
         sys.stdout.write(f"{mutant.function} {what}:\n" + "".join(f"  {line}\n" for line in mutant.change))
-
-
-def _mutmut() -> str:
-    return str(Path(sys.executable).with_name("mutmut"))
 
 
 if __name__ == "__main__":

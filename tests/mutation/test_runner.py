@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.mutation import __main__ as runner
-from tests.mutation.__main__ import (
-    EXPLAINED,
-    Mutant,
-    changed_lines,
-    explanations,
-    function_of,
-    is_same_to_programs,
-    is_wording,
-)
+from tests.mutation.__main__ import EXPLAINED, Mutant, explanations, function_of, is_wanted
+from tests.mutation.kinds import is_same_to_programs, is_wording
+from tests.mutation.making import changed_lines, plain_name
 
 TOP = Path(__file__).parents[2]
 
@@ -40,13 +33,42 @@ def test_the_function_of_a_mutant(name: str, function: str) -> None:
     assert function_of(name) == function
 
 
+@pytest.mark.parametrize(
+    ("generated", "plain"),
+    [
+        ("x_add__mutmut_3", "add"),
+        ("x__private__mutmut_orig", "_private"),
+        ("xǁ_Readerǁ__init____mutmut_12", "__init__"),
+        ("x_fix__mutmut_up__mutmut_2", "fix__mutmut_up"),
+    ],
+)
+def test_the_name_in_the_source(generated: str, plain: str) -> None:
+    assert plain_name(generated) == plain
+
+
 def test_the_lines_that_differ() -> None:
-    difference = (
-        "# keys.store.x_add__mutmut_1: survived\n--- keys/store.py\n+++ keys/store.py\n@@ -1,3 +1,3 @@\n"
-        " def add(self):\n-    if a < b:  \n+    if a <= b:\n     return\n"
-    )
-    assert changed_lines(difference) == ("-    if a < b:", "+    if a <= b:")
-    assert changed_lines("") == ()
+    before = ["    def add(self):", "        if a < b:  ", "            return 1"]
+    after = ["    def add(self):", "        if a <= b:", "            return 1"]
+    assert changed_lines(before, after) == ["-if a < b:", "+if a <= b:"]
+    assert changed_lines(before, before) == []
+    assert changed_lines(["--a", "b"], ["++a", "b"]) == ["---a", "+++a"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([], True),
+        (["keys"], True),
+        (["keys.pem"], True),
+        (["keys.pem.Block.text"], True),
+        (["keys.der", "keys.pem.Block"], True),
+        (["keys.pe"], False),
+        (["keys.pem.Block.text.more"], False),
+        (["trustdata"], False),
+    ],
+)
+def test_which_functions_are_wanted(wanted: list[str], expected: bool) -> None:  # noqa: FBT001
+    assert is_wanted("keys.pem.Block.text", wanted) is expected
 
 
 SURVIVOR = '[[survivor]]\nfunction = "a.b"\nchange = ["-x", "+y"]\nwhy = "{why}"\n'
@@ -55,6 +77,8 @@ SURVIVOR = '[[survivor]]\nfunction = "a.b"\nchange = ["-x", "+y"]\nwhy = "{why}"
 def test_explanations() -> None:
     (found,) = explanations(SURVIVOR.format(why="the same"))
     assert found == Mutant("a.b", ("-x", "+y"))
+    indented = SURVIVOR.replace("-x", "-  x").replace("+y", "+  y ")
+    assert list(explanations(indented)) == [found]
     assert found.why == "the same"
     assert list(explanations("")) == []
 
@@ -82,8 +106,9 @@ def test_what_is_explained_now() -> None:
         assert [line[0] for line in mutant.change] == ["-", "+"], mutant.function
         assert not is_wording(mutant.change), mutant.function
         assert not is_same_to_programs(mutant.change), mutant.function
-        lines = {line.strip() for line in _source(mutant.function).splitlines()}
-        assert mutant.change[0][1:].strip() in lines, mutant.function
+        source = _source(mutant.function)
+        assert f"def {mutant.function.rpartition('.')[2]}(" in source, mutant.function
+        assert mutant.change[0][1:] in {line.strip() for line in source.splitlines()}, mutant.function
 
 
 def _source(function: str) -> str:
@@ -159,93 +184,148 @@ def test_which_changes_only_a_type_checker_sees(before: str, after: str, expecte
     assert not is_wording((f"-{before}", f"+{after}"))
 
 
-# --- a whole run, with a mutmut that has survivors
+# --- a whole run
 
 
-REPLIES = {
-    "trustdata.checks.x_f__mutmut_1": "-    if a < b:\n+    if a <= b:\n",
-    "trustdata.checks.x_f__mutmut_2": '-    raise E(reason="is no role")\n+    raise E(reason="XXis no roleXX")\n',
-    "trustdata.checks.x_f__mutmut_3": "-    write(path, sync=False)\n+    write(path, sync=None)\n",
-}
-EXPLANATION = """
-[[survivor]]
-function = "trustdata.checks.f"
-change = ["-    if a < b:", "+    if a <= b:"]
-why = "equal ones were refused before"
+CODE = """
+def least(first: int, second: int) -> int:
+    if second < first:
+        first = second
+    return first
+
+
+def checked(name: str) -> str:
+    if not name:
+        raise ValueError("no name given")
+    return name
+
+
+def doubled(number: int) -> int:
+    return number * 2
+
+
+def rounds() -> int:
+    left, done = 3, 0
+    while left > 0:
+        left -= 1
+        done += 1
+    return done
 """
-OUTDATED = EXPLANATION.replace("checks.f", "checks.g")
+TESTS = """
+import subprocess
+import sys
+
+import pytest
+from tiny.code import checked, least, rounds
+
+def test_least():
+    assert (least(2, 1), least(1, 2), least(1, 1)) == (1, 1, 1)
+
+def test_checked():
+    assert checked("a") == "a"
+    with pytest.raises(ValueError):
+        checked("")
+
+def test_rounds():
+    assert rounds() == 3
+
+def test_doubled():
+    program = "from tiny.code import doubled; print(doubled(21))"
+    assert subprocess.check_output([sys.executable, "-c", program]) == b"42\\n"
+"""
+DEPENDENT = """
+seen = []
+
+def test_first():
+    seen.append(least(1, 2))
+
+def test_next():
+    assert [least(2, 1)] == seen
+"""
+PART = """
+[tiny]
+mutated = ["tiny"]
+not_mutated = []
+tests = ["tests/test_code.py"]
+left_out = []
+"""
+EQUAL = """
+[[survivor]]
+function = "tiny.code.least"
+change = ["-    if second < first:", "+    if second <= first:"]
+why = "of equal ones each is the least"
+"""
+NO_REASON = """
+[[survivor]]
+function = "tiny.code.checked"
+change = ['-        raise ValueError("no name given")', "+        raise ValueError(None)"]
+why = "who calls it says so"
+"""
+OUTDATED = EQUAL.replace("<=", ">=")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, explained: str, results: Mapping[str, str]) -> int:
-    """Run with these results of mutmut: the status of each mutant by name."""
-
-    def mutmut(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        shown = {"run": "", "results": "".join(f"    {name}: {status}\n" for name, status in results.items())}
-        return subprocess.CompletedProcess(command, 0, stdout=shown.get(command[1]) or REPLIES.get(command[-1], ""))
-
-    monkeypatch.setattr(sys, "argv", ["mutation"])
-    monkeypatch.setattr(subprocess, "run", mutmut)
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A project of one module, whose tests leave two mutants alive that are no wording."""
+    shutil.copytree(
+        TOP / "tests" / "mutation", tmp_path / "tests" / "mutation", ignore=shutil.ignore_patterns("test_*")
+    )
+    (tmp_path / "tests" / "__init__.py").touch()
+    (tmp_path / "tests" / "test_code.py").write_text(TESTS)
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "__init__.py").touch()
+    (tmp_path / "tiny" / "code.py").write_text(CODE)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "parts.toml").write_text(PART)
+    (tmp_path / "mutants").mkdir()
+    (tmp_path / "mutants" / "of an earlier run").touch()
+    monkeypatch.setattr(runner, "_TOP", tmp_path)
+    monkeypatch.setattr(runner, "_COPIED", ("tiny",))
+    monkeypatch.setattr(runner, "PARTS", tmp_path / "parts.toml")
     monkeypatch.setattr(runner, "EXPLAINED", tmp_path / "survivors.toml")
     monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
-    runner.EXPLAINED.write_text(explained)
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, tiny: Path, *, explained: str, wanted: Sequence[str] = ()) -> int:
+    monkeypatch.setattr(sys, "argv", ["mutation", "1", *wanted])
+    (tiny / "survivors.toml").write_text(explained)
     return runner.main()
 
 
-FIRST, SECOND, THIRD = REPLIES
+@pytest.mark.long
+def test_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
+    """An endless loop is caught, wording does not run, and what survives is explained or told."""
+    assert run(monkeypatch, tiny, explained=EQUAL + NO_REASON) == 0
+    everything = capsys.readouterr().out
+    assert "2 survive, 0 without an explanation; 2 in wording" in everything
+    assert not (tiny / "mutants" / "of an earlier run").exists()
+    found = dict(runner.outcomes(tiny / "mutants" / "tiny"))
+    assert set(found.values()) == {"killed", "survived", "timeout"}
+    assert run(monkeypatch, tiny, explained=EQUAL + OUTDATED, wanted=["tiny.code"]) == 1
+    told = capsys.readouterr().out
+    assert "tiny.code.checked survives, and is not explained:\n  -raise ValueError(" in told
+    assert "tiny.code.least is explained, and does not survive:\n  -if second < first:\n  +if second >= first:" in told
+    assert run(monkeypatch, tiny, explained=EQUAL + OUTDATED, wanted=["tiny.code.rounds"]) == 0
+    assert " 0 survive" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
-    ("results", "explained", "status", "said"),
+    ("tests", "said"),
     [
-        (
-            {},
-            "",
-            0,
-            ["0 survive: 0 in wording, 0 for type checkers, 0 without an explanation"],
-        ),
-        ({FIRST: "killed", SECOND: "timeout"}, "", 0, ["0 survive"]),
-        (
-            {SECOND: "survived"},
-            "",
-            0,
-            ["1 survive: 1 in wording, 0 for type checkers, 0 without"],
-        ),
-        (
-            {FIRST: "survived"},
-            EXPLANATION,
-            0,
-            ["1 survive: 0 in wording, 0 for type checkers, 0 without"],
-        ),
-        ({THIRD: "survived"}, "", 0, ["1 survive: 0 in wording, 1 for type checkers, 0 without"]),
-        ({FIRST: "survived"}, "", 1, ["checks.f survives, and is not explained:\n  -    if a < b:\n", "1 without"]),
-        ({FIRST: "no tests"}, "", 1, ["checks.f survives, and is not explained"]),
-        ({FIRST: "not checked"}, "", 1, ["checks.f survives, and is not explained"]),
-        ({FIRST: "killed"}, EXPLANATION, 1, ["checks.f is explained, and does not survive"]),
-        ({FIRST: "survived"}, OUTDATED, 1, ["checks.f survives, and is not", "checks.g is explained, and does not"]),
+        (TESTS.replace("(1, 1, 1)", "(1, 2, 1)"), "test_least fails with nothing mutated"),
+        ("from tiny import nothing", "tests cannot be collected"),
+        (TESTS.replace("test_least", "no_test") + DEPENDENT, "test_next has caught mutants, and fails alone"),
     ],
+    ids=["a test that fails", "no tests", "a test that needs another"],
 )
-def test_a_run(
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    *,
-    results: Mapping[str, str],
-    explained: str,
-    status: int,
-    said: list[str],
+def test_runs_that_prove_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tiny: Path, tests: str, said: str
 ) -> None:
-    assert run(monkeypatch, tmp_path, explained=explained, results=results) == status
-    output = capsys.readouterr().out
-    assert [sentence for sentence in said if sentence not in output] == []
-
-
-def test_results_of_an_earlier_run_are_not_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What mutmut has found of a function stays as long as the function, though the tests have changed."""
-    earlier = tmp_path / "mutants" / "keys" / "store.py.meta"
-    earlier.parent.mkdir(parents=True)
-    earlier.write_text("{}")
-    assert run(monkeypatch, tmp_path, explained="", results={}) == 0
-    assert not earlier.exists()
+    (tiny / "tests" / "test_code.py").write_text(tests)
+    assert run(monkeypatch, tiny, explained=EQUAL, wanted=["tiny.code.least"]) != 0
+    assert said in str(capfd.readouterr())
 
 
 def test_a_part_has_its_own_folder_and_tests(tmp_path: Path) -> None:
@@ -263,7 +343,7 @@ def test_a_part_has_its_own_folder_and_tests(tmp_path: Path) -> None:
     assert mutmut["do_not_mutate"] == ["keys/x.py"]
     assert mutmut["pytest_add_cli_args_test_selection"] == ["tests/unit/keys"]
     assert "--deselect=tests/unit/keys/test_x.py::test_y" in mutmut["pytest_add_cli_args"]
-    assert mutmut["mutate_only_covered_lines"] is True
+    assert "mutate_only_covered_lines" not in mutmut, "or lines that only programs of the tests reach stay as they are"
     for name in (*mutmut["also_copy"], "tests"):
         assert (folder / name).resolve() == TOP / name
 
@@ -281,10 +361,3 @@ def test_what_the_parts_name_is_there() -> None:
         for test in part["left_out"]:
             path, _, name = test.partition("::")
             assert f"def {name}(" in (TOP / path).read_text(), test
-
-
-def test_a_mutmut_that_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(sys, "argv", ["mutation", "2"])
-    monkeypatch.setattr(runner, "RESULTS", tmp_path / "mutants")
-    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 3))
-    assert runner.main() == 3

@@ -82,6 +82,8 @@ def main() -> None:
     faults: dict[str, Callable[[], object]] = {
         "status": lambda: sys.exit(3),
         "status and reason": lambda: _fail('{"error": "no \\u001b device"}'),
+        "status and answer": lambda: _fail('{"version": 1}'),
+        "status and list": lambda: _fail('["error"]'),
         "signal": lambda: os.kill(os.getpid(), 9),
         "no json": lambda: _say("Traceback"),
         "a list": lambda: _say("[]"),

@@ -77,8 +77,9 @@ def test_names_and_keys_are_new_each_time_and_the_cost_is_that_of_every_key_file
 def test_a_wrong_passphrase_is_told_from_altered_content() -> None:
     with pytest.raises(BackupPassphraseWrong, match=r"^the passphrase does not open the backup keys\.backup, or the"):
         opened_with(MADE.read, "guess")
-    with pytest.raises(BackupAltered, match="damaged or changed"):
+    with pytest.raises(BackupAltered, match="damaged or changed") as caught:
         open_archive(MADE.read, bytes(32))
+    assert caught.value.place == "keys.backup"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +225,9 @@ def test_what_is_sealed_must_be_exactly_the_keys_that_it_names() -> None:
     }
     for content, reason in contents.items():
         again = AESGCM(MADE.key).encrypt(backup.nonce, content.encode(), archive._canonical(backup.header))
-        with pytest.raises(BackupMalformed, match=reason):
+        with pytest.raises(BackupMalformed, match=reason) as caught:
             open_archive(replace(backup, sealed=again), MADE.key)
+        assert caught.value.place == "keys.backup"
 
 
 def test_a_key_that_does_not_sign_as_its_public_key_says_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,15 +236,18 @@ def test_a_key_that_does_not_sign_as_its_public_key_says_is_no_proof(monkeypatch
     prove(backup, opened)
     sign = FileSigner.sign
     monkeypatch.setattr(FileSigner, "sign", lambda signer, payload: sign(signer, payload + b"!"))
-    with pytest.raises(BackupNotProven, match=r"^keys\.backup is no proof against loss: signer key alice"):
+    with pytest.raises(BackupNotProven, match=r"^keys\.backup is no proof against loss: signer key alice") as caught:
         prove(backup, opened)
+    assert "sign" in caught.value.reason
 
     def fail(signer: FileSigner, payload: bytes) -> None:
         raise SigningFailed(key="alice", reason="a fault")
 
     monkeypatch.setattr(FileSigner, "sign", fail)
-    with pytest.raises(BackupNotProven):
+    with pytest.raises(BackupNotProven) as caught:
         prove(backup, opened)
+    assert (caught.value.key, caught.value.place) == (INFO.described, "keys.backup")
+    assert "sign" in caught.value.reason
 
 
 def test_a_key_that_it_does_not_hold_is_named_with_it() -> None:

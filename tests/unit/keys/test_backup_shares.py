@@ -135,6 +135,19 @@ def test_too_few_are_told_with_those_that_were_given(made: Made) -> None:
         opened(made, [])
 
 
+def test_other_programs_for_such_shares_need_not_stretch_anything(made: Made) -> None:
+    """What is split is random already, and the tools that people have for this wait for each doubling."""
+    library = pytest.importorskip("shamir_mnemonic")
+    assert {library.Share.from_mnemonic(" ".join(share.words)).iteration_exponent for share in made.shares} == {0}
+
+
+def test_a_share_that_does_not_say_its_number_is_the_share() -> None:
+    assert (
+        str(ShareMalformed(place="a.txt", number=0, reason="no words")) == "the share in a.txt cannot be used: no words"
+    )
+    assert str(ShareMalformed(place="a.txt", number=3, reason="no words")).startswith("share 3 in a.txt ")
+
+
 def test_one_that_is_given_twice_is_told_with_both_files(made: Made) -> None:
     with pytest.raises(ShareTwice, match=r"^share 2 was given twice: in file 1 and in file 3$"):
         opened(made, [made.text(2), made.text(1), made.text(2)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,8 @@ def test_a_command_signs(algorithm: Algorithm, tmp_path: Path, capfd: pytest.Cap
     [
         ("status", "it ended with exit status 3"),
         ("status and reason", r"it ended with exit status 3 and says 'no \\x1b device'"),
+        ("status and answer", "it ended with exit status 3"),
+        ("status and list", "it ended with exit status 3"),
         ("signal", "it ended by signal 9"),
         ("no json", "its answer is no JSON"),
         ("a list", 'its answer does not say "version": 1'),
@@ -58,6 +61,7 @@ def test_a_command_that_fails_is_named_with_the_reason(fault: str, reason: str, 
     uri = command_for(generate(), tmp_path, fault)
     with pytest.raises(KeyCommandFailed, match=reason) as caught:
         KEYS.find(uri, NOBODY, "signer")
+    assert re.fullmatch(reason, caught.value.reason)
     assert "sign it" in caught.value.command
 
 
@@ -136,6 +140,24 @@ def test_a_weak_key_is_not_taken(tmp_path: Path) -> None:
     program.chmod(0o700)
     with pytest.raises(KeyNotAccepted, match="1024 bits"):
         KEYS.find(f"exec:{program}", NOBODY, "signer")
+
+
+def test_what_a_command_is_asked(tmp_path: Path) -> None:
+    """One line of JSON each time; with a signature the public key, for commands that hold several keys."""
+    program, asked = tmp_path / "x", tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\ncat >> '{asked}'\nexit 1\n")
+    program.chmod(0o700)
+    public = generate(Algorithm.ECDSA_P256).public_key()
+    with pytest.raises(KeyCommandFailed):
+        KEYS.find(f"exec:{program}", NOBODY, "signer")
+    private = KEYS.open(f"exec:{program}", public, NOBODY, "signer")
+    assert isinstance(private, EllipticCurvePrivateKey)
+    with pytest.raises(KeyCommandFailed):
+        private.sign(b"payload", ECDSA(SHA256()))
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    signing = {"operation": "sign", "scheme": "ecdsa-sha256", "payload": "cGF5bG9hZA==", "public": pem}
+    lines = [json.loads(line) for line in asked.read_text().splitlines()]
+    assert lines == [{"version": 1, "operation": "public"}, {"version": 1, **signing}]
 
 
 def test_a_command_makes_no_key() -> None:

@@ -80,6 +80,29 @@ def test_a_made_key_that_does_not_prove_itself_is_refused(monkeypatch: pytest.Mo
     ]
 
 
+def test_where_a_key_lives_it_is_known_who_asks_and_for_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token asks for its PIN by these passphrases, under the name of this purpose."""
+    asked: list[tuple[object, ...]] = []
+    held = generate()
+    found = FoundKey(public=held.public_key(), uri="exec:/x")
+
+    class Elsewhere:
+        def find(self, *how: object) -> FoundKey:
+            asked.append(how)
+            return found
+
+        def open(self, *how: object) -> object:
+            asked.append(how)
+            return held
+
+    monkeypatch.setitem(key_opening._KINDS, "exec", Elsewhere)
+    assert find_key("exec:/y", NOBODY, "recovery") is found
+    store = MemoryKeyStore()
+    store.add_elsewhere(KeyInfo.of(found.public, purpose="targets", name="ci", uri=found.uri))
+    signer_for(store, "ci", NOBODY)
+    assert asked == [("exec:/y", NOBODY, "recovery"), ("exec:/x", found.public, NOBODY, "targets")]
+
+
 def test_what_is_not_used_is_not_loaded() -> None:
     lean = "import keys.back_ends; keys.back_ends.leave_out_back_ends()"
     loaded = modules_loaded_by(f"{lean}; import keys.signers, keys.filestore, keys.key_opening")

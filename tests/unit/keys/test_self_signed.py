@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from keys.self_signed import CA_LIFETIME, LEAF_LIFETIME, self_signed_files
+from keys.self_signed import CA_LIFETIME, LEAF_LIFETIME, RENEW_BEFORE, self_signed_files
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
@@ -90,6 +90,51 @@ def test_what_is_good_is_kept_and_an_authority_without_its_key_is_made_anew(tmp_
         again = content()
         assert [name for name in made if again[name] == made[name]] == []
         made = again
+
+
+def certificates(folder: Path, at: datetime, *hosts: str) -> tuple[bytes, bytes]:
+    """The certificate that is served at this time, and the authority's."""
+    files = self_signed_files(folder, hosts=hosts or ["a"], subject="a program", at=at)
+    return files.certificate.read_bytes(), files.ca.read_bytes()
+
+
+def test_a_certificate_is_for_its_key(tmp_path: Path) -> None:
+    """Nobody could be served with another key: handshakes would fail."""
+    served, authority = certificates(tmp_path / "tls", NOW)
+    key = tmp_path / "tls" / "server.key"
+    certificates(tmp_path / "other", NOW)
+    key.write_bytes((tmp_path / "other" / "server.key").read_bytes())
+    again, still = certificates(tmp_path / "tls", NOW)
+    assert (again != served, still == authority) == (True, True)
+    public = x509.load_pem_x509_certificate(again).public_key()
+    assert load_pem_private_key(key.read_bytes(), None).public_key() == public
+
+
+def test_a_certificate_is_made_anew_in_time_and_not_before(tmp_path: Path) -> None:
+    made = certificates(tmp_path, NOW)
+    last = NOW + LEAF_LIFETIME - RENEW_BEFORE
+    assert certificates(tmp_path, last - timedelta(seconds=1)) == made
+    served, authority = certificates(tmp_path, last)
+    assert (served != made[0], authority == made[1]) == (True, True)
+
+
+def test_an_authority_is_made_anew_in_time_and_not_before(tmp_path: Path) -> None:
+    _, made = certificates(tmp_path, NOW)
+    last = NOW + CA_LIFETIME - RENEW_BEFORE
+    assert certificates(tmp_path, last - timedelta(seconds=1))[1] == made
+    assert certificates(tmp_path, last)[1] != made
+
+
+def test_a_certificate_of_a_clock_that_was_ahead_is_made_anew(tmp_path: Path) -> None:
+    """From the first second of the authority on; before that it is now that the clock is wrong."""
+    begin = NOW - timedelta(hours=1)
+    made = certificates(tmp_path, NOW)
+    assert certificates(tmp_path, begin) == made, "which both are good from then on"
+    ahead, authority = certificates(tmp_path, NOW + timedelta(days=40), "b")
+    assert authority == made[1]
+    assert certificates(tmp_path, begin - timedelta(seconds=1), "b") == (ahead, authority)
+    again, still = certificates(tmp_path, begin, "b")
+    assert (again != ahead, still == authority) == (True, True)
 
 
 def test_a_damaged_authority_is_not_replaced(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def test_what_is_written_is_read() -> None:
     assert is_sealed(ENTRY)
 
 
+def test_people_can_read_it_line_by_line() -> None:
+    assert ENTRY.decode().splitlines()[:3] == ["{", ' "format": "content-trust-key-2",', ' "info": {']
+    assert ENTRY.endswith(b"}\n")
+
+
 def test_it_is_retired_like_another_key() -> None:
     assert read_info(retire(ENTRY, place=PLACE), place=PLACE) == replace(INFO, retired=True)
 
@@ -55,8 +60,9 @@ def test_it_holds_no_key_and_says_where_that_is() -> None:
 def test_nobody_is_asked_for_a_passphrase_that_opens_nothing() -> None:
     store, person = MemoryKeyStore(), Person("secret")
     store.add_elsewhere(INFO)
-    with pytest.raises(KeyElsewhere):
+    with pytest.raises(KeyElsewhere) as caught:
         ask_and_open(store, INFO, EnvironmentPassphrases({}, person))
+    assert (caught.value.key, caught.value.uri) == (INFO.described, URI)
     assert person.asked == []
 
 
@@ -93,9 +99,17 @@ def test_an_entry_that_is_no_entry_is_refused(change: Callable[[dict[str, Any]],
     assert caught.value.place == PLACE
 
 
-def test_a_key_without_a_place_gets_no_entry() -> None:
+def test_a_place_may_be_as_long_as_a_path() -> None:
+    longest = "exec:/" + "x" * (MAX_URI - 6)
+    assert read_info(altered(lambda d: d.update(uri=longest)), place=PLACE).uri == longest
     with pytest.raises(KeyFileMalformed, match="names no place"):
+        read_info(altered(lambda d: d.update(uri=f"{longest}x")), place=PLACE)
+
+
+def test_a_key_without_a_place_gets_no_entry() -> None:
+    with pytest.raises(KeyFileMalformed, match="names no place") as caught:
         write_entry(replace(INFO, uri=""))
+    assert caught.value.place == INFO.described
 
 
 def test_an_entry_is_no_sealed_key_of_version_2_and_of_version_3_it_is_newer() -> None:
