@@ -105,6 +105,7 @@ class Session:
         self.output = output
         self.at = at
         self.keeps = True  # whether what is verified is stored on this machine
+        self.gathered: RollbackStore | None = None  # where it is kept for a while, in a run over many collections
         self._helper_seconds = helper_timeout
         self._patience = Patience(patience, notice=output.notice)
         self._passphrases = passphrases
@@ -243,7 +244,7 @@ class Session:
             server=remote_of(link, found) if failure is None else FailedServer(link.name, failure),
             local=LocalState(
                 cache=cache if keep else unkept_cache(cache),
-                memory=memory or (self.memory if keep else unkept_memory(self.memory)),
+                memory=memory or self.gathered or (self.memory if keep else unkept_memory(self.memory)),
                 pins=self.known_pins(asked, policy_pins),
                 lock=lock,
                 max_life=policy_max_life or self.settings.max_life_for(gun),
@@ -299,8 +300,7 @@ class Session:
     def server_keys(self, gun: GUN) -> frozenset[str]:
         """Return the online roles of the current root whose private keys the server says that it holds.
 
-        Raises: RemoteUnreachable, RemoteRefused, RemoteMisbehaved, TooLarge, NoTrustServer, InvalidName,
-        SettingsUnusable.
+        Raises: as `format_offered`.
         """
         state = TufRemote(self.link(gun)).collection(gun)
         return state.server_keys if isinstance(state, CollectionState) else frozenset()

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     beside_nginx,
     common_pots,
     cpu,
+    expiring,
     guessing,
     hostile_files,
     many_collections,
@@ -58,6 +59,7 @@ def main() -> int:
         rows += notary_format.server_rows(ours, tls, notary)
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
         rows += many_collections.rows(folder / "many-collections", go_read=_go_read(notary))
+        rows += expiring.rows(folder / "expiring")
         rows += under_attack.rows(folder / "attacked")
         rows += server_keys.rows(folder / "server-keys")
         rows += hostile_files.rows(folder)

@@ -55,7 +55,7 @@ def serving_rows(folder: Path, *, go_read: float | None = None) -> list[Row]:
     cold_peer = (0.4, 1.0) if go_read is None else (go_read, _OF_GO)
     with start_ours(folder / "many") as server:
         _begin(server, 1)
-    _copy(folder / "many" / "data" / "trust.db")
+    copy_under(folder / "many" / "data" / "trust.db", _COPIES)
     with start_ours(folder / "many", options=["--view-bytes", "1000000"]) as server:
         return list(_serving(server, *cold_peer))
 
@@ -63,7 +63,7 @@ def serving_rows(folder: Path, *, go_read: float | None = None) -> list[Row]:
 def _serving(server: OurServer, cold_peer: float, cold_wanted: float) -> Iterator[Row]:
     with contextlib.closing(http.client.HTTPConnection(urlsplit(server.url).netloc)) as connection:
         for file in ("timestamp.json", "1.targets.json", "2.root.json"):
-            paths = [f"/tuf/{_name(each)}/metadata/{file}" for each in random.sample(range(_COPIES), _READS)]
+            paths = [f"/tuf/{copied_name(each)}/metadata/{file}" for each in random.sample(range(_COPIES), _READS)]
             each = _cpu_of(server, connection, paths)
             yield Row(what=f"cold read of {file}: CPU", ours=each * 1e3, peer=cold_peer, unit="ms", wanted=cold_wanted)
         each = _cpu_of(server, connection, ["/metrics"] * 20)
@@ -84,19 +84,25 @@ def _begin(server: OurServer, count: int) -> None:
         BenchCollection(server, parse_gun(f"registry.example.com/real/app{number}")).init()
 
 
-def _name(number: int) -> str:
+def begin_one(server: OurServer) -> str:
+    """Make one collection, to be copied; return its pin."""
+    return BenchCollection(server, parse_gun("registry.example.com/real/app0")).init()
+
+
+def copied_name(number: int) -> str:
+    """Return the name of a copy."""
     return f"registry.example.com/copy{number % 100}/app{number}"
 
 
-def _copy(database: Path) -> None:
+def copy_under(database: Path, copies: int) -> None:
     """Store the one collection under many other names, without its keys."""
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.row_factory = sqlite3.Row
         original = dict(connection.execute("SELECT * FROM collection").fetchone())
         files = [dict(row) for row in connection.execute("SELECT * FROM file")]
         newest = {row["file_id"]: dict(row) for row in connection.execute("SELECT * FROM current_file")}
-        for number in range(_COPIES):
-            collection = _insert(connection, "collection", {**original, "gun": _name(number), "id": None})
+        for number in range(copies):
+            collection = _insert(connection, "collection", {**original, "gun": copied_name(number), "id": None})
             for file in files:
                 added = _insert(connection, "file", {**file, "collection_id": collection, "id": None})
                 if file["id"] in newest:

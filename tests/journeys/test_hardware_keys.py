@@ -12,6 +12,7 @@ from tests.support.signing_command import command_for
 from tests.support.softhsm import MODULE, PIN, QUERY, SoftHsm
 from tests.support.stage import People, Put
 from tests.support.trust_program import TrustUser
+from trustcli.api import Trust
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
@@ -268,3 +269,17 @@ def test_entries_come_back_from_a_backup_and_the_token_signs(
     heir.run("key", "generate", "next", "--purpose", "root", "--at", TOKEN)
     heir.run("key", "rotate", "root", gun, "--key", "next")
     heir.run("key", "rotate", "timestamp", gun)
+
+
+def test_the_python_api_takes_keys_that_live_elsewhere(owner: TrustUser, gun: str, tmp_path: Path) -> None:
+    """The recovery key and a signer's by their URIs; a root key by its entry in the store."""
+    uris = []
+    for who in ("recovery", "alice", "root"):
+        (tmp_path / who).mkdir()
+        uris.append(command_for(generate(), tmp_path / who))
+    recovery, alice, root = uris
+    owner.run("key", "import", root, "--purpose", "root", "--name", "away")
+    trust = Trust(environ=owner.environ)
+    assert trust.init(gun, recovery_key=recovery, root_keys=["away"], signers={"alice": alice}).signers == ("alice",)
+    content = trust.inspect(gun)
+    assert (len(content.root_keys), [signer.name for signer in content.signers]) == (2, ["alice"])

@@ -30,7 +30,7 @@ class Trust:
     `lock`: a lock file; without it none is read, whatever lies in the current folder. `environ`: the variables that
     count, in place of the process's own. `passphrase`: is called with the purpose of a key (`targets`, `signer`, `root`
     or `recovery`) and its name, and returns its passphrase, or None for that of the environment; nobody is ever asked
-    at a terminal.
+    at a terminal. For keys at `pkcs11:` URIs it is called with `token` and the name of the token, once, for the PIN.
     `notice`: is called with each sentence of progress or warning (`warning: ...`), in the thread of the call; without
     it they go to the logger `trustcli.api`. Nothing is printed.
 
@@ -145,10 +145,11 @@ class Trust:
 
         A collection that is as it is asked for has nothing to do. One that differs is left alone.
 
-        `recovery_key`: the file of the recovery root key, made if it is not there; None decides to do without: a root
-        key that is lost is then lost for good. `format`: `tuf` or `notary`. `root_keys`: ids or names in the key
-        store; without any, its only root key, else a new one. `threshold`: how many of them must sign a root.
-        `signers`: files of public keys (PEM) by the names of signers.
+        `recovery_key`: the file of the recovery root key, made if it is not there, or the URI of one that is there
+        (`pkcs11:...`, `awskms:...`); None decides to do without: a root key that is lost is then lost for good.
+        `format`: `tuf` or `notary`. `root_keys`: ids or names in the key store; without any, its only root key, else a
+        new one. `threshold`: how many of them must sign a root.
+        `signers`: files of public keys (PEM), or key URIs, by the names of signers.
 
         Raises: UsageError (a parameter that cannot be meant), InvalidName, CollectionExists (it is there and differs),
         KeysError, and every TrustError of `sign`.

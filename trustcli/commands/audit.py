@@ -11,6 +11,7 @@ import typer
 from keys.algorithms import key_fingerprint
 from trustcli.commands.support import audit_csv, audit_view
 from trustcli.commands.support.audit_view import AuditedCollection, KeyKeeping
+from trustcli.commands.support.gathering import gathering
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
 from trustcli.commands.support.names import known_names
@@ -59,7 +60,8 @@ def command(
         stored={key_fingerprint(info.public): info for info in session.keystore.list()},
         recovery=_recovery_fingerprint(session, recovery_key),
     )
-    audited = [_audited(session, gun, keeping, Narrowing(signer=signer, key=key)) for gun in guns]
+    with gathering(session):
+        audited = [_audited(session, gun, keeping, Narrowing(signer=signer, key=key)) for gun in guns]
     _check_found(audited, signer, key)
     if not guns:
         session.output.notice("no collection is known here by a pin, so there is nothing to look at")

@@ -20,6 +20,7 @@ from keys.durable_file import write_atomically
 from trustcli.commands.support.calendar_file import CalendarEvent, calendar
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.expiring_roles import ExpiringRole, ExpiryReading
+from trustcli.commands.support.gathering import gathering
 from trustcli.commands.support.key_source import stored_place
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.name_lists import named_collections
@@ -64,8 +65,9 @@ def command(
     guns = named_collections(session, names, names_file) if named else _known(session, whole=whole)
     places = {key_fingerprint(info.public): stored_place(info) for info in session.keystore.list()}
     found = _Found(session, ExpiryReading(session, span=span, places=places))
-    for gun in guns:
-        found.read(gun)
+    with gathering(session):
+        for gun in guns:
+            found.read(gun)
     if whole:
         found.read_servers(guns)
     found.sort()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from keys.record import replace
@@ -39,31 +39,37 @@ class MemoryFile:
         Raises: RootNotPinned (another root of trust is stored; call `forget` first), MemoryUnwritable, MemoryDamaged,
         FileNewer.
         """
+        self.remember_all({gun: memory})
 
-        def merged() -> bytes | None:
+    def remember_all(self, memories: Mapping[GUN, Memory]) -> None:
+        """Do the same for several collections, in one write. Raises: as `remember`; then nothing is stored."""
+
+        def with_them() -> bytes | None:
             collections = self._collections()
-            known = collections.get(gun)
-            if known is None:
-                new = memory
-            else:
-                before = self._read(known)
-                if before.root_of_trust != memory.root_of_trust:
-                    raise RootNotPinned(
-                        gun=gun,
-                        pin=f"sha256:{before.root_of_trust}",
-                        pin_source="rollback memory",
-                        found=f"sha256:{memory.root_of_trust}",
-                    )
-                # The time of the last refresh, not the later of the two times: if the clock was once ahead, --offline
-                # would refuse until real time has caught up.
-                new = replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
-                if new == before:
-                    return None
-            after = {**collections, gun: to_document(new)}
+            changed: dict[str, object] = {}
+            for gun, memory in memories.items():
+                known = collections.get(gun)
+                before = None if known is None else self._read(known)
+                new = merged(gun, before, memory)
+                if new != before:
+                    changed[gun] = to_document(new)
+            if not changed:
+                return None
+            after = {**collections, **changed}
             self._parsed = write_collections(after), after
             return self._parsed[0]
 
-        self._file.change(merged)
+        self._file.change(with_them)
+
+    def snapshot(self) -> Callable[[GUN], Memory | None]:
+        """Return what is stored now, to be asked for many names. Raises: FileNewer, MemoryDamaged."""
+        collections = self._collections()
+
+        def of(gun: GUN) -> Memory | None:
+            document = collections.get(gun)
+            return None if document is None else self._read(document)
+
+        return of
 
     def forget(self, gun: GUN) -> None:
         """Delete the memory of the collection, for `trust pin --replace`.
@@ -95,3 +101,19 @@ class MemoryFile:
 
     def _read(self, document: object) -> Memory:
         return read_memory(document, path=str(self._file.path))
+
+
+def merged(gun: GUN, before: Memory | None, memory: Memory) -> Memory:
+    """Return what is remembered with what is newly verified. Raises: RootNotPinned (it has another root of trust)."""
+    if before is None:
+        return memory
+    if before.root_of_trust != memory.root_of_trust:
+        raise RootNotPinned(
+            gun=gun,
+            pin=f"sha256:{before.root_of_trust}",
+            pin_source="rollback memory",
+            found=f"sha256:{memory.root_of_trust}",
+        )
+    # The time of the last refresh, not the later of the two times: if the clock was once ahead, --offline would refuse
+    # until real time has caught up.
+    return replace(merge(before, memory), refreshed=memory.refreshed or before.refreshed)
