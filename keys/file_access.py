@@ -104,8 +104,8 @@ def unguarded(
         except FileNotFoundError:
             status = None
     if status is not None:
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            return None  # a pipe or a terminal, which somebody has handed to this process
+        if _was_handed_over(status):
+            return None
         found = _exposure(str(path), status, _WRITE, "may be changed", "go-w", owners=owners)
         if found is not None:
             return found
@@ -114,6 +114,23 @@ def unguarded(
         if found is not None:
             return found
     return None
+
+
+def is_named_pipe(status: os.stat_result) -> bool:
+    """Return whether it is a pipe that has a name in a file system; that of a shell's `<(...)` has none."""
+    if not stat.S_ISFIFO(status.st_mode):
+        return False
+    ends = os.pipe()  # what has no name lies on the kernel's own device
+    try:
+        return status.st_dev != os.fstat(ends[0]).st_dev
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def _was_handed_over(status: os.stat_result) -> bool:
+    """Return whether it is a terminal or a pipe of whoever has started this process, and no file."""
+    return not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode) or is_named_pipe(status))
 
 
 def _way(path: Path) -> Iterator[Path]:
@@ -159,7 +176,7 @@ def not_private(path: Path, status: os.stat_result, *, group_may_read: bool = Fa
 
     `status`: of the file as it was opened. `group_may_read`: container platforms mount secrets for a group.
     """
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+    if _was_handed_over(status):
         return None
     forbidden = _ANYTHING & ~(stat.S_IRGRP if group_may_read else 0)
     wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"

@@ -6,17 +6,22 @@ import errno
 import os
 from pathlib import Path
 
-from keys.file_access import unguarded
+from keys.file_access import is_named_pipe, unguarded
 from trustcli.errors import FileExposed
 
 
 def read_guarded(path: Path, *, limit: int) -> bytes:
     """Return the content of a file that nobody else may change, of at most `limit` bytes.
 
+    A pipe with a name is none: it would be waited for, and could be read once only.
     Raises: FileExposed; OSError if there is no such file, if it cannot be read, or is larger.
     """
-    with path.open("rb") as file:
-        check_guarded(path, os.fstat(file.fileno()))
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        status = os.fstat(file.fileno())
+        if is_named_pipe(status):
+            raise OSError(errno.EINVAL, "it is a named pipe, and no file")
+        check_guarded(path, status)
+        os.set_blocking(file.fileno(), True)  # for a pipe that the shell has handed over
         content = file.read(limit + 1)
     if len(content) > limit:
         raise OSError(errno.EFBIG, f"larger than {limit} bytes")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from keys.file_access import unguarded
+from keys.file_access import is_named_pipe, unguarded
 from trustdata import bounded_toml
 from trustserver.errors import StartRefused
 
@@ -28,11 +28,15 @@ def read_guarded_bytes(path: Path, *, limit: int) -> bytes:
     Raises: StartRefused, which names the file.
     """
     try:
-        with path.open("rb") as file:
-            exposed = unguarded(path, os.fstat(file.fileno()))
-            content = file.read(limit + 1)
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
+            exposed, is_pipe = unguarded(path, status), is_named_pipe(status)
+            os.set_blocking(file.fileno(), True)  # for a pipe that the shell has handed over
+            content = b"" if is_pipe else file.read(limit + 1)
     except OSError as error:
         raise StartRefused(what=str(path), reason=f"cannot be read: {error.strerror}") from error
+    if is_pipe:
+        raise StartRefused(what=str(path), reason="is a named pipe, and no file")
     if exposed is not None:
         raise StartRefused(what=exposed.path, reason=exposed.refusal)
     if len(content) > limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from trustcli.console.failure_table import row_for
 from trustcli.errors import FileExposed
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PinEntry, PinsFile
+from trustdata.errors import TrustError
 from trustdata.gun import GUN
 
 APP = GUN("registry.example.com/team/app")
@@ -103,3 +105,20 @@ def test_a_first_use_makes_folders_of_its_own(tmp_path: Path) -> None:
     MemoryFile(file).remember(APP, client.memory.known[client.server.gun])
     assert MemoryFile(file).load(APP) is not None
     assert file.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_pipe_with_a_name_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    """Nobody writes to it: to open it would be to wait."""
+    tmp_path.chmod(0o700)
+    os.mkfifo(tmp_path / name, 0o600)
+    with pytest.raises(TrustError, match="it is a named pipe, and no file"):
+        READERS[name](tmp_path / name)
+
+
+def test_a_policy_may_come_from_a_pipe_of_the_shell() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"version = 1\n")
+    os.close(writer)
+    assert load_policy(Path(f"/dev/fd/{reader}")).rules == ()
+    os.close(reader)

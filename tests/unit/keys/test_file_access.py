@@ -17,6 +17,7 @@ from keys.file_access import (
     Exposure,
     changeable_secret,
     exposed_secret,
+    is_named_pipe,
     not_private,
     own_folder,
     read_at_most,
@@ -205,12 +206,30 @@ def test_root_s_files_are_good_for_everybody(file: Path, monkeypatch: pytest.Mon
     assert not_private(file, file.stat()) is None
 
 
-def test_pipes_are_not_judged(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    pipe.chmod(0o666)
+def test_a_pipe_that_was_handed_over_is_not_judged() -> None:
+    """As a shell's `<(...)`, which is named by its descriptor alone."""
+    ends = os.pipe()
+    pipe = Path(f"/dev/fd/{ends[0]}")
+    assert not is_named_pipe(pipe.stat())
     assert unguarded(pipe) is None
     assert not_private(pipe, pipe.stat()) is None
+    for end in ends:
+        os.close(end)
+
+
+def test_a_pipe_with_a_name_is_judged_as_a_file_is(tmp_path: Path) -> None:
+    """Whoever may write to it, or put one there, says what is read."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    tmp_path.chmod(0o700)
+    assert is_named_pipe(pipe.stat())
+    assert unguarded(pipe) is None
+    pipe.chmod(0o666)
+    assert unguarded(pipe) is not None
+    assert not_private(pipe, pipe.stat()) is not None
+    pipe.chmod(0o600)
+    tmp_path.chmod(0o777)
+    assert unguarded(pipe) is not None
 
 
 @pytest.mark.parametrize(
