@@ -140,7 +140,7 @@ def push(
 def convert(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Their configuration, as JSON.")],
-    form: Annotated[str, typer.Option("--from", metavar="FORM", help="connaisseur, portieris or containers.")],
+    form: Annotated[str, typer.Option("--from", metavar="FORM", help="connaisseur, portieris, containers or notary.")],
 ) -> int:
     """Print a policy that allows no more than theirs; what it cannot express is said on standard error."""
     session: Session = ctx.obj

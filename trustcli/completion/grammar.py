@@ -32,7 +32,7 @@ PURPOSES: Final = ("signer", "root", "targets", "snapshot")
 ALGORITHMS: Final = ("ecdsa-p256", "ecdsa-p384", "ed25519", "rsa")
 ROTATABLE: Final = ("root", "targets", "snapshot", "timestamp")
 FORMS: Final = ("table", "names", "commands")
-POLICIES: Final = ("connaisseur", "portieris", "containers")
+POLICIES: Final = ("connaisseur", "portieris", "containers", "notary")
 
 
 @record

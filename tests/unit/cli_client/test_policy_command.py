@@ -14,6 +14,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.keyring import private
 from tests.simulator.repository import APP
 from tests.simulator.scene import GOOD, good_collection
+from tests.support.issuers import Issuer
 from trustcli.commands.support.foreign_policy import read_foreign_policy
 from trustcli.console.exit_codes import DONE, POLICY
 from trustcli.errors import UsageError
@@ -347,3 +348,81 @@ def test_convert_prints_toml_and_says_what_is_missing(home: Home) -> None:
         home.run("policy", "convert", "--from", "conaisseur", file)
     with pytest.raises(PolicyMalformed):
         home.run("policy", "convert", "--from", "containers", str(home.folder / "missing"))
+
+
+# --- what notary's client pins
+
+ID = "5f" * 32
+ROOT_CA = Issuer.root("Corp Root")
+
+
+def notary_settings(home: Home, **pinning: Any) -> dict[str, Any]:
+    (home.folder / "corp.pem").write_text(ROOT_CA.pem)
+    return {
+        "trust_dir": "~/.docker/trust",
+        "remote_server": {"url": "https://notary.example.com"},
+        "trust_pinning": pinning,
+    }
+
+
+def test_notary(home: Home) -> None:
+    settings = notary_settings(
+        home,
+        certs={"registry.example.com/one": [ID], "registry.example.com/any/*": [ID, ID[::-1]], "docker.io/*": [ID]},
+        ca={"registry.example.com/team/": "corp.pem", "vendor.example.com": "corp.pem", "docker.io/library/": "none"},
+        disable_tofu=True,
+    )
+    server = {"server": "https://notary.example.com"}
+    rules, losses = converted(home, "notary", settings)
+    assert rules == [
+        {"match": "registry.example.com/one", "pins": [f"key:{ID}"], **server},
+        {"match": "registry.example.com/any/*", "mode": "deny"},
+        {"match": "docker.io/*", "pins": [f"key:{ID}"], **server},
+        {"match": "registry.example.com/team/*", "pins": ["ca:ca-1"], **server},
+        {"match": "vendor.example.com/*", "pins": ["ca:ca-2"], **server},
+    ]
+    assert [loss.partition(":")[0] for loss in losses[:2]] == ["registry.example.com/any/*", "docker.io/library/"]
+    assert [loss.partition(" must ")[0] for loss in losses[2:]] == ["a certificate", "a CA"]
+    text = read_foreign_policy(Path(written(home, json.dumps(settings), "theirs.json")), "notary").text
+    assert tomllib.loads(text)["ca"] == [{"name": f"ca-{number}", "certificates": ROOT_CA.pem} for number in (1, 2)]
+    settings["trust_pinning"].pop("disable_tofu")
+    assert any("names without a pin are refused" in loss for loss in converted(home, "notary", settings)[1])
+
+
+def test_a_beginning_of_notary_that_ends_within_a_word(home: Home) -> None:
+    """`team/app` is the beginning of `team/app2`, too, which is refused here, and must not fall under another rule."""
+    rules, _ = converted(home, "notary", notary_settings(home, ca={"registry.example.com/team/app": "corp.pem"}))
+    assert [rule["match"] for rule in rules] == ["registry.example.com/team/app", "registry.example.com/team/app/*"]
+    for wider in ("registry.example.com/team/", "registry.example.com/te", "registry.example.com"):
+        ca = {"registry.example.com/team/app": "corp.pem", wider: "corp.pem"}
+        with pytest.raises(PolicyMalformed) as caught:
+            converted(home, "notary", notary_settings(home, ca=ca))
+        assert caught.value.path == "trust_pinning.ca.registry.example.com/team/app"
+        assert "is the beginning of other names, too" in caught.value.reason
+    deeper = {"registry.example.com/team/": "corp.pem", "registry.example.com/team/app/": "corp.pem"}
+    assert len(converted(home, "notary", notary_settings(home, ca=deeper))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("pinning", "path", "said"),
+    [
+        ({"certs": {"registry.example.com/te*": [ID]}}, "certs.registry.example.com/te*", "is no pattern of ours"),
+        ({"certs": {"registry.example.com/x": ID}}, "certs.registry.example.com/x", "must be an array"),
+        ({"ca": {"alpine": "corp.pem"}}, "ca.alpine", "is no pattern of ours"),
+        ({"ca": {"a.example/x": "none.pem"}}, "ca.a.example/x", "none.pem cannot be read: No such file"),
+        ({"ca": {"a.example/x": "theirs.json"}}, "ca.a.example/x", "holds CAs that cannot be pinned: the text holds"),
+        ({"ca": {"a.example/x": 1}}, "ca.a.example/x", "must be a text"),
+    ],
+)
+def test_what_notary_pins_and_cannot_be_kept_stops_the_conversion(
+    home: Home, pinning: dict[str, Any], path: str, said: str
+) -> None:
+    with pytest.raises(PolicyMalformed) as caught:
+        converted(home, "notary", notary_settings(home, **pinning))
+    assert caught.value.path == f"trust_pinning.{path}"
+    assert said in caught.value.reason
+
+
+def test_an_id_that_is_none_is_not_printed(home: Home) -> None:
+    with pytest.raises(PolicyMalformed, match="would become a policy that cannot be used"):
+        converted(home, "notary", notary_settings(home, certs={"registry.example.com/x": ["abc"]}))

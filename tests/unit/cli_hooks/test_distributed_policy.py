@@ -173,6 +173,14 @@ def test_a_new_one_that_is_no_policy_leaves_the_last_good_one(site: Site) -> Non
     assert WARNING not in site.home.err
 
 
+def test_it_denies_a_digest_under_every_tag(site: Site) -> None:
+    """Nothing in the file is about digests."""
+    site.publish(f'[[rule]]\nmatch = "{APP}"\ndigests = ["sha256:{GOOD}"]\nmode = "deny"\n')
+    assert site.run() == POLICY
+    site.publish(f'[[rule]]\nmatch = "{APP}"\ndigests = ["sha256:{"0" * 64}"]\nmode = "deny"\n')
+    assert site.run() == DONE
+
+
 def test_a_revoked_one_is_a_refusal_at_once(site: Site) -> None:
     site.publish(HARMLESS)
     assert site.run() == DONE

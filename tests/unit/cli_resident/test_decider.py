@@ -348,6 +348,10 @@ def test_what_a_rule_wants_read_besides_is_not_decided_at_once_before_it_was(sit
     assert at_once(site) is None
     assert site.decide().allowed
     assert at_once(site) == site.decide()
+    site.rule(signers='["alice", "bob"]', threshold="1")
+    assert at_once(site) is None, "bob's role was not looked for yet"
+    assert site.decide().allowed
+    assert at_once(site) == site.decide()
     site.rule(signers='["alice", "bob"]')
     assert at_once(site) is None, "bob has signed nothing yet, which a refresh may change"
     assert isinstance(site.refusal(), PolicyRefused)

@@ -1,4 +1,4 @@
-"""Read the policies of others: Connaisseur's, Portieris' and containers-policy.json, each as JSON.
+"""Read the policies of others: Connaisseur's, Portieris', containers-policy.json and `notary`'s pins, each as JSON.
 
 What comes out never allows more than what went in (docs/reference/policy.md). Where they accept anything, or signatures
 of another kind, no rule of ours does; a pattern that cannot be written as ours is refused, since without its rule a
@@ -8,8 +8,8 @@ wider one would decide.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,10 +38,11 @@ class Converted:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Rules of ours, and what they do not have."""
+    """Rules of ours, what they do not have, and the certification authorities that they name."""
 
     rules: list[_Rule]
     losses: list[str]
+    authorities: list[_Rule] = field(default_factory=list)
 
 
 def read_foreign_policy(file: Path, form: str) -> Converted:
@@ -58,7 +59,8 @@ def read_foreign_policy(file: Path, form: str) -> Converted:
         reason = f"is no JSON ({error}); YAML becomes JSON by: yq -o json FILE"
         raise PolicyMalformed(source=source, path="", reason=reason) from error
     found = FORMS[form](_Reader(source), document)
-    text = "".join(f"{_toml(rule)}\n" for rule in found.rules)
+    text = "".join(f"{_toml('ca', authority)}\n" for authority in found.authorities)
+    text += "".join(f"{_toml('rule', rule)}\n" for rule in found.rules)
     import tomllib  # rare: start-up time
 
     try:
@@ -69,9 +71,9 @@ def read_foreign_policy(file: Path, form: str) -> Converted:
     return Converted(text=text or "# no rule: every image is refused\n", losses=tuple(found.losses))
 
 
-def _toml(rule: _Rule) -> str:
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in rule.items()]
-    return "\n".join(["[[rule]]", *lines, ""])
+def _toml(kind: str, table: _Rule) -> str:
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    return "\n".join([f"[[{kind}]]", *lines, ""])
 
 
 class _Reader:
@@ -79,6 +81,10 @@ class _Reader:
 
     def __init__(self, source: str) -> None:
         self._source = source
+
+    def beside(self, path: str) -> Path:
+        """Return the place of a file that the document names: beside it, if its path is not absolute."""
+        return Path(self._source).parent / path
 
     def refusal(self, path: str, reason: str) -> PolicyMalformed:
         return PolicyMalformed(source=self._source, path=path, reason=reason)
@@ -277,6 +283,79 @@ def _verifying(read: _Reader, validator: Mapping[str, Any], terms: Mapping[str, 
     return rule | {"signers": list(dict.fromkeys(names)), "released": False}
 
 
+# --- notary
+
+
+def _notary(read: _Reader, document: object) -> _Found:
+    """Convert the settings of the `notary` client: the certificates and CAs that it pins (`trust_pinning`).
+
+    It looks for the name in `certs`, then for the longest beginning there, then for the longest one in `ca`, each the
+    beginning of any text.
+    """
+    top = read.mapping(document, "")
+    pinning = read.mapping(top.get("trust_pinning"), "trust_pinning")
+    url = read.mapping(top.get("remote_server") or {}, "remote_server").get("url")
+    server = {"server": _url(read.text(url, "remote_server.url"))} if url else {}
+    found = _Found([], [])
+    certs = read.mapping(pinning.get("certs") or {}, "trust_pinning.certs")
+    for name, ids in certs.items():
+        path = f"trust_pinning.certs.{name}"
+        match, pinned = read.pattern(name, path), [read.text(each, path) for each in read.array(ids, path)]
+        if len(pinned) == 1:
+            found.rules.append({"match": match, "pins": [f"key:{pinned[0]}"], **server})
+        else:
+            found.losses.append(f"{name}: is denied here: pins of which any may hold cannot be expressed")
+            found.rules.append({"match": match, "mode": "deny"})
+    beginnings = read.mapping(pinning.get("ca") or {}, "trust_pinning.ca")
+    for beginning, file in beginnings.items():
+        path = f"trust_pinning.ca.{beginning}"
+        if any(beginning.startswith(name[:-1]) for name in certs if name.endswith(_ANY)):
+            found.losses.append(f"{beginning}: its CA is left out: certificates are pinned for all of its names")
+            continue
+        patterns = _patterns_of(read, beginning, list(beginnings), path)
+        name = f"ca-{len(found.authorities) + 1}"
+        certificates = _certificates(read, read.text(file, path), path)
+        found.authorities.append({"name": name, "certificates": certificates})
+        found.rules.extend({"match": pattern, "pins": [f"ca:{name}"], **server} for pattern in patterns)
+    if pinning.get("disable_tofu") is not True:
+        found.losses.append("names without a pin are refused: notary believes the first root that it sees of them")
+    if certs:
+        found.losses.append("a certificate must have signed root version 1; after a rotation of it the new ones count")
+    if found.authorities:
+        found.losses.append(
+            "a CA must vouch each time, and not only for the first root; certificates for code signing do"
+        )
+    return found
+
+
+def _patterns_of(read: _Reader, beginning: str, others: Sequence[str], path: str) -> list[str]:
+    """Return our patterns for the names with a beginning, which may end within a word.
+
+    Raises: PolicyMalformed if names that are left out would fall under another one of the beginnings (`others`).
+    """
+    if beginning.endswith("/"):
+        return [read.pattern(f"{beginning}*", path)]
+    if any(beginning.startswith(other) and beginning != other for other in others):
+        reason = f"'{shown(beginning, 60)}' is the beginning of other names, too, of which something else is said"
+        raise read.refusal(path, f"{reason}; write {shown(beginning, 60)}/ if names below it are meant")
+    below = read.pattern(f"{beginning}/*", path)
+    return [beginning, below] if is_pattern(beginning) else [below]
+
+
+def _certificates(read: _Reader, file: str, path: str) -> str:
+    """Return the CAs in a file, as a policy of ours may hold them. Raises: PolicyMalformed, FileExposed."""
+    from keys.authorities import NotCertified, read_authorities
+
+    try:
+        text = read_guarded(read.beside(file), limit=MAX_POLICY_FILE).decode()
+        read_authorities(text)
+    except OSError as error:
+        raise read.refusal(path, f"{shown(file)} cannot be read: {error.strerror or type(error).__name__}") from error
+    except (ValueError, NotCertified) as error:
+        raise read.refusal(path, f"{shown(file)} holds CAs that cannot be pinned: {shown(str(error))}") from error
+    return text
+
+
 def _url(host: str) -> str:
     return host if "://" in host else f"https://{host}"
 
@@ -299,5 +378,6 @@ FORMS: Final[Mapping[str, Callable[[_Reader, object], _Found]]] = {
     "connaisseur": _connaisseur,
     "portieris": _portieris,
     "containers": _containers,
+    "notary": _notary,
 }
 """The forms that are read."""
