@@ -14,6 +14,7 @@ from tests.benchmarks import (
     access,
     admission,
     beside_nginx,
+    bulk_rotation,
     common_pots,
     cpu,
     expiring,
@@ -59,6 +60,7 @@ def main() -> int:
         rows += notary_format.server_rows(ours, tls, notary)
         rows += beside_nginx.rows(ours, tls, folder / "nginx")
         rows += many_collections.rows(folder / "many-collections", go_read=_go_read(notary))
+        rows += bulk_rotation.rows(folder / "bulk-rotation")
         rows += expiring.rows(folder / "expiring")
         rows += under_attack.rows(folder / "attacked")
         rows += server_keys.rows(folder / "server-keys")
