@@ -65,7 +65,7 @@ from trustdata.verification.lock_entry import SourcedLock
 from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.verification.target_lookup import Target, find_released, listed_by_signers, read_target
-from trustdata.verification.trust_pinning import SourcedPin, chain_holds
+from trustdata.verification.trust_pinning import Lapse, SourcedPin, chain_holds
 from trustdata.verification.trusted_set import TrustedSet
 
 _PIN_CODES: Final = frozenset(
@@ -90,7 +90,7 @@ class VerificationState:
     """The state of the verification when the verdict was given.
 
     `trusted`: the verified files, None if there was no first root. `pins`, `memory`, `lock`: those that were used.
-    `unreadable`: the published roles of signers that could not be loaded, with the errors.
+    `unreadable`: published roles of signers that could not be loaded, with the errors. `lapse`: of the pins, if any.
     """
 
     trusted: TrustedSet | None
@@ -98,6 +98,7 @@ class VerificationState:
     memory: Memory | None = None
     lock: SourcedLock | None = None
     unreadable: Mapping[RoleName, TrustError] | None = None
+    lapse: Lapse | None = None
 
 
 def explain(
@@ -392,6 +393,8 @@ class _Explainer:
         tag = f"{shown(evidence.tags[0])} is released again or revoked: {self._holders(releasing)} can"
         newer = f"root version {root.version + 1} replaces or removes keys: {self._holders(ROOT)} can"
         found = [VerdictChange(what=expiry, at=first.expires), VerdictChange(what=tag), VerdictChange(what=newer)]
+        if (lapse := self._state.lapse) is not None:
+            found.append(VerdictChange(what="a certificate ends by which a pinned CA vouches", at=lapse.after))
         names = dict.fromkeys(name for demand in self.demands() for name in demand.signers)
         found += [VerdictChange(what=f"{name}, who is asked for, signs something else or is removed") for name in names]
         return found

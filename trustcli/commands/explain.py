@@ -204,6 +204,7 @@ def verification_state(updater: Updater) -> VerificationState:
         memory=updater.memory,
         lock=updater.lock,
         unreadable=unreadable,
+        lapse=updater.lapse,
     )
 
 

@@ -11,9 +11,11 @@ import pytest
 from keys.record import replace
 from tests.simulator import keyring
 from tests.simulator.attacks import moves
+from tests.simulator.certified import CertifiedCollection, key_below, pin_of
 from tests.simulator.client import Client
 from tests.simulator.owner import Owner
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
+from tests.support.issuers import END, Issuer
 from trustcli.client.collection import Collection
 from trustcli.commands.explain import verification_state
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
@@ -356,3 +358,17 @@ def test_a_denied_digest_is_the_step_that_refused_and_every_list_is_told(wire: W
     assert f"{gun} denies 2 digests, this one too" in text
     assert "registry.example.com/denied denies 1 digest\n" in text
     assert "a stolen key" in text
+
+
+def test_a_pin_by_ca_is_held_by_the_newest_root_until_a_certificate_ends() -> None:
+    top, other = Issuer.root(), Issuer.root("Another CA")
+    collection = CertifiedCollection(root=key_below(top))
+    told = _explained(Client(collection.scene.server, pins=[pin_of(top), collection.scene.pin]))
+    assert [(pin.pin, pin.held_by) for pin in told.pins] == [("ca:corp", 3), (str(collection.scene.pin), 1)]
+    ends = [change.at for change in told.changes if "a pinned CA vouches" in change.what]
+    assert ends == [END]
+    assert "matches root version 3" in _text(told)
+    refused = _explained(Client(collection.scene.server, pins=[pin_of(other)]))
+    assert (refused.trusted, refused.broke_at) == (False, "the pins")
+    assert [pin.held_by for pin in refused.pins] == [None]
+    assert not any("a pinned CA vouches" in change.what for change in refused.changes)
