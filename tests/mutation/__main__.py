@@ -82,7 +82,7 @@ def main() -> int:
     _print("is explained, and does not survive", outdated)
     sys.stdout.write(
         f"{ran} mutants, {len(survivors)} survive, {len(unexplained)} without an explanation; "
-        f"{kinds} in wording or for type checkers did not run\n"
+        f"{kinds} of a kind did not run\n"
     )
     return 1 if unexplained or outdated else 0
 

@@ -5,9 +5,10 @@ Wording is what changes nothing but a sentence for people: the text of several w
 the words that tell one refusal from another, not for whole sentences. Any other value, such as a role, a path or a
 version, is a field that programs act on, and a text of one word may be a name.
 
-Only a type checker sees another text for the type in `cast("Type", value)`; and `name=None` in the place of
-`name=False`, which is as false. That it is false matters, and `name=True` beside it, which mutmut makes as well, must
-be caught.
+No program can tell the rest. Only a type checker sees another text for the type in `cast("Type", value)`; and
+`name=None` in the place of `name=False`, which is as false. That it is false matters, and `name=True` beside it, which
+mutmut makes as well, must be caught. The name of an encoding in `.decode("...")` and `.encode("...")` means the same
+in capitals.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 
 _SENTENCE = re.compile(r'\b(?:reason ?= ?|fault = |raise (?:self\.)?\w+\()"(?P<text>[^"\\]* [^"\\]*)"')
 _CAST = re.compile(r"""\bcast\((?P<text>"[^"\\]*"|'[^'\\]*'), """)
+_ENCODING = re.compile(r'\.(?:de|en)code\("(?P<text>[\w-]+)"')
 _FALSE = re.compile(r"\b\w+=(?P<text>False)\b")
 
 
@@ -28,8 +30,10 @@ def is_wording(change: Sequence[str]) -> bool:
 
 
 def is_same_to_programs(change: Sequence[str]) -> bool:
-    """Tell whether a change is only one that type checkers see, as this module's docstring says."""
+    """Tell whether a change is one that no program can tell, as this module's docstring says."""
     if any(changed == "None" for _, changed in _texts_changed(_FALSE, change)):
+        return True
+    if any(changed == text.upper() for text, changed in _texts_changed(_ENCODING, change)):
         return True
     return any(
         changed == "None" or changed in {f"{text[0]}XX{text[1:-1]}XX{text[0]}", text.lower(), text.upper()}

@@ -64,7 +64,7 @@ def signs(private: PrivateKey) -> None:
 
 
 def every_algorithm() -> None:
-    """A key of each kind is made inside the token, found again, and signs as both formats do."""
+    """A key of each kind is made inside the token, never leaves it, is found again, and signs as both formats do."""
     for algorithm in Algorithm:
         found = make_key(f"pkcs11:token=one{QUERY}", algorithm, f"of {algorithm}", HOLDER, "root")
         assert "serial=" in found.uri
@@ -73,6 +73,17 @@ def every_algorithm() -> None:
         assert again.public == found.public
         assert again.uri == found.uri
         signs(open_key(found.uri, found.public, HOLDER, "root"))
+    writing = _writing()
+    made = list(writing.get_objects({Attribute.CLASS: pkcs11.ObjectClass.PRIVATE_KEY}))
+    assert len(made) == len(Algorithm)
+    for key in made:
+        assert (key[Attribute.TOKEN], key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (True, True, False)
+        assert (key[Attribute.NEVER_EXTRACTABLE], key[Attribute.ALWAYS_SENSITIVE]) == (True, True)
+        assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
+        assert len(key[Attribute.ID]) == 8
+        with pytest.raises(pkcs11.exceptions.AttributeSensitive):
+            key[Attribute.PRIVATE_EXPONENT if key.key_type == pkcs11.KeyType.RSA else Attribute.VALUE]
+    writing.close()
 
 
 def names_and_ids() -> None:

@@ -28,7 +28,7 @@ from keys.errors import (
 from keys.key_info import KeyInfo
 from keys.notary_signer import NotarySigner
 from keys.passphrase import EnvironmentPassphrases
-from keys.pkcs11 import wrapped_keys
+from keys.pkcs11 import wrapped_keys, wrapped_objects
 from keys.pkcs11.library import library_at
 from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
 from keys.pkcs11.wrapped_keys import TokenWrapping
@@ -90,6 +90,48 @@ def many_keys() -> None:
     for each in made:
         assert PIN.encode() not in each.wrapped
         assert b"\x2a\x86\x48\xce\x3d" not in each.wrapped, "no PKCS#8"
+
+
+def what_may_leave_the_token() -> None:
+    """Nothing but private keys that are encrypted there; they are readable at no time, and only one is kept there."""
+    token = prepared()
+    uri, seen = read_pkcs11_uri(URI), []
+
+    class Watched:
+        """The wrapping key, which looks at what it is to wrap."""
+
+        def __init__(self, key: Any) -> None:
+            self._key = key
+
+        def wrap_key(self, key: Any, **how: Any) -> bytes:
+            seen.append(key)
+            assert (key[Attribute.TOKEN], key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (False, True, True)
+            assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
+            wrapped: bytes = self._key.wrap_key(key, **how)
+            return wrapped
+
+    with library_at(MODULE) as library:
+        session = library.session(uri, HOLDER)
+        wrapping: Any = wrapped_objects.wrapping_key(session.raw, uri, session.facts)
+        assert (wrapping[Attribute.TOKEN], wrapping[Attribute.VALUE_LEN], len(wrapping[Attribute.ID])) == (True, 32, 8)
+        assert (wrapping[Attribute.SENSITIVE], wrapping[Attribute.EXTRACTABLE]) == (True, False)
+        assert (wrapping[Attribute.NEVER_EXTRACTABLE], wrapping[Attribute.ALWAYS_SENSITIVE]) == (True, True)
+        assert (wrapping[Attribute.WRAP], wrapping[Attribute.UNWRAP]) == (True, True)
+        assert (wrapping[Attribute.ENCRYPT], wrapping[Attribute.DECRYPT], wrapping[Attribute.SIGN]) == (False,) * 3
+        public, wrapped = wrapped_objects.make_wrapped(session.raw, Watched(wrapping), session.facts)  # type: ignore[arg-type]
+        (made,) = seen
+        with pytest.raises(pkcs11.exceptions.PKCS11Error):
+            made[Attribute.EXTRACTABLE]
+    signs(token, wrapped, public)
+    with library_at(MODULE) as library:
+        for held in library.session(uri, HOLDER).held.values():
+            key: Any = held
+            assert (key[Attribute.TOKEN], key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (False, True, False)
+            assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
+    kept = of_session(
+        lambda session: [each[Attribute.CLASS] for each in session.get_objects() if each[Attribute.TOKEN]]
+    )
+    assert kept == [ObjectClass.SECRET_KEY]
 
 
 def keys_that_do_not_wrap() -> None:
@@ -219,6 +261,7 @@ CASES: Final = {
         other_wrapping_keys_and_other_public_keys,
         removed_in_the_middle,
         threads_and_forks,
+        what_may_leave_the_token,
         wrong_pin,
     )
 }

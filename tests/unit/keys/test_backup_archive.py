@@ -70,8 +70,16 @@ def test_names_and_keys_are_new_each_time_and_the_cost_is_that_of_every_key_file
     assert archive.new_name() != archive.new_name()
     assert len({archive.new_key() for _ in range(3)}) == 3
     assert archive.seal_key(bytes(32), "a passphrase", name="").cost == PRODUCTION_COST
-    with pytest.raises(PassphraseMissing):
+    with pytest.raises(PassphraseMissing) as caught:
         archive.seal_key(bytes(32), "", name="")
+    assert (caught.value.key, caught.value.sources) == ("the backup", ())
+
+
+def test_the_seal_that_is_read_is_the_one_that_was_made() -> None:
+    name, key = archive.new_name(), archive.new_key()
+    seal = archive.seal_key(key, PASSPHRASE, name=name, cost=CHEAP)
+    data = archive.write_archive(KEYS, key, seal=seal, name=name, created=AT, by="ann")
+    assert read_archive(data, place="x").seal == seal
 
 
 def test_a_wrong_passphrase_is_told_from_altered_content() -> None:

@@ -110,6 +110,8 @@ def test_the_text_says_what_it_is_and_what_to_do_with_it(made: Made) -> None:
     assert [" ".join(pair) for pair in re.findall(r"(\d+) (\w+)", words)] == numbered
     assert [len(line.split()) for line in words.splitlines()] == [8] * 8 + [2]
     assert max(map(len, text.splitlines())) <= 100
+    assert {line[:2] for line in words.splitlines()} == {"  "}
+    assert [line for line in words.splitlines() if line != line.rstrip()] == []
 
 
 def test_words_alone_do_as_well_with_numbers_or_without(made: Made) -> None:

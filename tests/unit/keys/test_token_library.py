@@ -335,3 +335,18 @@ def test_a_library_that_believes_in_a_child_that_it_is_started(monkeypatch: pyte
             pass
         assert caught.value.token == "/in/parent.so"
     assert calls == ["finalize", "initialize"]
+
+
+def test_a_child_process_forgets_what_its_parent_had_open_and_keeps_it_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions of the parent are no use to it, and a thread of the parent may have held the lock."""
+    opened: dict[str, Any] = {"/x.so": object()}
+    lock = libraries._lock
+    monkeypatch.setattr(libraries, "_lock", lock)
+    monkeypatch.setattr(libraries, "_libraries", opened)
+    monkeypatch.setattr(libraries, "_of_parents", [])
+    libraries._begin_in_child()
+    assert libraries._libraries == {}
+    assert libraries._of_parents == [opened]
+    assert libraries._lock is not lock
+    with libraries._lock, libraries._lock:
+        pass

@@ -26,6 +26,7 @@ def one(tmp_path: Path) -> SoftHsm:
         "many_keys",
         "other_wrapping_keys_and_other_public_keys",
         "threads_and_forks",
+        "what_may_leave_the_token",
         "wrong_pin",
     ],
 )
