@@ -21,6 +21,7 @@ from keys.errors import (
     KeySchemeUnknown,
     KeyUriMalformed,
     SignatureNotVerified,
+    TokenDeclined,
     TokenError,
     TokenKeyUnfit,
     TokenPinWrong,
@@ -161,6 +162,15 @@ def keys_that_do_not_wrap() -> None:
     ):
         with pytest.raises(error, match=said):
             TokenWrapping(f"pkcs11:token=one;object={label}{QUERY}", HOLDER).prepare(may_make=True)
+
+    def refuses(*_: object) -> None:
+        raise pkcs11.exceptions.FunctionNotSupported
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wrapped_objects, "make_wrapping_key", refuses)
+        with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
+            TokenWrapping(f"pkcs11:token=one;object=none{QUERY}", HOLDER).prepare(may_make=True)
+    assert caught.value.token.startswith("token one (serial ")
     bare = prepared(f"pkcs11:token=one;object=bare{QUERY}")
     assert bare.place.endswith(";object=bare")
     one = bare.make()

@@ -59,9 +59,13 @@ def test_every_kind_of_key_comes_back_and_signs(algorithm: Algorithm) -> None:
 
 
 def test_it_says_who_made_it_when_and_what_could_not_be_put_in() -> None:
-    backup = MADE.read
+    hsm = KeyInfo.of(generate(), purpose="root", name="hsm", created=AT)
+    made = sealed(elsewhere=[Elsewhere(info=replace(hsm, retired=True), uri="pkcs11:serial=1")])
+    backup = made.read
     assert (backup.by, backup.created, backup.place) == ("ann@laptop", AT, "keys.backup")
-    assert [(each.info.name, each.uri) for each in backup.elsewhere] == [("hsm", "pkcs11:serial=1")]
+    (elsewhere,) = backup.elsewhere
+    assert (elsewhere.info.name, elsewhere.info.retired, elsewhere.uri) == ("hsm", True, "pkcs11:serial=1")
+    assert made.data.decode().splitlines()[:2] == ["{", ' "format": "content-trust-backup-1",'], "for people, too"
     assert b"PRIVATE" not in MADE.data
     assert base64.b64encode(write_private_der(ALICE))[:40] not in MADE.data
 
@@ -205,8 +209,9 @@ def test_a_newer_version_is_told_by_name() -> None:
 
 
 def test_what_could_not_be_read_again_is_not_written() -> None:
-    with pytest.raises(BackupMalformed, match="holds no key"):
+    with pytest.raises(BackupMalformed, match="holds no key") as caught:
         sealed([])
+    assert caught.value.place == "the new backup"
     long = sealed_by("x" * 2000)
     assert len(long.by) == 512
 
