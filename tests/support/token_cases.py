@@ -82,7 +82,7 @@ def every_algorithm() -> None:
         assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
         assert len(key[Attribute.ID]) == 8
         with pytest.raises(pkcs11.exceptions.AttributeSensitive):
-            key[Attribute.PRIVATE_EXPONENT if key.key_type == pkcs11.KeyType.RSA else Attribute.VALUE]
+            key[Attribute.PRIVATE_EXPONENT if key[Attribute.KEY_TYPE] == pkcs11.KeyType.RSA else Attribute.VALUE]
     writing.close()
 
 
