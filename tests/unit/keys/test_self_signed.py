@@ -8,9 +8,10 @@ from typing import Final, TypeVar
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from keys.algorithms import Algorithm, generate
 from keys.self_signed import CA_LIFETIME, LEAF_LIFETIME, RENEW_BEFORE, self_signed_files
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -143,3 +144,13 @@ def test_a_damaged_authority_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds a damaged CA"):
         self_signed_files(tmp_path / "tls", hosts=["a"], subject="a program", at=NOW)
     assert files.ca.read_text() == "damaged"
+
+
+def test_an_authority_with_a_key_of_another_kind_is_damaged(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    self_signed_files(folder, hosts=["a"], subject="a program", at=NOW)
+    other = generate(Algorithm.ED25519).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "ca.key").write_bytes(other)
+    with pytest.raises(ValueError, match="holds a damaged CA"):
+        self_signed_files(folder, hosts=["b"], subject="a program", at=NOW)
+    assert (folder / "ca.key").read_bytes() == other

@@ -366,6 +366,8 @@ def test_vault_is_known_by_its_certificate(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.delenv("VAULT_CLIENT_CERT")
         monkeypatch.delenv("VAULT_CACERT")
         refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
+        monkeypatch.delenv("VAULT_CLIENT_KEY")
+        refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
     finally:
         service.stop()
 

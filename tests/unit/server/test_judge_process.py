@@ -260,7 +260,10 @@ def test_a_process_that_ended_between_two_uploads_is_started_for_the_next(store:
     assert site.publish({TARGETS: owner.targets()}, gun).status_code == 200
 
 
-def test_what_takes_more_memory_than_the_process_may_have_is_refused(settings: Settings, store: MetadataStore) -> None:
+def test_what_takes_more_memory_than_the_process_may_have_is_refused(
+    settings: Settings, store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)  # to be measured takes memory, too
     files = {TARGETS: beyond("notary-v1")["depth"], RoleName("targets/a"): beyond("notary-v1")["depth"]}
     upload = UploadedFiles(gun=GUN(GUN_N), files=files, at=NOW, served_format=SERVED_NOTARY)
     stored = ParsedCache(store).load(upload.gun)

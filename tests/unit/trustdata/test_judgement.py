@@ -8,7 +8,7 @@ from tests.simulator.client import Client
 from tests.simulator.owner import Owner, digest_of
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, good_collection
 from trustdata.errors import InvalidName, MetadataMissing, NotSigned, PolicyRefused, TagMismatch
-from trustdata.judgement import Judgement, Question, judge
+from trustdata.judgement import Judgement, Question, judge, with_every_signer
 from trustdata.roles import RELEASES, ROOT, TIMESTAMP
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -108,3 +108,17 @@ def test_a_digest_that_nobody_has_signed() -> None:
     refusal = good_collection().newcomer().judge(None, f"sha256:{EVIL}").refusal
     assert isinstance(refusal, NotSigned)
     assert f"sha256:{EVIL}" in str(refusal)
+
+
+def test_all_signers_are_named_only_of_what_stands_there() -> None:
+    """To be shown beside a verdict: of a refusal there are none, and of a tag that is gone from later roles none."""
+    scene = good_collection()
+    client, before = scene.newcomer(), dict(scene.server.stored)
+    refused, allowed = client.judge("9.9"), client.judge(None, f"sha256:{GOOD}")
+    assert with_every_signer(refused, before) is refused
+    named = with_every_signer(allowed, before)
+    assert named.evidence is not None
+    assert (named.evidence.tags, named.evidence.signers) == (("1.0",), ("alice",))
+    scene.owner.revoke("1.0")
+    scene.owner.sign("3.0", GOOD)
+    assert with_every_signer(allowed, scene.server.stored) is allowed

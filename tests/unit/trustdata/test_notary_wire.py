@@ -257,6 +257,7 @@ def test_keys_and_signers_as_each_format_writes_them() -> None:
     assert NOTARY.signer(private).public_key.keyid == NOTARY.signer(private, bare).public_key.keyid == bare.keyid
     certificate = root_certificate(private, gun="example.com/a", at=datetime(2026, 1, 1, tzinfo=UTC))
     assert NOTARY.encode_key(certificate) is certificate
+    assert TUF.encode_key(certificate) == TUF.encode_key(bare) == stored
     assert NOTARY.signer(private, certificate).sign(b"x").keyid == certificate.keyid
     stored.keyval["public"] = "no key"
     for wire in (TUF, NOTARY):

@@ -15,6 +15,8 @@ from tests.support.strictness import STRICTNESS, Strictness
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification.candidate_set import judge_upload
+from trustdata.wire import WireFormat, strict_json
+from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 
 LIST = Path(__file__).parents[3] / "docs/reference/tuf-format.md"
@@ -74,3 +76,15 @@ def test_every_kind_is_listed_with_its_test() -> None:
     listed = re.findall(r"^\| .* \| `([a-z0-9-]+)` \|$", section, flags=re.MULTILINE)
     assert sorted(listed) == sorted(kind.name for kind in STRICTNESS)
     assert "tests/unit/trustdata/test_strictness.py" in section
+
+
+@pytest.mark.parametrize("wire", [TUF, NOTARY], ids=lambda wire: wire.name)
+def test_a_file_that_the_parser_finds_too_deep_is_malformed(wire: WireFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its limit is no number: it depends on how deep the calls are that lead to it."""
+
+    def too_deep(*_: object, **__: object) -> object:
+        raise RecursionError
+
+    monkeypatch.setattr(strict_json.json, "loads", too_deep)
+    with pytest.raises(MalformedMetadata, match="nested deeper than"):
+        wire.parse(TARGETS, b'{ "signed": {}, "signatures": [] }')

@@ -139,6 +139,15 @@ def test_in_targets_it_does_not_hide_what_is_released() -> None:
     assert Client(server, tofu=True).digest("1.0") == f"sha256:{GOOD}"
 
 
+def test_its_owner_may_sign_it_anew() -> None:
+    """What clients answer for it is no digest, so to an owner it is as if it were not released."""
+    roles = Owner(with_odd(RELEASES, UNUSABLE["negative"][0])).read()
+    assert roles.find_released("odd") is None
+    found = roles.find_released("1.0")
+    assert found is not None
+    assert found.digest == GOOD
+
+
 def test_a_signer_who_lists_it_so_has_not_signed_it() -> None:
     server = with_odd("targets/alice", UNUSABLE["sha512 alone"][0], "1.0")
     client = Client(server, tofu=True)

@@ -10,6 +10,7 @@ import pytest
 
 from keys.certificate import LEEWAY
 from keys.notary import NotaryKey
+from keys.rfc3339 import to_rfc3339
 from tests.simulator import keyring
 from tests.simulator.forgery import Document
 from tests.simulator.repository import APP, NOW
@@ -17,7 +18,7 @@ from tests.simulator.scene import EVIL, GOOD, Scene, good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
 from trustdata.errors import (
-    CertificateOfAnotherName,
+    CertificateNotValidNow,
     DelegationOutOfScope,
     LivesTooLong,
     MalformedMetadata,
@@ -128,7 +129,8 @@ def test_a_root_certificate_is_valid_at_the_time_of_the_upload() -> None:
     scene.server.at = keyring.CERTIFIED - LEEWAY
     assert judge(scene, root).changed == (ROOT,)
     scene.server.at -= timedelta(seconds=1)
-    with refused(CertificateOfAnotherName, "valid from", gun=APP, keyid=root.root.roles[ROOT].keyids[0]):
+    keyid = root.root.roles[ROOT].keyids[0]
+    with refused(CertificateNotValidNow, "valid from", gun=APP, keyid=keyid, at=to_rfc3339(scene.server.at)):
         judge(scene, root)
 
 

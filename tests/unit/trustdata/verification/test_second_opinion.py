@@ -10,7 +10,7 @@ from tests.simulator.scene import good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
 from trustdata.errors import PublishRefused
-from trustdata.limits import SECOND_OPINION_BELOW
+from trustdata.limits import SECOND_OPINION_BELOW, SECOND_OPINION_VALUES
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.verification.second_opinion import check_second_opinion
 
@@ -47,6 +47,18 @@ def test_how_large_files_may_be(role: RoleName) -> None:
     roles = _with(dataclasses.replace(unsigned, raw=largest + b" "))
     check_second_opinion(roles, [role])
     assert len(roles[role].raw) == SECOND_OPINION_BELOW + 1
+
+
+@pytest.mark.parametrize("role", EVERY)
+def test_how_many_values_files_may_have(role: RoleName) -> None:
+    """A small file of many values would cost python-tuf seconds."""
+    unsigned = good_collection().forger.successor(role, signers=[])
+    few = b'{"a":[' + b",".join([b"0"] * 1000) + b"]}"
+    with refused(PublishRefused, "python-tuf refuses it: ", role=role):
+        check_second_opinion(_with(dataclasses.replace(unsigned, raw=few)), [role])
+    many = b'{"a":[' + b",".join([b"0"] * (SECOND_OPINION_VALUES + 1)) + b"]}"
+    assert len(many) < SECOND_OPINION_BELOW
+    check_second_opinion(_with(dataclasses.replace(unsigned, raw=many)), [role])
 
 
 def test_who_cannot_delegate() -> None:
