@@ -15,7 +15,7 @@ from tests.support.strictness import STRICTNESS, Strictness
 from trustdata.errors import MalformedMetadata
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification.candidate_set import judge_upload
-from trustdata.wire import WireFormat, strict_json
+from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 
@@ -85,6 +85,6 @@ def test_a_file_that_the_parser_finds_too_deep_is_malformed(wire: WireFormat, mo
     def too_deep(*_: object, **__: object) -> object:
         raise RecursionError
 
-    monkeypatch.setattr(strict_json.json, "loads", too_deep)
+    monkeypatch.setattr(json, "loads", too_deep)
     with pytest.raises(MalformedMetadata, match="nested deeper than"):
         wire.parse(TARGETS, b'{ "signed": {}, "signatures": [] }')
