@@ -22,7 +22,8 @@ too. One with patterns has version 2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -98,6 +99,7 @@ class PinsFile:
     def __init__(self, path: Path) -> None:
         self._file = GuardedFile(path)
         self._parsed: tuple[bytes, _Content] | None = None
+        self._held: _Content | None = None
 
     @property
     def place(self) -> str:
@@ -139,7 +141,28 @@ class PinsFile:
         narrowest = max(fitting, key=specificity)
         return narrowest, patterns[narrowest]
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Read the file once for all questions that are asked inside, for a run over many collections of one thread.
+
+        Raises: as `load`.
+        """
+        self._held = self._read()
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def _change(self, decide: Callable[[], bytes | None]) -> None:
+        """Change the file, and what is held of it."""
+        self._file.change(decide)
+        if self._held is not None:
+            self._held = self._read()
+
     def _load(self) -> _Content:
+        return self._read() if self._held is None else self._held
+
+    def _read(self) -> _Content:
         try:
             raw = self._file.read()
         except OSError as error:
@@ -181,7 +204,7 @@ class PinsFile:
         """
 
         def added() -> bytes | None:
-            content = self._load()
+            content = self._read()
             known = content.names.get(gun)
             if known is None:
                 return _document(replace(content, names=self._checked({**content.names, gun: entry})))
@@ -203,7 +226,7 @@ class PinsFile:
                 )
             return None
 
-        self._file.change(added)
+        self._change(added)
 
     def replace(self, gun: GUN, entry: PinEntry) -> None:
         """Store a pin, whatever was recorded before. Durable on return.
@@ -212,21 +235,21 @@ class PinsFile:
         """
 
         def replaced() -> bytes:
-            content = self._load()
+            content = self._read()
             return _document(replace(content, names=self._checked({**content.names, gun: entry})))
 
-        self._file.change(replaced)
+        self._change(replaced)
 
     def remove(self, gun: GUN, entry: PinEntry) -> None:
         """Take out the pin of a name, if it is still this one. Durable on return. Raises: as `remove_pattern`."""
 
         def removed() -> bytes:
-            content = self._load()
+            content = self._read()
             if content.names.get(gun) != entry:
                 raise self._unusable(f"[pins.{gun}] was changed meanwhile; it was not removed")
             return _document(replace(content, names={name: pin for name, pin in content.names.items() if name != gun}))
 
-        self._file.change(removed)
+        self._change(removed)
 
     def remove_pattern(self, pattern: str, entry: PatternPin) -> None:
         """Take out the pin of a pattern, if it is still this one. Durable on return.
@@ -235,13 +258,13 @@ class PinsFile:
         """
 
         def removed() -> bytes:
-            content = self._load()
+            content = self._read()
             if content.patterns.get(pattern) != entry:
                 raise self._unusable(f"[{_PATTERNS}.{pattern}] was changed meanwhile; it was not removed")
             left = {name: pin for name, pin in content.patterns.items() if name != pattern}
             return _document(replace(content, patterns=left))
 
-        self._file.change(removed)
+        self._change(removed)
 
     def record_pattern(self, pattern: str, entry: PatternPin, *, replaces: bool = False) -> None:
         """Store the pin of a pattern; the same again changes nothing. Durable on return.
@@ -250,7 +273,7 @@ class PinsFile:
         """
 
         def added() -> bytes | None:
-            content = self._load()
+            content = self._read()
             known = content.patterns.get(pattern)
             if known is not None and known.pin == entry.pin:
                 return None
@@ -264,7 +287,7 @@ class PinsFile:
                 )
             return _document(replace(content, patterns={**content.patterns, pattern: entry}))
 
-        self._file.change(added)
+        self._change(added)
 
     def _entry(self, name: str, members: object) -> tuple[GUN, PinEntry]:
         place = f"[pins.{shown(name)}]"

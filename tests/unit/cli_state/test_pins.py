@@ -256,3 +256,14 @@ def test_the_file_is_parsed_again_only_if_it_differs(path: Path, pins: PinsFile)
         pins.load()
     path.unlink()
     assert pins.load() == {}
+
+
+def test_held_pins_are_read_once_and_what_is_changed_meanwhile_is_kept(path: Path, pins: PinsFile) -> None:
+    pins.record(APP, ENTRY)
+    with pins.held():
+        PinsFile(path).record(OTHER, ANOTHER)
+        assert pins.load() == {APP: ENTRY}, "as it was when the run began"
+        pins.replace(APP, ANOTHER)
+        assert pins.load() == {APP: ANOTHER, OTHER: ANOTHER}, "what this run has changed, and nothing of others is lost"
+    PinsFile(path).record(parse_gun("registry.example.com/third"), ENTRY)
+    assert len(pins.load()) == 3

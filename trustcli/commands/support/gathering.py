@@ -1,4 +1,7 @@
-"""A run that only reports over many collections stores their rollback memory together, before it tells anything."""
+"""A run that only reports over many collections reads the pins once, and stores rollback memory together.
+
+Both files hold all collections: read and written for each, they would take most of the time where there are thousands.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,17 @@ from trustcli.state.gathered_memory import GatheredMemory
 
 @contextmanager
 def gathering(session: Session) -> Iterator[None]:
-    """Gather what is verified inside, and store it on leaving. Raises: MemoryDamaged, FileNewer, RootNotPinned."""
+    """Gather what is verified inside, and store it on leaving, before anything is told.
+
+    Raises: MemoryDamaged, FileNewer, RootNotPinned, SettingsUnusable.
+    """
     if not session.keeps:
         yield
         return
     gathered = session.gathered = GatheredMemory(session.memory)
     try:
-        yield
+        with session.pins.held():
+            yield
     finally:
         session.gathered = None
         try:
