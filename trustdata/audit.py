@@ -213,8 +213,6 @@ class _Auditor:
                     signed = checks.check_signatures(delegator, delegator_name, file)
                 except ThresholdNotMet as error:
                     signed = error.signed
-                except NotTrusted:
-                    signed = ()
             yield AuditedRole(
                 role=shown(role),
                 delegator=shown(delegator_name),
@@ -278,7 +276,7 @@ class _Auditor:
     # --- keys
 
     def _keys(self, audited: Iterable[AuditedRole]) -> tuple[AuditedKey, ...]:
-        rights: dict[str, list[tuple[RoleName, Right]]] = {}
+        rights: dict[str, dict[Right, RoleName]] = {}
         ids: dict[str, dict[str, Key]] = {}
         for (delegator_name, role), row in zip(every_delegation(self._sound), audited, strict=True):
             known = keys_of(as_delegator(self._files[delegator_name]))
@@ -296,13 +294,11 @@ class _Auditor:
                     signed=keyid in row.signed,
                     expires=row.expires,
                 )
-                if right not in [each for _, each in rights.get(one, ())]:
-                    rights.setdefault(one, []).append((role, right))
+                rights.setdefault(one, {})[right] = role
         spare = self._spare()
         holders = self._holder_names()
         return tuple(
-            _audited_key(ids[one], rights[one], holders, spare=spare and any(role == ROOT for role, _ in rights[one]))
-            for one in ids
+            _audited_key(ids[one], rights[one], holders, spare=spare and ROOT in rights[one].values()) for one in ids
         )
 
     def _holder_names(self) -> dict[RoleName, str]:
@@ -394,7 +390,7 @@ def _audited_tag(target: Target, signers: tuple[str, ...]) -> AuditedTag:
 
 
 def _audited_key(
-    named: Mapping[str, Key], rights: list[tuple[RoleName, Right]], holders: Mapping[RoleName, str], *, spare: bool
+    named: Mapping[str, Key], rights: Mapping[Right, RoleName], holders: Mapping[RoleName, str], *, spare: bool
 ) -> AuditedKey:
     first = next(iter(named.values()))
     fingerprint, refusal = None, ""
@@ -408,8 +404,8 @@ def _audited_key(
         fingerprint=fingerprint,
         kind=shown(first.scheme if first.scheme.startswith(first.keytype) else f"{first.keytype} {first.scheme}"),
         refusal=refusal,
-        holders=_holders([role for role, _ in rights], holders),
-        rights=tuple(right for _, right in rights),
+        holders=_holders(list(rights.values()), holders),
+        rights=tuple(rights),
         spare=spare,
     )
 
