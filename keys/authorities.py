@@ -8,7 +8,6 @@ something open: docs/adr/0114. What is not understood is refused. Nothing is fet
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,7 +21,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import check_counts_in_notary
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import load_der_certificate
+from keys.go_certificate import PEM_CERTIFICATE, load_der_certificate
 from keys.notary import X509
 from keys.record import record
 
@@ -31,8 +30,6 @@ MAX_AUTHORITIES: Final = 16
 MAX_CERTIFICATES: Final = 5
 """How many certificates a root key may bring: its own, and those of the CAs between. Each costs checks of signatures
 before it is known whether anybody trusts the key."""
-# No two repetitions that follow one another match the same bytes: a hostile text would cost its square.
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*")
 _HASHES: Final = (SHA256, SHA384, SHA512)
 _UNDERSTOOD: Final = frozenset(
     {
@@ -191,16 +188,16 @@ def _check_uses(way: Iterable[_Parts]) -> None:
 def _ders(pem: bytes, what: str, *, most: int) -> list[bytes]:
     """Return the certificates in a PEM text that holds nothing else. Raises: NotCertified, about `what`."""
     found: list[bytes] = []
-    at, text = 0, pem.strip()
-    while at < len(text):
-        block = _PEM.match(text, at)
+    rest = pem.strip()
+    while rest:
+        block = PEM_CERTIFICATE.match(rest)
         if block is None:
             raise NotCertified(f"{what} holds something else than certificates in PEM")
         if len(found) == most:
             raise NotCertified(f"{what} holds more than {most} certificates")
         with _reading(what):
             found.append(base64.b64decode(b"".join(block[1].split()), validate=True))
-        at = block.end()
+        rest = rest[block.end() :].lstrip()
     if not found:
         raise NotCertified(f"{what} holds no certificate in PEM")
     return found

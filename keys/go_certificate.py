@@ -17,7 +17,14 @@ from typing import Final, NamedTuple
 from cryptography import x509
 
 # No two repetitions that follow one another match the same bytes, here and below: a hostile text would cost its square.
-_PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t\r]*\n([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
+PEM_CERTIFICATE: Final = re.compile(
+    rb"-----BEGIN CERTIFICATE-----[ \t\r]*\n([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----"
+)
+"""A certificate in a PEM text, and its base64: as Go reads it, without headers and under this name alone.
+
+Whoever reads a certificate of a text takes this. Two readers that each find a first one would take the key from one
+certificate and the fingerprint, or the CA's word, from another.
+"""
 _SEQUENCE: Final = 0x30
 _SET: Final = 0x31
 _UTF8: Final = 0x0C
@@ -39,13 +46,13 @@ class _Element(NamedTuple):
 
 
 def load_pem_certificate(pem: bytes) -> x509.Certificate:
-    """Read the certificate in a PEM text, as Go reads it. Raises: ValueError."""
+    """Read the first certificate in a PEM text, as Go reads it: that of `certificate_der`. Raises: ValueError."""
+    der = certificate_der(pem)
+    if not der:
+        raise ValueError("holds no certificate in PEM")
     try:
-        return x509.load_pem_x509_certificate(pem)
-    except x509.InvalidVersion as error:
-        raise ValueError(str(error)) from error
+        return load_der_certificate(der)
     except ValueError:
-        der = certificate_der(pem)
         readable = with_readable_names(der)
         if readable == der:
             raise
@@ -73,7 +80,7 @@ def certificate_der(pem: bytes) -> bytes:
 
     Raises: ValueError (no base64).
     """
-    found = _PEM.search(pem)
+    found = PEM_CERTIFICATE.search(pem)
     if found is None:
         return b""
     return base64.b64decode(b"".join(found[1].split()), validate=True)

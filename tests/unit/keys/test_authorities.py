@@ -247,6 +247,7 @@ def test_texts_that_are_no_certificates() -> None:
         (b"certified by mother\n" + good, "holds something else than certificates"),
         (good + b"and more", "holds something else than certificates"),
         (good.replace(b"CERTIFICATE", b"PUBLIC KEY"), "holds something else than certificates"),
+        (good.replace(b"-----\n", b"-----", 1), "holds something else than certificates"),  # Go finds none in it
         (many, f"its text holds more than {MAX_CERTIFICATES} certificates"),
         (b"-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n", "its text cannot be read"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "its certificate cannot be read"),

@@ -341,6 +341,35 @@ def test_the_fingerprint_is_that_of_the_bytes_that_stand_there() -> None:
     assert certificate_fingerprint(old) == hashlib.sha256(der).hexdigest()
 
 
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b" CERTIFICATE-----", b" X509 CERTIFICATE-----"),
+        (b" CERTIFICATE-----", b" TRUSTED CERTIFICATE-----"),
+        (_BEGIN + b"\n", _BEGIN),
+        (_BEGIN + b"\n", _BEGIN + b"\r"),
+        (_BEGIN + b"\n", _BEGIN + b" \n"),
+        (_BEGIN + b"\n", _BEGIN + b"\x0b\n"),
+        (_BEGIN + b"\n", _BEGIN + b"\nName: value\n\n"),
+        (b"-----END ", b"----- END "),
+        (b"", b""),
+    ],
+)
+def test_key_name_and_fingerprint_are_those_of_one_certificate_of_a_text(old: bytes, new: bytes) -> None:
+    """Somebody's own certificate in an odd form, before a known one, must not sign under the fingerprint of that."""
+    own, known = generate(Algorithm.ECDSA_P256), generate(Algorithm.ECDSA_P256)
+    parts = {each: root_certificate(key, gun=each, at=NOW) for each, key in (("own", own), ("known", known))}
+    texts = {each: base64.b64decode(key.keyval["public"]) for each, key in parts.items()}
+    assert old in texts["own"]
+    both = NotaryKey.of("ecdsa-x509", base64.b64encode(texts["own"].replace(old, new) + texts["known"]).decode())
+    name = common_name(both)
+    assert bare_key(both.read()) == bare_key({"own": own, "known": known}[name].public_key())
+    assert certificate_fingerprint(both) == certificate_fingerprint(parts[name])
+
+
 @pytest.mark.parametrize("public", ["", "A", base64.b64encode(b"no certificate").decode()])
 def test_what_has_no_fingerprint(public: str) -> None:
     assert certificate_fingerprint(NotaryKey.of("ecdsa-x509", public)) is None
