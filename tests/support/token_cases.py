@@ -90,8 +90,8 @@ def names_and_ids() -> None:
     """What a URI may leave open, and what fits several keys."""
     one = make_key(f"pkcs11:token=one;id=%02;object=a{QUERY}", Algorithm.ECDSA_P256, "unused", HOLDER, "root")
     assert ";object=a;id=%02?" in one.uri
-    for taken in ("object=a;id=%03", "object=b;id=%02"):
-        with pytest.raises(KeyExists, match="token one"):
+    for taken, called in (("object=a;id=%03", "a key with object a"), ("object=b;id=%02", "a key with id 02")):
+        with pytest.raises(KeyExists, match=f"^{called} exists already: token one"):
             make_key(f"pkcs11:token=one;{taken}{QUERY}", Algorithm.ECDSA_P256, "unused", HOLDER, "root")
     with pytest.raises(KeyNotOnToken, match="there is no key with object zz on token one"):
         find_key(f"pkcs11:object=zz{QUERY}", HOLDER, "root")

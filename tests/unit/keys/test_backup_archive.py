@@ -137,13 +137,17 @@ MALFORMED: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "sealed-type": (lambda d: d.update(sealed=7), "sealed is not base64"),
     "seal": (lambda d: d.update(seal="passphrase"), "seal does not have"),
     "seal-name": (lambda d: d["seal"].update(name="rot13"), "unknown method"),
+    "kdf": (lambda d: d["seal"].update(kdf=7), "kdf does not have"),
     "kdf-name": (lambda d: d["seal"]["kdf"].update(name="pbkdf2"), "unknown method"),
     "kdf-n": (lambda d: d["seal"]["kdf"].update(n=True), "n of scrypt is no whole number"),
     "kdf-cost": (lambda d: d["seal"]["kdf"].update(n=1 << 40), "out of bounds"),
+    "seal-nonce": (lambda d: d["seal"].update(nonce="AAAA"), "nonce has 3 bytes where 12"),
     "salt": (lambda d: d["seal"]["kdf"].update(salt="AAAA"), "salt has 3 bytes where 16"),
     "key": (lambda d: d["seal"].update(key="AAAA"), "key has 3 bytes where 48"),
     "keys": (lambda d: d.update(keys={}), "no list of at most 4096 keys"),
     "keys-many": (lambda d: d.update(keys=[{}] * 4097), "no list of at most 4096 keys"),
+    "elsewhere-list": (lambda d: d.update(elsewhere={}), "no list of at most 4096 keys"),
+    "keys-most": (lambda d: d.update(keys=[{}] * 4096), "a key does not have"),
     "keys-none": (lambda d: d.update(keys=[]), "it holds no key"),
     "keys-twice": (lambda d: d["keys"].append(d["keys"][0]), "names a key twice"),
     "keys-both": (lambda d: d["elsewhere"].append({**d["keys"][0], "uri": ""}), "names a key twice"),
@@ -193,15 +197,23 @@ def test_the_least_and_the_most_that_a_set_of_shares_can_say(threshold: int, cou
     assert read == archive.SharedSeal(threshold=threshold, count=count, set_number=number)
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff", b"[" * 100_000, b'{"format": 1, "format": 2}', b"7"])
-def test_what_is_no_document_is_refused(data: bytes) -> None:
-    with pytest.raises(BackupMalformed):
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "not the JSON of a backup"),
+        (b"\xff", "not the JSON of a backup"),
+        (b"[" * 100_000, "not the JSON of a backup"),
+        (MADE.data.replace(b'"by":', b'"by": "mallory", "by":', 1), "not the JSON of a backup"),
+        (b"7", "not a backup of format"),
+        (b" " * archive.MAX_ARCHIVE, "not the JSON of a backup"),
+        (b" " * (archive.MAX_ARCHIVE + 1), "larger than"),
+    ],
+    ids=["empty", "no text", "deep", "one member twice", "a number", "the largest", "too large"],
+)
+def test_what_is_no_document_is_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(BackupMalformed, match=reason) as caught:
         read_archive(data, place="x")
-
-
-def test_what_is_too_large_is_not_parsed() -> None:
-    with pytest.raises(BackupMalformed, match="larger than"):
-        read_archive(b" " * (archive.MAX_ARCHIVE + 1), place="x")
+    assert caught.value.place == "x"
 
 
 def test_a_newer_version_is_told_by_name() -> None:
