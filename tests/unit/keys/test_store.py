@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from keys.algorithms import Algorithm, generate
-from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound
+from keys.errors import KeyAmbiguous, KeyExists, KeyNameTaken, KeyNotFound
 from keys.key_info import KeyInfo
 from keys.store import MIN_PREFIX, check_new, find, in_order, is_keyid
 
@@ -83,6 +83,13 @@ def test_a_key_comes_once_and_a_name_once_among_those_that_are_used() -> None:
     check_new([alice], numbered(SECOND, "2", name="alice", retired=True))
     check_new([replace(alice, retired=True)], numbered(SECOND, "2", name="alice"))
     check_new([numbered(FIRST, "1")], numbered(SECOND, "2"))
+
+
+def test_a_name_that_is_taken_is_told_in_ascii_with_its_key() -> None:
+    known = numbered(FIRST, "abcd", name="j\u00f8rgen")
+    with pytest.raises(KeyNameTaken) as caught:
+        check_new([known], numbered(SECOND, "bcde", name="j\u00f8rgen"))
+    assert (caught.value.key, caught.value.name) == (known.described, r"j\xf8rgen")
 
 
 def test_keys_are_listed_by_purpose_name_and_id() -> None:

@@ -54,7 +54,7 @@ def test_it_is_retired_like_another_key() -> None:
 def test_it_holds_no_key_and_says_where_that_is() -> None:
     with pytest.raises(KeyElsewhere, match="is not in the key store: it is at pkcs11:token=T") as caught:
         unseal(ENTRY, "secret", place=PLACE)
-    assert caught.value.uri == URI
+    assert (caught.value.key, caught.value.uri) == (INFO.described, URI)
 
 
 def test_nobody_is_asked_for_a_passphrase_that_opens_nothing() -> None:
