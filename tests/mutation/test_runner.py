@@ -210,6 +210,10 @@ def doubled(number: int) -> int:
     return number * 2
 
 
+def tripled(number: int) -> int:
+    return number * 3
+
+
 def rounds() -> int:
     left, done = 3, 0
     while left > 0:
@@ -222,7 +226,7 @@ import subprocess
 import sys
 
 import pytest
-from tiny.code import checked, least, rounds
+from tiny.code import checked, least, rounds, tripled
 
 def test_least():
     assert (least(2, 1), least(1, 2), least(1, 1)) == (1, 1, 1)
@@ -234,6 +238,16 @@ def test_checked():
 
 def test_rounds():
     assert rounds() == 3
+
+@pytest.fixture(scope="module")
+def nine():
+    return tripled(3)
+
+def test_makes_the_fixture(nine):
+    assert nine
+
+def test_tripled(nine):
+    assert nine == 9
 
 def test_doubled():
     program = "from tiny.code import doubled; print(doubled(21))"

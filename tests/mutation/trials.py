@@ -21,11 +21,11 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import hypothesis
 import pytest
@@ -94,6 +94,11 @@ class _Tests:
             costs[module_of(test)] += self.alone[test].processor
         return sorted(reaching, key=lambda test: (-kills[test], costs[module_of(test)], module_of(test)))
 
+    def reached_by_fixtures(self, test: str) -> set[str]:
+        """Return the functions that the fixtures reach which a test shares with others."""
+        fixtures = getattr(self.items[test], "fixturenames", ())
+        return set().union(*(_reached_by_fixture.get(name, ()) for name in fixtures))
+
     def cost(self, function: str) -> float:
         """Return how many seconds a survivor of a function costs."""
         return sum(alone.processor for alone in self.alone.values() if function in alone.functions)
@@ -104,6 +109,8 @@ def module_of(test: str) -> str:
     return test.partition("::")[0]
 
 
+_reached_by_fixture: dict[str, set[str]] = {}
+"""In the process of one module alone: by the name of a fixture that several tests share, what it has reached."""
 _failed_in: list[Path] = []
 """In a forked process alone: the folder in which it says which test has failed."""
 
@@ -194,11 +201,25 @@ def _unmutated(tests: _Tests, names: Sequence[str]) -> Callable[[Path], None]:
             tests.run(name, following)
             processor, clock = _processor() - processor, time.monotonic() - clock
             functions = state()._stats.union(*(file.read_text().split() for file in reached.iterdir()))
+            functions |= tests.reached_by_fixtures(name)
             seen[name] = (sorted(functions), processor, clock)
             shutil.rmtree(reached)
         (folder / "said").write_text(json.dumps(seen))
 
     return work
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """Note what a fixture reaches that is made once for several tests: each of them is a test of that."""
+    before = set(state()._stats)
+    state()._stats.clear()
+    try:
+        return (yield)
+    finally:
+        if fixturedef.scope != "function":
+            _reached_by_fixture[fixturedef.argname] = set(state()._stats)
+        state()._stats.update(before)
 
 
 def _processor() -> float:

@@ -43,8 +43,9 @@ def test_what_is_written_is_read() -> None:
 
 
 def test_people_can_read_it_line_by_line() -> None:
-    assert ENTRY.decode().splitlines()[:3] == ["{", ' "format": "content-trust-key-2",', ' "info": {']
-    assert ENTRY.endswith(b"}\n")
+    entry = write_entry(INFO)
+    assert entry.decode().splitlines()[:3] == ["{", ' "format": "content-trust-key-2",', ' "info": {']
+    assert entry.endswith(b"}\n")
 
 
 def test_it_is_retired_like_another_key() -> None:
