@@ -75,7 +75,8 @@ def check_lock(
 ) -> None:
     """Check a lock entry against the verified root chain (ascending) and the pins of the collection, if any.
 
-    If the chain matches neither a pin nor the lock entry, no error is raised here, because `check_pins` reports it.
+    If the chain matches neither a pin nor the lock entry, no error is raised here, because `check_pins` reports it. So
+    it does of a pin by CA, which names no root that could disagree with the locked one.
 
     Raises: VersionRollback if the chain ends before the locked root; LockDisagrees.
     """
@@ -83,8 +84,9 @@ def check_lock(
     matching_pins = [pin for pin in pins if chain_holds(pin.pin, chain, at)]
     locked_root = next((root for root in chain if root.version == entry.root_version), None)
     if locked_root is not None and locked_root.sha256 == entry.root.digest:
-        if pins and not matching_pins:
-            raise _lock_disagrees(gun, lock, str(pins[0].pin), pins[0].source)
+        plain = [pinned for pinned in pins if pinned.pin.kind != "ca"]
+        if plain and not matching_pins:
+            raise _lock_disagrees(gun, lock, str(plain[0].pin), plain[0].source)
         return
     if pins and not matching_pins:
         return

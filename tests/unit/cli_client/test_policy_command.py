@@ -423,6 +423,7 @@ def test_what_notary_pins_and_cannot_be_kept_stops_the_conversion(
     assert said in caught.value.reason
 
 
-def test_an_id_that_is_none_is_not_printed(home: Home) -> None:
+@pytest.mark.parametrize("text", ["abc", "abc\x7f", "abc\x00", 'abc"]'])
+def test_an_id_that_is_none_is_not_printed(home: Home, text: str) -> None:
     with pytest.raises(PolicyMalformed, match="would become a policy that cannot be used"):
-        converted(home, "notary", notary_settings(home, certs={"registry.example.com/x": ["abc"]}))
+        converted(home, "notary", notary_settings(home, certs={"registry.example.com/x": [text]}))

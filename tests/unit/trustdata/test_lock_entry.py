@@ -16,12 +16,12 @@ from tests.simulator.scene import Scene, good_collection
 from tests.support.refusal import refused
 from tests.support.strategies import MEMORIES
 from trustdata.envelope import Envelope
-from trustdata.errors import LockDisagrees, VersionRollback
+from trustdata.errors import LockDisagrees, RootNotCertified, VersionRollback
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock, locked
 from trustdata.verification.minimum_versions import lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
-from trustdata.verification.trust_pinning import Pin, SourcedPin
+from trustdata.verification.trust_pinning import AuthorityPin, Pin, SourcedPin, check_pins
 
 ALICE = RoleName("targets/alice")
 HERE = "trust.lock"
@@ -214,6 +214,18 @@ def test_a_lock_that_the_chain_holds_against_a_pin_that_it_does_not() -> None:
         "known": str(stranger),
         "known_by": "pin 0",
     }
+
+
+def test_a_ca_that_does_not_vouch_is_no_disagreement_with_the_lock() -> None:
+    """It names no root: `check_pins` says why it does not vouch, such as that a certificate has ended."""
+    scene = good_collection()
+    authority, stranger = AuthorityPin.of("corp", ()), Pin("sha256", "cd" * 32)
+    check(entry_of(scene), pins(authority), chain_of(scene))
+    with pytest.raises(RootNotCertified):
+        check_pins(APP, pins(authority), chain_of(scene), at=NOW)
+    with pytest.raises(LockDisagrees) as caught:
+        check(entry_of(scene), pins(authority, stranger), chain_of(scene))
+    assert (caught.value.known, caught.value.known_by) == (str(stranger), "pin 1")
 
 
 def test_where_neither_is_held_the_pin_is_what_is_wrong() -> None:

@@ -72,7 +72,9 @@ def read_foreign_policy(file: Path, form: str) -> Converted:
 
 
 def _toml(kind: str, table: _Rule) -> str:
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items()]
+    # What JSON writes as it is, and TOML does not: DEL.
+    texts = ((key, json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")) for key, value in table.items())
+    lines = [f"{key} = {text}" for key, text in texts]
     return "\n".join([f"[[{kind}]]", *lines, ""])
 
 
