@@ -3,6 +3,7 @@
     powers     the roles that name it, and whether it meets their threshold alone
     exposures  what its thief can make each client believe
     claims     the tags that it has signed, or can have released, with those who vouch for them besides
+    altered    what stands beside a digest, and what was denied, where the thief may have changed it
     changes    what differs from what this machine has verified last
 
 Metadata carries no time of signing, so nothing here says when the thief began: whatever the key has signed is claimed.
@@ -13,11 +14,14 @@ a tag, and `targets` where it lists the tags itself; the signature on `targets/r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 
 from keys.algorithms import accepted_fingerprints
+from trustdata.denied import DenyList, deny_list
+from trustdata.editing.altered_entries import AlteredEntry, without_platforms
 from trustdata.editing.difference import Difference, difference
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
@@ -100,7 +104,9 @@ class Compromise:
     """What a key means in one collection. Without `powers` nothing there names it.
 
     `unproven`: the files with the key's signature that name keys of other roles, and that this machine has not verified
-    before: the thief may have put keys there. `changes`: None if nothing was verified here before.
+    before: the thief may have put keys there. `changes`: None if nothing was verified here before. `altered`: entries
+    of releasing roles that nobody without the key says so. `undenied`: what was denied when it was verified here, and
+    is not any more, with the reasons.
     """
 
     powers: tuple[Power, ...]
@@ -108,6 +114,8 @@ class Compromise:
     claims: tuple[Claim, ...]
     unproven: tuple[Envelope, ...]
     changes: Difference | None
+    altered: tuple[AlteredEntry, ...] = ()
+    undenied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -143,6 +151,8 @@ class _Examiner:
             claims=tuple(self._claims(powers)),
             unproven=tuple(self._unproven(powers)),
             changes=changes,
+            altered=tuple(self._altered(powers)),
+            undenied=self._undenied(powers),
         )
 
     # --- what it may sign
@@ -219,21 +229,34 @@ class _Examiner:
 
     def _vouchers(self, tag: str, digest: str) -> tuple[str, ...]:
         """Return who lists the tag so in a file that has enough signatures without this key."""
-        found = []
+        roles = (role for role, _ in self._vouched(tag, digest))
+        return tuple(REPOSITORY if role == TARGETS else shown(signer_name(role)) for role in roles)
+
+    def _vouched(self, tag: str, digest: str) -> list[tuple[RoleName, TargetFile]]:
+        """Return the entries of the tag with this digest in files that have enough signatures without this key."""
         targets = self._files[TARGETS].targets
-        for role in (TARGETS, *delegations_of(targets)):
-            delegator = ROOT if role == TARGETS else TARGETS
-            if role == RELEASES or role not in self._sound or (role != TARGETS and not may_list(targets, role, tag)):
-                continue
-            entry = self._sound[role].targets.targets.get(tag)
+        found = []
+        for role in self._signed_by_others:
+            entry = self._files[role].targets.targets.get(tag)
             target = _target(role, tag, entry) if entry is not None else None
-            if target is None or target.digest != digest:
+            if entry is None or target is None or target.digest != digest:
                 continue
-            signed = self._signed(delegator, role)
-            accused = self._key.among(keys_of(as_delegator(self._files[delegator])))
-            needed = as_delegator(self._files[delegator]).get_delegated_role(role).threshold
-            if len(set(signed) - accused) >= needed:
-                found.append(REPOSITORY if role == TARGETS else shown(signer_name(role)))
+            if role == TARGETS or may_list(targets, role, tag):
+                found.append((role, entry))
+        return found
+
+    @cached_property
+    def _signed_by_others(self) -> tuple[RoleName, ...]:
+        """The roles whose files have enough signatures without this key; the releases say nothing of single tags."""
+        found = []
+        for role in (TARGETS, *delegations_of(self._files[TARGETS].targets)):
+            if role == RELEASES or role not in self._sound:
+                continue
+            name = ROOT if role == TARGETS else TARGETS
+            delegator = as_delegator(self._files[name])
+            accused = self._key.among(keys_of(delegator))
+            if len(set(self._signed(name, role)) - accused) >= delegator.get_delegated_role(role).threshold:
+                found.append(role)
         return tuple(found)
 
     def _accepting(self, tag: str, digest: str, released: Mapping[str, str]) -> tuple[str, ...]:
@@ -277,6 +300,54 @@ class _Examiner:
                 return "not-known-here", ""
         return "new", ""
 
+    # --- what else the thief may have changed
+
+    def _altered(self, powers: Sequence[Power]) -> Iterator[AlteredEntry]:
+        """Yield the entries whose size or platforms nobody else says so: a digest that stays vouches for these, too.
+
+        What somebody signed without this key counts; else what was verified here.
+        """
+        may_write = {power.role for power in powers if power.signed or power.alone}
+        for role in releasing_roles(self._files[TARGETS].targets):
+            if role not in may_write or role not in self._files:
+                continue
+            for tag, entry in self._files[role].targets.targets.items():
+                stands = _target(role, tag, entry)
+                if stands is None:
+                    continue
+                vouched = [each for _, each in self._vouched(tag, stands.digest)]
+                known = self._known_entries(tag, stands.digest)
+                right = [_beside(tag, each) for each in vouched or known]
+                if _beside(tag, entry) in right:
+                    continue
+                proven = next((each for each in (*known, *vouched) if _beside(tag, each) in right), None)
+                if proven is not None:
+                    yield AlteredEntry(role=role, tag=tag, entry=proven, proven=True)
+                elif stands.children:
+                    yield AlteredEntry(role=role, tag=tag, entry=without_platforms(entry, self._denied), proven=False)
+
+    def _known_entries(self, tag: str, digest: str) -> list[TargetFile]:
+        """Return the entries with this digest in the releasing roles that were verified here."""
+        releasing = releasing_roles(self._known[TARGETS].targets) if TARGETS in self._known else ()
+        found = []
+        for role in releasing:
+            entry = self._known[role].targets.targets.get(tag) if role in self._known else None
+            target = _target(role, tag, entry) if entry is not None else None
+            if entry is not None and target is not None and target.digest == digest:
+                found.append(entry)
+        return found
+
+    @cached_property
+    def _denied(self) -> DenyList:
+        return deny_list("", self._files[TARGETS].targets)
+
+    def _undenied(self, powers: Sequence[Power]) -> dict[str, str]:
+        may_write = any(power.role == TARGETS and (power.signed or power.alone) for power in powers)
+        if not may_write or TARGETS not in self._known:
+            return {}
+        before = deny_list("", self._known[TARGETS].targets)
+        return {digest: reason for digest, reason in before.reasons().items() if digest not in self._denied}
+
     # --- what may hold keys of the thief
 
     def _unproven(self, powers: Sequence[Power]) -> Iterator[Envelope]:
@@ -288,7 +359,7 @@ class _Examiner:
             known = self._known.get(power.role)
             if power.role == TARGETS and not delegations_of(file.targets):
                 continue
-            if known is None or _named_keys(known) != _named_keys(file):
+            if known is None or _named(known) != _named(file):
                 yield file
 
 
@@ -336,14 +407,20 @@ def _changed(known: Mapping[RoleName, Envelope], now: Mapping[RoleName, Envelope
     }
 
 
-def _named_keys(file: Envelope) -> dict[str, tuple[frozenset[str], int]]:
-    """Return the keys and threshold of each role that the file names."""
+def _beside(tag: str, entry: TargetFile) -> tuple[int, frozenset[str]] | None:
+    """Return the size and the platforms of an entry; None if nobody can use it."""
+    target = _target(TARGETS, tag, entry)
+    return None if target is None else (target.length, frozenset(target.children))
+
+
+def _named(file: Envelope) -> list[tuple[object, ...]]:
+    """Return what the file says of each role that it names: keys, threshold, and what the role may list, in order."""
     if not isinstance(file.content, Targets):
         root = file.root
-        return {name: (frozenset(role.keyids), role.threshold) for name, role in root.roles.items()}
+        return [(name, frozenset(role.keyids), role.threshold) for name, role in sorted(root.roles.items())]
     targets = file.targets
-    return {
-        name: (frozenset(role.keyids), role.threshold)
-        for name in delegations_of(targets)
-        for role in [targets.get_delegated_role(name)]
-    }
+    named = targets.delegations.roles if targets.delegations else None
+    return [
+        (name, frozenset(role.keyids), role.threshold, role.paths, role.path_hash_prefixes, role.terminating)
+        for name, role in (named or {}).items()
+    ]

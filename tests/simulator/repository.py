@@ -44,6 +44,7 @@ class RepositorySimulator:
     `requests` records the names that were asked for. `down` makes every request fail as an outage. `lose_replies`:
     how many of the next publishes are stored while their answers get lost. `before_publish` is called as each upload
     arrives: other publishers get in there. `before_fetch` is called as each question arrives, with the file's name.
+    `offered`: keys that it gives out as new ones, whatever they are.
     """
 
     name = "https://trust.example.com"
@@ -78,6 +79,7 @@ class RepositorySimulator:
             role: self.keys.signer(f"{role}{online_keys}") for role in (SNAPSHOT, TIMESTAMP)
         }
         self._pending: dict[RoleName, Signer] = {}
+        self.offered: dict[RoleName, Signer] = {}
 
     # --- MetadataRemote
 
@@ -119,11 +121,11 @@ class RepositorySimulator:
 
     def online_key(self, gun: GUN, role: RoleName) -> Key:
         self._answer()
-        return self.online[role].public_key
+        return self.offered.get(role, self.online[role]).public_key
 
     def new_online_key(self, gun: GUN, role: RoleName) -> Key:
         self._answer()
-        self._pending[role] = self.keys.signer(f"{role} after revision {self.revision}")
+        self._pending[role] = self.offered.get(role) or self.keys.signer(f"{role} after revision {self.revision}")
         return self._pending[role].public_key
 
     def collection(self, gun: GUN) -> CollectionState | DeletedCollection | None:

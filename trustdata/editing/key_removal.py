@@ -6,12 +6,14 @@ several of them change gets one new version.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
+from typing import Final, cast
 
+from trustdata.denied import DENIED_MEMBER, MAX_DENIED, denied_member, deny_list
 from trustdata.editing import repository_editor
+from trustdata.editing.altered_entries import AlteredEntry
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
 from trustdata.errors import NotTrusted, PublishRefused
@@ -30,6 +32,22 @@ class Replacements:
     online: Mapping[RoleName, Key]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """What the thief may have written beside the tags that clients find (docs/adr/0119).
+
+    `beneath`: tags in a releasing role that lie beneath another digest; they go. `altered`: entries that become what
+    they were. `denied`: digests with reasons, which are denied again.
+    """
+
+    beneath: Collection[tuple[RoleName, str]] = ()
+    altered: Sequence[AlteredEntry] = ()
+    denied: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_TO_CORRECT: Final = Corrections()
+
+
 class KeyRemoval:
     """One edit, step by step. `keyids`: the ids of the key in any file of the collection."""
 
@@ -41,7 +59,9 @@ class KeyRemoval:
         self.removed_signers: list[RoleName] = []
         """The signers that are removed, since no other key of theirs verifies what they have signed last."""
 
-    def contents(self, new: Replacements, revoked: Iterable[str]) -> Contents:
+    def contents(
+        self, new: Replacements, revoked: Iterable[str], corrections: Corrections = NOTHING_TO_CORRECT
+    ) -> Contents:
         """Return the contents without the key and the tags. Raises: PublishRefused (a key is named by no `new`)."""
         root = self._before[ROOT].root
         in_root = [keyid for keyid in root.roles[ROOT].keyids if keyid in self._keyids]
@@ -55,6 +75,7 @@ class KeyRemoval:
             self._changed |= repository_editor.replace_targets_key(self._now(), new.targets, terms=self._terms)
         self._leave_delegations()
         self._revoke(sorted(revoked))
+        self._correct(corrections)
         self._check_gone()
         return self._changed
 
@@ -116,6 +137,28 @@ class KeyRemoval:
         now = self._now()
         releasing = [role for role in releasing_roles(now[TARGETS].targets) if role in now]
         self._changed |= repository_editor.remove_tags(now, tags, from_roles=releasing, terms=self._terms)
+
+    def _correct(self, corrections: Corrections) -> None:
+        """Put right what the thief may have written into the roles that are signed again."""
+        for role, tag in corrections.beneath:
+            content = self._changed.get(role)
+            if isinstance(content, Targets):
+                content.targets.pop(tag, None)
+        for altered in corrections.altered:
+            content = self._changed.get(altered.role)
+            if isinstance(content, Targets) and altered.tag in content.targets:
+                content.targets[altered.tag] = altered.entry
+        self._deny_again(corrections.denied)
+
+    def _deny_again(self, reasons: Mapping[str, str]) -> None:
+        """Deny what was denied; what the thief has denied stays if there is room for it. Not in Notary v1."""
+        content = self._changed.get(TARGETS)
+        if not reasons or not isinstance(content, Targets) or not self._terms.wire.keeps_members:
+            return
+        before = deny_list("", content)
+        room = MAX_DENIED - len(reasons)
+        after = {**dict(list(before.reasons().items())[: max(room, 0)]), **reasons}
+        content.unrecognized_fields[DENIED_MEMBER] = denied_member(after, before)
 
     def _check_gone(self) -> None:
         """Check that no file names the key any more: a replacement that is missing must not go unnoticed."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
 
 import pytest
 
 from keys.algorithms import key_fingerprint
 from tests.simulator import keyring
+from tests.simulator.client import Client
 from tests.simulator.forgery import Document
-from tests.simulator.owner import Owner
+from tests.simulator.owner import Owner, digest_of, tag_edit
 from tests.simulator.repository import RepositorySimulator
-from tests.simulator.scene import EVIL, GOOD, NEWER, OTHER, Scene, good_collection
-from trustdata.compromise import examine
-from trustdata.editing.key_removal import KeyRemoval, Replacements
+from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
+from trustdata.compromise import Compromise, examine
+from trustdata.denied import MAX_DENIED, deny_list
+from trustdata.editing.key_removal import NOTHING_TO_CORRECT, Corrections, KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles
-from trustdata.editing.repository_editor import Contents, add_signer, public_keys, signers_of
-from trustdata.errors import PublishRefused
+from trustdata.editing.repository_editor import Contents, add_signer, public_keys, set_tags, signers_of
+from trustdata.errors import DigestDenied, PublishRefused
 from trustdata.model import Key
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.sought_key import SoughtKey
@@ -41,6 +44,7 @@ def remove(
     targets: Key | None = None,
     online: Iterable[RoleName] = (),
     revoked: Iterable[str] = (),
+    corrections: Corrections = NOTHING_TO_CORRECT,
     held: tuple[str, ...] = CLEAN,
 ) -> KeyRemoval:
     """Publish the removal through the production publisher, and check that nothing names the keys."""
@@ -51,7 +55,7 @@ def remove(
     def edit(read: OwnerRoles) -> Contents:
         keyids = {keyid for key in keys for keyid in key.among(public_keys(read, {}))}
         made.append(KeyRemoval(read, keyids, owner.terms))
-        return made[-1].contents(Replacements(root=root, targets=targets, online=new), revoked)
+        return made[-1].contents(Replacements(root=root, targets=targets, online=new), revoked, corrections)
 
     before = {role: file.version for role, file in owner.read().items()}
     result = owner.publish(edit)
@@ -217,3 +221,138 @@ def test_delegations_without_releases_keep_their_shape(wire: WireFormat) -> None
     changed = KeyRemoval(roles, keyids, scene.owner.terms).contents(Replacements(online={}), [])
     assert set(changed) == {TARGETS}
     assert ROOT not in changed
+
+
+# --- what the thief has written beside the digests that stay
+
+
+def corrections(scene: Scene, *names: str, verified: Client | None = None) -> Corrections:
+    """What the removal puts right: as `trust key compromised --remove` takes it from what was found."""
+    found = look(scene, *names, verified=verified)
+    return Corrections(altered=found.altered, denied=found.undenied)
+
+
+def look(scene: Scene, *names: str, verified: Client | None = None) -> Compromise:
+    known = verified.collection().verified_files() if verified else {}
+    (key,) = accused(*names)
+    return examine(scene.owner.read(), key, known=known, at=scene.server.at)
+
+
+def verifying(scene: Scene) -> Client:
+    client = scene.newcomer()
+    client.collection().owner_roles()
+    return client
+
+
+def in_releases(scene: Scene, tag: str, digest: str, *children: str) -> None:
+    """The thief of alice's key writes into the releases alone."""
+    edit = tag_edit(tag, digest, *children)
+    Owner(scene.server, "alice").publish(lambda r: set_tags(r, [edit], into=[RELEASES], terms=scene.owner.terms))
+
+
+def test_platforms_that_the_thief_has_added_go(wire: WireFormat) -> None:
+    """The digest of the index is the same; the platform runs by its own. Bob, who vouches, has not listed it."""
+    scene = good_collection(wire)
+    Owner(scene.server, "bob").sign("3.0", NEWER, GOOD)
+    in_releases(scene, "3.0", NEWER, GOOD, EVIL)
+    Owner(scene.server, "bob").sign("4.0", OTHER)  # the releases have the signature of an honest key again
+    assert scene.newcomer().judge(None, f"sha256:{EVIL}").allowed
+    remove(scene, *accused("alice"), revoked=["1.0", "2.0"], corrections=corrections(scene, "alice"))
+    client = scene.newcomer()
+    assert not client.judge(None, f"sha256:{EVIL}").allowed
+    assert client.judge(None, f"sha256:{GOOD}").allowed
+    assert client.digest("3.0") == f"sha256:{NEWER}"
+
+
+def test_platforms_come_back_as_they_were_verified_here(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    Owner(scene.server, "alice").sign("3.0", NEWER, GOOD)
+    verified = verifying(scene)
+    in_releases(scene, "3.0", NEWER, EVIL)
+    found = look(scene, "alice", verified=verified)
+    assert [(each.tag, each.proven) for each in found.altered] == [("3.0", True)]
+    remove(scene, *accused("alice"), corrections=corrections(scene, "alice", verified=verified))
+    assert not scene.newcomer().judge(None, f"sha256:{EVIL}").allowed
+    assert scene.newcomer().judge(None, f"sha256:{GOOD}").allowed
+
+
+def test_platforms_that_nobody_has_proven_go_but_those_that_stop_the_index(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    scene.owner.deny(OLD)
+    in_releases(scene, "3.0", NEWER, EVIL, OLD)
+    (altered,) = look(scene, "alice").altered
+    assert (altered.tag, altered.role, altered.proven) == ("3.0", RELEASES, False)
+    remove(scene, *accused("alice"), corrections=corrections(scene, "alice"))
+    assert not scene.newcomer().judge(None, f"sha256:{EVIL}").allowed
+    assert isinstance(scene.newcomer().judge("3.0").refusal, DigestDenied)
+
+
+def test_what_is_revoked_needs_no_platforms(wire: WireFormat) -> None:
+    scene = good_collection(wire)
+    in_releases(scene, "3.0", NEWER, EVIL)
+    remove(scene, *accused("alice"), revoked=["3.0"], corrections=corrections(scene, "alice"))
+    assert not scene.newcomer().judge("3.0").allowed
+
+
+def test_a_signer_vouches_for_no_platform_beyond_the_own_paths(wire: WireFormat) -> None:
+    """The owner has narrowed bob since he signed. An entry that is no image is nothing to put right."""
+    scene = good_collection(wire)
+    Owner(scene.server, "bob").sign("3.0", NEWER, GOOD)
+    narrow = {"paths": ["b*"]} if wire is TUF else {"paths": ["b"]}
+
+    def narrowed(document: Document) -> None:
+        document["version"] += 1
+        for role in document["delegations"]["roles"]:
+            role.update(narrow if role["name"] == BOB else {})
+
+    scene.forger.alter(TARGETS, narrowed)
+    unusable = {"hashes": {"sha512": "ab" * 64 if wire is TUF else b64encode(b"a" * 64).decode()}, "length": 1}
+    scene.forger.alter(RELEASES, lambda d: d["targets"].update({"9.0": unusable}))
+    (altered,) = look(scene, "alice").altered
+    assert (altered.tag, altered.proven) == ("3.0", False)
+    assert "oci" not in (altered.entry.custom or {})
+
+
+def test_what_others_wrote_is_left_alone(wire: WireFormat) -> None:
+    """Files that the key cannot have written, and images without platforms."""
+    scene = good_collection(wire)
+    Owner(scene.server, "bob").sign("3.0", NEWER, GOOD)
+    assert look(scene, "alice").altered == ()
+    assert look(scene, "root").altered == ()
+
+
+def test_what_was_denied_stays_denied(wire: WireFormat) -> None:
+    """The thief of the repository key has taken it off the list. In Notary v1 the list is not ours to write."""
+    scene = good_collection(wire)
+    scene.owner.deny(EVIL, reason="stolen")
+    verified = verifying(scene)
+
+    def clear(document: Document) -> None:
+        document["version"] += 1
+        document["x-content-trust-denied"] = {f"sha256:{digest_of(str(n))}": {} for n in range(MAX_DENIED)}
+
+    scene.forger.alter(TARGETS, clear)
+    found = look(scene, "targets", verified=verified)
+    assert found.undenied == {f"sha256:{EVIL}": "stolen"}
+    assert look(scene, "alice", verified=verified).undenied == {}, "alice's key cannot have done it"
+    assert look(scene, "targets").undenied == {}, "nothing was verified here"
+    remove(
+        scene,
+        *accused("targets"),
+        targets=scene.keys.key("new-targets"),
+        corrections=corrections(scene, "targets", verified=verified),
+    )
+    denied = deny_list("", scene.owner.read()[TARGETS].targets)
+    assert len(denied) == MAX_DENIED
+    assert (f"sha256:{EVIL}" in denied) == wire.keeps_members
+
+
+def test_what_lies_beneath_what_stays_goes(wire: WireFormat) -> None:
+    """In Notary v1 `notary` answers from `targets` first; in TUF 1.0 nothing lies beneath."""
+    scene = good_collection(wire)
+    beneath = Corrections(beneath={(TARGETS, "1.0"), (TARGETS, "none"), (ALICE, "1.0")})
+    remove(scene, *accused("targets"), targets=scene.keys.key("new-targets"), corrections=beneath)
+    roles = scene.owner.read()
+    assert "1.0" not in roles[TARGETS].targets.targets
+    assert "1.0" in roles[ALICE].targets.targets, "who does not sign again cannot be corrected"
+    assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"

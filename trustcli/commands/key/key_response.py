@@ -20,7 +20,7 @@ from keys.algorithms import key_fingerprint
 from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
-from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back
+from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back, requested_online_key
 from trustcli.commands.support.compromised import compromised_keys, uncompromised_recovery
 from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
@@ -33,7 +33,7 @@ from trustcli.publish.plan import Current, Plan
 from trustcli.session import Session
 from trustdata.compromise import Claim, Compromise, examine
 from trustdata.counting import counted
-from trustdata.editing.key_removal import KeyRemoval, Replacements
+from trustdata.editing.key_removal import Corrections, KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles, file_reference
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
 from trustdata.envelope import Envelope
@@ -42,6 +42,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Signer
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.sought_key import SoughtKey
+from trustdata.verification.target_lookup import releasing_roles
 from trustdata.wire import WireFormat
 
 _NAMED: Final = 20
@@ -114,7 +115,8 @@ class KeyResponse:
         known = look.verified_files()
         check_proven(examine(look.owner_roles(), self._response.key, known=known, at=session.at), self._response)
         keys = _NewKeys(session, SessionKeys(session), self._response, self._made, self._lock, step=step)
-        collection = session.collection(gun)
+        # Nothing is kept until it is published, for the same reason.
+        collection = session.collection(gun, keep=False)
         removal = _Removal(self._response, collection, keys, self._seen.get(gun))
         publisher = session.publisher(collection, removal.held, removal.read)
         outcome = publisher.publish(removal.edit, step.checked(removal.check))
@@ -245,6 +247,8 @@ class _Removal:
         """The signers that are removed."""
         self.revoked: dict[str, str] = {}
         self.kept: dict[str, str] = {}
+        self.without_platforms: tuple[str, ...] = ()
+        """The tags that stay, and whose platforms nobody has proven."""
         self.deniable: tuple[str, ...] = ()
         """Digests that go and for which only the key vouches: the signed tags go, the images stay."""
 
@@ -278,7 +282,8 @@ class _Removal:
             self._check_root_can_be_signed(roles)
         terms = EditTerms.of(self._collection.wire, at=self._collection.at)
         removal = KeyRemoval(roles, self._response.key.among(public_keys(roles, {})), terms)
-        changed = removal.contents(self._replacements(roles, in_root), self.revoked)
+        corrections = self._corrections(roles, found)
+        changed = removal.contents(self._replacements(roles, in_root), self.revoked, corrections)
         self.signers = tuple(removal.removed_signers)
         return changed
 
@@ -301,11 +306,25 @@ class _Removal:
             f"trust signer add --key NEW.pub {shown(signer_name(role))}-2 {gun} brings the signer back"
             for role in self.signers
         ]
+        steps += [
+            f"trust sign {self._gun}:{shown(tag)}@sha256:{self.kept[tag]} lists its platforms again"
+            for tag in self.without_platforms[:_NAMED]
+            if tag in self.kept
+        ]
         if self.denying:
             steps.append(self.denying)
         if left:
             steps.append("a signer delegates to a role that names the key: only that signer can take it out")
         return "; ".join(steps)
+
+    def _corrections(self, roles: OwnerRoles, found: Compromise) -> Corrections:
+        """Return what else must not be signed again as it stands (docs/adr/0119)."""
+        altered = [each for each in found.altered if each.tag not in self.revoked]
+        self.without_platforms = tuple(each.tag for each in altered if not each.proven)
+        releasing = releasing_roles(roles[TARGETS].targets)
+        unchosen = (c for c in found.claims if not c.released and not self._response.keeps(self._gun, c))
+        beneath = {(role, claim.tag) for claim in unchosen for role in claim.signed_in if role in releasing}
+        return Corrections(beneath=beneath, altered=altered, denied=found.undenied)
 
     def _alone_vouched_for(self, roles: OwnerRoles, found: Compromise) -> tuple[str, ...]:
         stays = {digest for tag, digest in released(roles).items() if tag not in self.revoked}
@@ -329,7 +348,7 @@ class _Removal:
     def _replacements(self, roles: OwnerRoles, in_root: AbstractSet[RoleName]) -> Replacements:
         wire = self._collection.wire
         if not self._online and in_root & set(ONLINE):
-            self._online = {role: self._new_online(role) for role in self._online_roles(roles, in_root)}
+            self._online = {role: self._new_online(roles, role) for role in self._online_roles(roles, in_root)}
         return Replacements(
             root=self._keys.root(self._gun, wire) if ROOT in in_root else None,
             targets=self._keys.targets(self._gun, wire) if TARGETS in in_root else None,
@@ -345,9 +364,8 @@ class _Removal:
         own = self.held.held(root.keys) & set(root.roles[SNAPSHOT].keyids)
         return [TIMESTAMP] if own and SNAPSHOT not in in_root else [SNAPSHOT, TIMESTAMP]
 
-    def _new_online(self, role: RoleName) -> Key:
-        server = self._collection.server
-        return self._collection.wire.encode_key(self._keys.source.new_online_key(server, self._gun, role))
+    def _new_online(self, roles: OwnerRoles, role: RoleName) -> Key:
+        return requested_online_key(self._collection, self._keys.source, roles[ROOT].root, role)
 
     def _check_seen(self, roles: OwnerRoles) -> None:
         """Check that what would be signed again is what was shown. Raises: TagChanged."""

@@ -369,7 +369,7 @@ class _Rotator:
         terms = EditTerms.of(self._collection.wire, at=self._session.at)
         if role in ONLINE:
             if self._incoming is None:
-                self._incoming = self._new_online_key(roles, role)
+                self._incoming = requested_online_key(self._collection, self._source, roles[ROOT].root, role)
             return repository_editor.replace_online_keys(roles, {role: self._incoming}, terms=terms)
         wire = self._collection.wire
         if role == ROOT:
@@ -387,15 +387,6 @@ class _Rotator:
         return repository_editor.replace_root_keys(
             roles, remove=[self._outgoing_root], add=[self._incoming], terms=terms
         )
-
-    def _new_online_key(self, roles: Roles, role: RoleName) -> Key:
-        """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
-        server = self._collection.server
-        key = self._collection.wire.encode_key(self._source.new_online_key(server, self._gun, role))
-        if key_fingerprint(key) in accepted_fingerprints(roles[ROOT].root.keys.values()):
-            reason = f"its new key for {role} is {short_keyid(key.keyid)}, which the root of {self._gun} names already"
-            raise RemoteMisbehaved(remote=server.name, reason=reason)
-        return key
 
     def _check_new(self, roles: Roles, new: Signer) -> None:
         """Refuse a key that the role has already, whatever its encoding or certificate: nothing would be replaced.
@@ -454,6 +445,16 @@ class _Rotator:
         what = f"the new key {short_keyid(new)} for {role} of {self._gun}"
         check_visible(new in after and replaced_keys.isdisjoint(after), server=self._collection.server.name, what=what)
         return reached
+
+
+def requested_online_key(collection: Collection, source: KeySource, root: Root, role: RoleName) -> Key:
+    """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
+    gun, server = collection.gun, collection.server
+    key = collection.wire.encode_key(source.new_online_key(server, gun, role))
+    if key_fingerprint(key) in accepted_fingerprints(root.keys.values()):
+        reason = f"its new key for {role} is {short_keyid(key.keyid)}, which the root of {gun} names already"
+        raise RemoteMisbehaved(remote=server.name, reason=reason)
+    return key
 
 
 def check_nothing_rolled_back(roles: OwnerRoles) -> None:

@@ -12,6 +12,7 @@ from keys.material import write_private_pem
 from trustcli.client.collection import Collection
 from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.source import FIRST_ROOT, SourceCollection
+from trustcli.commands.support.key_source import KeySource, SessionKeys
 from trustcli.errors import RemoteMisbehaved, RemoteUnreachable
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.preparation import Roles
@@ -170,7 +171,7 @@ class Destination:
         """
         collection = self._collection(found)
         publisher = self._session.publisher(collection, keys, lambda: collection.owner_roles(decisions))
-        edit = _KeyRotation(collection, roles, EditTerms.of(NOTARY, at=self._session.at))
+        edit = _KeyRotation(collection, SessionKeys(self._session), roles, EditTerms.of(NOTARY, at=self._session.at))
         publisher.publish(edit, check_same_releases)
         self._collection(found).refresh()
 
@@ -182,8 +183,9 @@ class Destination:
 class _KeyRotation:
     """An edit that gives online roles keys of our server. Each key is requested once, also if the edit runs again."""
 
-    def __init__(self, collection: Collection, roles: Sequence[RoleName], terms: EditTerms) -> None:
+    def __init__(self, collection: Collection, source: KeySource, roles: Sequence[RoleName], terms: EditTerms) -> None:
         self._collection = collection
+        self._source = source
         self._roles = roles
         self._terms = terms
         self._keys: dict[RoleName, Key] = {}
@@ -191,7 +193,7 @@ class _KeyRotation:
     def __call__(self, roles: Roles) -> Contents:
         for role in self._roles:
             if role not in self._keys:
-                self._keys[role] = self._collection.server.new_online_key(self._gun, role)
+                self._keys[role] = self._source.new_online_key(self._collection.server, self._gun, role)
         root = roles[ROOT].root
         if all(self._keys[role].keyid in root.roles[role].keyids for role in self._roles):
             return {}  # an earlier attempt was stored, and only its reply was lost

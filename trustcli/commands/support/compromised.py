@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from keys.algorithms import accepted_fingerprints
 from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
-from trustcli.commands.support.key_source import KeySource
+from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.recovery_place import RecoveryPlace
-from trustcli.errors import KeyCompromised
+from trustcli.errors import KeyCompromised, RemoteMisbehaved
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKeys
 from trustdata.model import Key, Signer
+from trustdata.roles import RoleName
+
+if TYPE_CHECKING:
+    from trustcli.commands.support.key_source import KeySource
 
 
 def compromised_list(session: Session) -> CompromisedKeys:
@@ -42,3 +48,15 @@ def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryP
     signer = source.recovery(place)
     refuse_compromised(session, signer.public_key)
     return signer
+
+
+def uncompromised_online_key(session: Session, server: PublishRemote, role: RoleName, key: Key) -> Key:
+    """Return the key that a server offers for a role, unless it was removed as compromised: some bring back old ones.
+
+    Raises: RemoteMisbehaved, SettingsUnusable, FileNewer, FileExposed.
+    """
+    try:
+        refuse_compromised(session, key)
+    except KeyCompromised as refusal:
+        raise RemoteMisbehaved(remote=server.name, reason=f"its key for {role}: {refusal}") from refusal
+    return key

@@ -17,6 +17,7 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
 from keys.signers import FileSigner, keep_open, signer_for
 from trustcli.client.ports import PublishRemote
+from trustcli.commands.support.compromised import uncompromised_online_key
 from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_signer
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.preparation import HeldKeys
@@ -136,8 +137,8 @@ class SessionKeys:
 
     def online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Return the server's key for a role of a new collection."""
-        return server.online_key(gun, role)
+        return uncompromised_online_key(self._session, server, role, server.online_key(gun, role))
 
     def new_online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Request a new key from the server for a role of an existing collection, and return it."""
-        return server.new_online_key(gun, role)
+        return uncompromised_online_key(self._session, server, role, server.new_online_key(gun, role))

@@ -52,4 +52,5 @@ def _essence(found: Difference) -> Essence:
         for change in found.delegations
     ]
     sentences += [f"{change.role} tag {change.tag}: {change.before} -> {change.after}" for change in found.tags]
+    sentences += [f"denied {change.digest}: {change.before} -> {change.after}" for change in found.denied]
     return tuple(sorted(sentences))
