@@ -15,7 +15,7 @@ from tests.support.bulk_runs import AT
 from tests.support.cheap_keys import sealing_cheaply
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED
-from trustcli.errors import KeyCompromised, UsageError
+from trustcli.errors import KeyCompromised, RemoteRefused, UsageError
 from trustcli.state.compromised import CompromisedKey
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import RELEASES, TARGETS, RoleName
@@ -191,6 +191,39 @@ def test_a_compromised_key_is_no_new_key(home: Home) -> None:
     compromised_list(home.session()).add(CompromisedKey(fingerprint=fingerprint(home, "alice-2"), recorded=AT))
     with pytest.raises(KeyCompromised, match="was removed as compromised"):
         home.run("signer", "rotate", "alice", *TEAM, "--new-key", "alice-2")
+
+
+def test_a_compromised_key_is_no_signer_of_a_new_collection(home: Home) -> None:
+    """Named on the command line, or in a template."""
+    compromised_list(home.session()).add(CompromisedKey(fingerprint=fingerprint(home, "alice"), recorded=AT))
+    new = parse_gun("registry.example.com/team/new")
+    home.sites[new] = RepositorySimulator(gun=new, wire=home.sites[OTHER].wire)
+    template = home.folder / "team.toml"
+    format_ = "tuf" if home.sites[OTHER].wire.name == "tuf-1.0" else "notary"
+    signers = f'[signers]\nalice = ["{pub(home, "alice")}"]\n'
+    template.write_text(f'version = 1\nformat = "{format_}"\nrecovery_key = false\n{signers}')
+    named = ("init", new, "--no-recovery-key", "--format", format_, "--signer", f"alice={pub(home, 'alice')}")
+    for words in (named, ("init", new, "--template", str(template)), (*named, "--plan")):
+        assert home.run(*words) == KEYS, home.err
+        assert "was removed as compromised" in home.err
+    assert not home.sites[new].stored
+
+
+def test_a_run_that_goes_on_does_not_take_the_key_that_it_made_and_that_was_stolen_since(home: Home) -> None:
+    def refuse() -> None:
+        raise RemoteRefused(remote="https://trust.example.com", status=403, reason="no")
+
+    home.sites[TEAM[0]].before_publish = refuse
+    words = ("rotate", "alice", *TEAM)
+    states(home, *words, expect=REFUSED)
+    stolen = signers(home, TEAM[1])[ALICE]
+    (key,) = (i for i in home.session().keystore.list() if key_fingerprint(i.public) in stolen)
+    assert home.run("key", "compromised", key.keyid, TEAM[1], TEAM[2], "--remove", "--yes") == DONE, home.err
+    home.sites[TEAM[0]].before_publish = None
+    states(home, *words, expect=REFUSED)  # alice is no signer of the others any more, and so nothing is done
+    assert states(home, "rotate", "alice", TEAM[0]) == {TEAM[0]: "done"}
+    assert signers(home, TEAM[0])[ALICE].isdisjoint(stolen)
+    assert digest(home, TEAM[0]) == DONE
 
 
 def test_a_plan_makes_no_key(home: Home) -> None:

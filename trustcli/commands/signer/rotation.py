@@ -117,7 +117,11 @@ def _made_before(session: Session, fingerprint: str) -> Key | None:
 def _made(session: Session, signer: str, step: Step) -> Signer:
     """Make a key, store it, and write it down. Raises: KeysError, MemoryUnwritable, FileExposed."""
     # An interrupted run may have stored it and not written it down: then the store has this name.
-    name = f"{signer[:_LONGEST_NAME]}-{step.since or session.at:%Y%m%d-%H%M%S}"
+    first = f"{signer[:_LONGEST_NAME]}-{step.since or session.at:%Y%m%d-%H%M%S}"
+    name, number = first, 1
+    while _is_compromised(session, name):  # stolen since it was made
+        number += 1
+        name = f"{first}-{number}"
     source = SessionKeys(session)
     try:
         made = source.stored(name)
@@ -125,6 +129,13 @@ def _made(session: Session, signer: str, step: Step) -> Signer:
         made = source.new(purpose="signer", name=name)
     step.share(_SLOT, key_fingerprint(made.public_key))
     return made
+
+
+def _is_compromised(session: Session, name: str) -> bool:
+    try:
+        return key_fingerprint(session.keystore.get(name).public) in compromised_keys(session)
+    except KeyNotFound:
+        return False
 
 
 class _NewKey:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from trustcli.commands.support.compromised import refuse_compromised
 from trustcli.commands.support.founding import create, decide_recovery
 from trustcli.commands.support.founding import plan as plan_founding
 from trustcli.commands.support.key_source import SessionKeys
@@ -44,9 +45,10 @@ class Making:
         """Make one collection, or what is missing in it.
 
         Raises: CollectionExists (it is there, and not to be made alike or different), UsageError, KeysError,
-        PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
+        KeyCompromised, PublishRefused, NotTrusted, RemoteUnreachable, RemoteRefused, RemoteMisbehaved.
         """
         session, template = self._session, self._template
+        self._check_signers()
         created = not self._is_known(gun)
         if created:
             create(
@@ -78,6 +80,7 @@ class Making:
     def plan(self, planning: Planning, gun: GUN) -> Sequence[Plan]:
         """Return what `make` would publish, in order."""
         template = self._template
+        self._check_signers()
         if self._is_known(gun):
             collection = planning.collection(gun)
             state = current(collection)
@@ -111,6 +114,12 @@ class Making:
                 break
             state = planned.after
         return plans
+
+    def _check_signers(self) -> None:
+        """Refuse a signer's key that was removed as compromised, before anything is made. Raises: KeyCompromised."""
+        for keys in self._template.signers.values():
+            for key in keys:
+                refuse_compromised(self._session, key)
 
     def _is_known(self, gun: GUN) -> bool:
         """Return whether a collection is there that is compared: else it is created, or refused as always."""
