@@ -21,18 +21,18 @@ from typing import Final, Literal, TypeAlias
 
 from keys.algorithms import accepted_fingerprints
 from trustdata.denied import DenyList, deny_list
-from trustdata.editing.altered_entries import AlteredEntry, without_platforms
+from trustdata.editing.altered_entries import AlteredEntry, beside, usable, without_platforms
 from trustdata.editing.difference import Difference, difference
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
 from trustdata.envelope import Envelope
-from trustdata.errors import ContentMismatch, TargetUnusable, ThresholdNotMet, TrustError, shown
+from trustdata.errors import ThresholdNotMet, TrustError, shown
 from trustdata.model import NotaryTargets, TargetFile, Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, signer_name
 from trustdata.sought_key import SoughtKey
 from trustdata.verification import checks
 from trustdata.verification.delegations import as_delegator, delegations_of, every_delegation, keys_of, may_list
-from trustdata.verification.target_lookup import Target, read_target, releasing_roles
+from trustdata.verification.target_lookup import releasing_roles
 
 REPOSITORY: Final = "repository"
 """Who vouches for what `targets` lists itself."""
@@ -196,7 +196,7 @@ class _Examiner:
         entries: dict[tuple[str, str], list[RoleName]] = {}
         for role in signed:
             for tag, entry in self._files[role].targets.targets.items():
-                target = _target(role, tag, entry)
+                target = usable(role, tag, entry)
                 if target is not None and (role == TARGETS or may_list(self._files[TARGETS].targets, role, tag)):
                     entries.setdefault((tag, target.digest), []).append(role)
         if can_release:
@@ -238,7 +238,7 @@ class _Examiner:
         found = []
         for role in self._signed_by_others:
             entry = self._files[role].targets.targets.get(tag)
-            target = _target(role, tag, entry) if entry is not None else None
+            target = usable(role, tag, entry) if entry is not None else None
             if entry is None or target is None or target.digest != digest:
                 continue
             if role == TARGETS or may_list(targets, role, tag):
@@ -284,7 +284,7 @@ class _Examiner:
                 continue
             entry = file.targets.targets.get(tag)
             if entry is not None:
-                target = _target(role, tag, entry)
+                target = usable(role, tag, entry)
                 return target.digest if target is not None else ""
         return ""
 
@@ -293,7 +293,7 @@ class _Examiner:
             return "not-known-here", ""
         for role in releasing_roles(self._known[TARGETS].targets):
             entry = self._known[role].targets.targets.get(tag) if role in self._known else None
-            target = _target(role, tag, entry) if entry is not None else None
+            target = usable(role, tag, entry) if entry is not None else None
             if target is not None:
                 return ("as-verified-here", "") if target.digest == digest else ("moved", target.digest)
             if role not in self._known:
@@ -312,15 +312,15 @@ class _Examiner:
             if role not in may_write or role not in self._files:
                 continue
             for tag, entry in self._files[role].targets.targets.items():
-                stands = _target(role, tag, entry)
+                stands = usable(role, tag, entry)
                 if stands is None:
                     continue
                 vouched = [each for _, each in self._vouched(tag, stands.digest)]
                 known = self._known_entries(tag, stands.digest)
-                right = [_beside(tag, each) for each in vouched or known]
-                if _beside(tag, entry) in right:
+                right = [beside(tag, each) for each in vouched or known]
+                if beside(tag, entry) in right:
                     continue
-                proven = next((each for each in (*known, *vouched) if _beside(tag, each) in right), None)
+                proven = next((each for each in (*known, *vouched) if beside(tag, each) in right), None)
                 if proven is not None:
                     yield AlteredEntry(role=role, tag=tag, entry=proven, proven=True)
                 elif stands.children:
@@ -332,7 +332,7 @@ class _Examiner:
         found = []
         for role in releasing:
             entry = self._known[role].targets.targets.get(tag) if role in self._known else None
-            target = _target(role, tag, entry) if entry is not None else None
+            target = usable(role, tag, entry) if entry is not None else None
             if entry is not None and target is not None and target.digest == digest:
                 found.append(entry)
         return found
@@ -392,25 +392,12 @@ def exposures(powers: Sequence[Power], clients: Sequence[str]) -> Iterator[Expos
         yield from (Exposure(client=client, threat=threat, text=text) for threat, text in told)
 
 
-def _target(role: RoleName, tag: str, entry: TargetFile) -> Target | None:
-    try:
-        return read_target(role, tag, entry)
-    except (TargetUnusable, ContentMismatch):
-        return None
-
-
 def _changed(known: Mapping[RoleName, Envelope], now: Mapping[RoleName, Envelope]) -> Contents:
     return {
         role: file.content
         for role, file in now.items()
         if role not in ONLINE and (role not in known or known[role].sha256 != file.sha256)
     }
-
-
-def _beside(tag: str, entry: TargetFile) -> tuple[int, frozenset[str]] | None:
-    """Return the size and the platforms of an entry; None if nobody can use it."""
-    target = _target(TARGETS, tag, entry)
-    return None if target is None else (target.length, frozenset(target.children))
 
 
 def _named(file: Envelope) -> list[tuple[object, ...]]:

@@ -5,12 +5,16 @@ An entry is more than a digest: the platforms of an index run by their own diges
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from trustdata.denied import DenyList
+from trustdata.envelope import Envelope
+from trustdata.errors import ContentMismatch, TargetUnusable
 from trustdata.model import TargetFile
-from trustdata.roles import RoleName
-from trustdata.verification.target_lookup import read_target
+from trustdata.roles import RELEASES, TARGETS, RoleName
+from trustdata.verification.delegations import delegations_of, may_list
+from trustdata.verification.target_lookup import Target, read_target
 
 _OURS = "oci"
 
@@ -36,3 +40,36 @@ def without_platforms(entry: TargetFile, denied: DenyList) -> TargetFile:
     if stopping:
         custom[_OURS] = {"manifests": stopping}
     return TargetFile(entry.length, dict(entry.hashes), entry.path, {"custom": custom} if custom else {})
+
+
+def usable(role: RoleName, tag: str, entry: TargetFile) -> Target | None:
+    """Return what an entry says; None if no client can use it."""
+    try:
+        return read_target(role, tag, entry)
+    except (TargetUnusable, ContentMismatch):
+        return None
+
+
+def beside(tag: str, entry: TargetFile) -> tuple[int, frozenset[str]] | None:
+    """Return what an entry says beside the digest: the size and the platforms; None if no client can use it."""
+    target = usable(TARGETS, tag, entry)
+    return None if target is None else (target.length, frozenset(target.children))
+
+
+def contradicted(roles: Mapping[RoleName, Envelope], leaving: RoleName) -> Iterator[AlteredEntry]:
+    """Yield the released entries of which all signers who stay, and list that digest, say otherwise.
+
+    `roles`: that verify. `leaving`: a signer's role, which counts no more.
+    """
+    targets = roles[TARGETS].targets
+    staying = [role for role in delegations_of(targets) if role in roles and role not in {RELEASES, leaving}]
+    for tag, entry in roles[RELEASES].targets.targets.items() if RELEASES in roles else ():
+        released = usable(RELEASES, tag, entry)
+        said = []
+        for role in staying:
+            own = roles[role].targets.targets.get(tag)
+            listed = usable(role, tag, own) if own is not None and may_list(targets, role, tag) else None
+            if own is not None and listed is not None and released is not None and listed.digest == released.digest:
+                said.append(own)
+        if said and beside(tag, entry) not in [beside(tag, each) for each in said]:
+            yield AlteredEntry(role=RELEASES, tag=tag, entry=said[0], proven=True)

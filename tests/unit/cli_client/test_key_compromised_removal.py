@@ -385,12 +385,28 @@ def test_an_image_beneath_the_one_that_stays_is_not_signed_again(home: Home) -> 
     if home.sites[A].wire.keeps_members:
         with pytest.raises(ReleaseConflict):
             wrote(home, TARGETS, "both", EVIL)
-        return
-    key = targets_key(home, A)
-    wrote(the_thief(home, key), TARGETS, "both", EVIL)
-    removal(home, key, A, "--keep-if-signed-by", "bob")
-    assert tags(home, A)["both"] == NEWER
-    assert "both" not in home.sites[A].stored[TARGETS].targets.targets
+    else:
+        key = targets_key(home, A)
+        wrote(the_thief(home, key), TARGETS, "both", EVIL)
+        removal(home, key, A, "--keep-if-signed-by", "bob")
+        assert tags(home, A)["both"] == NEWER
+        assert "both" not in home.sites[A].stored[TARGETS].targets.targets
+
+
+def test_a_signer_who_leaves_leaves_no_platform_that_others_have_not_signed(home: Home) -> None:
+    """Alice has written into the releases, beside the digest that bob has signed; his own role is as it was."""
+    bobs = RoleName("targets/bob")
+    for role in (bobs, RELEASES):
+        wrote(home, role, "index", "5" * 64, GOOD)
+    does(home, "signer", "remove", "alice", A, "--plan")
+    assert "platforms" not in home.out + home.err
+    wrote(home, RELEASES, "index", "5" * 64, GOOD, EVIL)
+    does(home, "signer", "remove", "alice", A, "--plan")
+    assert "~ tag index" in home.out
+    does(home, "signer", "remove", "alice", A)
+    assert f"{A}: index listed another size or other platforms" in home.err
+    does(home, "verify", f"{A}@sha256:{GOOD}")
+    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
 
 
 def test_platforms_that_nobody_has_proven_are_to_be_signed_again(home: Home) -> None:

@@ -16,6 +16,7 @@ from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from trustdata.compromise import Compromise, examine
 from trustdata.denied import MAX_DENIED, deny_list
+from trustdata.editing.altered_entries import contradicted
 from trustdata.editing.key_removal import NOTHING_TO_CORRECT, Corrections, KeyRemoval, Replacements
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, add_signer, public_keys, set_tags, signers_of
@@ -23,6 +24,7 @@ from trustdata.errors import DigestDenied, PublishRefused
 from trustdata.model import Key
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.sought_key import SoughtKey
+from trustdata.verification.target_lookup import read_target
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
@@ -319,6 +321,27 @@ def test_what_others_wrote_is_left_alone(wire: WireFormat) -> None:
     Owner(scene.server, "bob").sign("3.0", NEWER, GOOD)
     assert look(scene, "alice").altered == ()
     assert look(scene, "root").altered == ()
+
+
+def test_signers_who_stay_say_what_stands_beside_their_digests(wire: WireFormat) -> None:
+    """Not who leaves, nor who lists another digest, nor what is no image."""
+    scene = good_collection(wire)
+    assert list(contradicted(scene.owner.read().sound(), ALICE)) == []
+    Owner(scene.server, "bob").sign("3.0", NEWER, GOOD)
+    assert list(contradicted(scene.owner.read().sound(), ALICE)) == []
+    in_releases(scene, "3.0", NEWER, EVIL)
+    in_releases(scene, "1.0", GOOD, EVIL)
+    (altered,) = contradicted(scene.owner.read().sound(), ALICE)
+    assert (altered.role, altered.tag, read_target(ALICE, "3.0", altered.entry).children) == (RELEASES, "3.0", (GOOD,))
+    (own,) = contradicted(scene.owner.read().sound(), BOB)
+    assert own.tag == "1.0", "alice says that it has no platforms"
+    in_releases(scene, "3.0", OTHER)
+    assert list(contradicted(scene.owner.read().sound(), ALICE)) == []
+    unusable = {"hashes": {"sha512": "ab" * 64 if wire is TUF else b64encode(b"a" * 64).decode()}, "length": 1}
+    scene.forger.alter(RELEASES, lambda d: d["targets"].update({"3.0": unusable}))
+    assert list(contradicted(scene.owner.read().sound(), ALICE)) == []
+    without = {role: file for role, file in scene.owner.read().sound().items() if role != RELEASES}
+    assert list(contradicted(without, ALICE)) == []
 
 
 def test_what_was_denied_stays_denied(wire: WireFormat) -> None:

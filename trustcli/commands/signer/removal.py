@@ -12,6 +12,7 @@ from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
 from trustdata.editing import repository_editor
+from trustdata.editing.altered_entries import AlteredEntry, contradicted
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.envelope import Envelope
@@ -77,6 +78,8 @@ class _SignerRemoval:
         """Whether an attempt has made a change: if nothing is left to change then, that one was stored."""
         self.inherited: Envelope | None = None
         """The releases, if nobody who stays had signed them."""
+        self.corrected: tuple[AlteredEntry, ...] = ()
+        """Entries that are as those who stay have signed them, and were not."""
 
     def __call__(self, roles: OwnerRoles) -> Contents:
         """Return the contents without the signer. Raises: PublishRefused."""
@@ -85,8 +88,18 @@ class _SignerRemoval:
             return {}
         self.sent = True
         changed = repository_editor.remove_signer(self._gun, roles, self._signer, terms=self._terms)
+        self._correct(roles, changed)
         self.inherited = _inherited_releases(roles, changed)
         return changed
+
+    def _correct(self, roles: OwnerRoles, changed: Contents) -> None:
+        """Put right what the signer may have written beside digests that others have signed (docs/adr/0119)."""
+        releases = changed.get(RELEASES)
+        if not isinstance(releases, Targets):
+            return
+        self.corrected = tuple(contradicted(roles.sound(), signer_role(self._signer)))
+        for altered in self.corrected:
+            releases.targets[altered.tag] = altered.entry
 
     def absence(self, roles: OwnerRoles) -> str:
         """Return a sentence that names who the signers are, if not this one."""
@@ -109,6 +122,9 @@ def _inherited_releases(before: OwnerRoles, changed: Contents) -> Envelope | Non
 
 def _warn_of_inherited_tags(session: Session, gun: GUN, edit: _SignerRemoval, *, tense: str) -> None:
     """Warn if nobody who stays had signed the releases: the repository key vouches for what a removed one said."""
+    for altered in edit.corrected:
+        what = f"{shown(altered.tag)} listed another size or other platforms than its signers have signed: theirs count"
+        session.output.warn(f"{gun}: {what}")
     releases = edit.inherited
     if releases is not None:
         tags = tag_list(listed_digests(releases))
