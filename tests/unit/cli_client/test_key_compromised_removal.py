@@ -447,6 +447,15 @@ def test_a_server_must_make_new_keys(home: Home) -> None:
     found = removal(home, stolen, A, expect=UNREACHABLE)
     assert "which the root of" in found[A]["error"]["message"]
     assert revisions(home) == before
+    site.offered = {}
+    first = site.online[ONLINE[1]]
+    does(home, "key", "rotate", ONLINE[1], A)
+    site.offered[ONLINE[1]] = first
+    before = revisions(home)
+    for words in (("key", "rotate", ONLINE[1], A), ("key", "compromised", stolen, A, "--remove", "--yes")):
+        assert home.run(*words) == UNREACHABLE
+        assert f"which root 1 of {A} named" in home.err
+    assert revisions(home) == before
 
 
 def _pin(home: Home, name: GUN) -> str:

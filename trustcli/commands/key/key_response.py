@@ -348,7 +348,7 @@ class _Removal:
     def _replacements(self, roles: OwnerRoles, in_root: AbstractSet[RoleName]) -> Replacements:
         wire = self._collection.wire
         if not self._online and in_root & set(ONLINE):
-            self._online = {role: self._new_online(roles, role) for role in self._online_roles(roles, in_root)}
+            self._online = {role: self._new_online(role) for role in self._online_roles(roles, in_root)}
         return Replacements(
             root=self._keys.root(self._gun, wire) if ROOT in in_root else None,
             targets=self._keys.targets(self._gun, wire) if TARGETS in in_root else None,
@@ -364,8 +364,8 @@ class _Removal:
         own = self.held.held(root.keys) & set(root.roles[SNAPSHOT].keyids)
         return [TIMESTAMP] if own and SNAPSHOT not in in_root else [SNAPSHOT, TIMESTAMP]
 
-    def _new_online(self, roles: OwnerRoles, role: RoleName) -> Key:
-        return requested_online_key(self._collection, self._keys.source, roles[ROOT].root, role)
+    def _new_online(self, role: RoleName) -> Key:
+        return requested_online_key(self._collection, self._keys.source, self._chain, role)
 
     def _check_seen(self, roles: OwnerRoles) -> None:
         """Check that what would be signed again is what was shown. Raises: TagChanged."""

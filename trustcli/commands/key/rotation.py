@@ -369,7 +369,7 @@ class _Rotator:
         terms = EditTerms.of(self._collection.wire, at=self._session.at)
         if role in ONLINE:
             if self._incoming is None:
-                self._incoming = requested_online_key(self._collection, self._source, roles[ROOT].root, role)
+                self._incoming = requested_online_key(self._collection, self._source, self._chain, role)
             return repository_editor.replace_online_keys(roles, {role: self._incoming}, terms=terms)
         wire = self._collection.wire
         if role == ROOT:
@@ -447,13 +447,15 @@ class _Rotator:
         return reached
 
 
-def requested_online_key(collection: Collection, source: KeySource, root: Root, role: RoleName) -> Key:
-    """Request a new key from the server. Raises: RemoteMisbehaved if the present root has this key already."""
+def requested_online_key(collection: Collection, source: KeySource, chain: Sequence[Envelope], role: RoleName) -> Key:
+    """Request a new key from the server. Raises: RemoteMisbehaved if a root has, or ever had, this key already."""
     gun, server = collection.gun, collection.server
     key = collection.wire.encode_key(source.new_online_key(server, gun, role))
-    if key_fingerprint(key) in accepted_fingerprints(root.keys.values()):
-        reason = f"its new key for {role} is {short_keyid(key.keyid)}, which the root of {gun} names already"
-        raise RemoteMisbehaved(remote=server.name, reason=reason)
+    for root in reversed(chain):
+        if key_fingerprint(key) in accepted_fingerprints(root.root.keys.values()):
+            named = f"the root of {gun} names already" if root is chain[-1] else f"root {root.version} of {gun} named"
+            reason = f"its new key for {role} is {short_keyid(key.keyid)}, which {named}"
+            raise RemoteMisbehaved(remote=server.name, reason=reason)
     return key
 
 
