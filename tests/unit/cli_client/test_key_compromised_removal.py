@@ -11,24 +11,17 @@ from typing import Any
 import pytest
 
 from keys.algorithms import key_fingerprint
-from tests.simulator.home import Home, without_network
-from tests.simulator.owner import tag_edit
+from tests.simulator.home import Home
 from tests.simulator.repository import RepositorySimulator
-from tests.simulator.scene import EVIL, GOOD, NEWER, OLD
-from tests.support.cheap_keys import sealing_cheaply
+from tests.simulator.scene import EVIL, GOOD, NEWER
+from tests.support.stolen_keys import ALL, A, B, C, D, does, format_of, owner_of_three, pin_of, removal, revisions, tags
 from trustcli.commands.support.compromised import compromised_keys
-from trustcli.console.exit_codes import DONE, KEYS, REFUSED, UNREACHABLE
+from trustcli.console.exit_codes import DONE, KEYS, REFUSED
 from trustcli.errors import KeyCompromised, RemoteRefused, UsageError
-from trustdata.editing.repository_editor import EditTerms, set_tags
-from trustdata.errors import ReleaseConflict
-from trustdata.gun import GUN, parse_gun
+from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
-
-ALL = [parse_gun(f"registry.example.com/team/{letter}") for letter in "abc"]
-A, B, C = ALL
-D = parse_gun("registry.example.com/team/d")
 
 
 @pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
@@ -38,53 +31,7 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
-    """An owner of three collections with a recovery key. In a and b alice and bob sign; c has no signers."""
-    without_network(monkeypatch)
-    sealing_cheaply(monkeypatch)
-    monkeypatch.chdir(tmp_path)
-    tmp_path.chmod(0o700)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
-    home.environ = {f"TRUST_{name}_PASSPHRASE": f"the {name} passphrase" for name in ("ROOT", "REPOSITORY", "RECOVERY")}
-    home.registry_digest = f"sha256:{GOOD}"
-    does(home, "init", *ALL, "--recovery-key", "recovery.key", "--format", _format(home))
-    for signer in ("alice", "bob"):
-        does(home, "key", "generate", signer)
-        does(home, "signer", "add", signer, A, B, "--key", f"{signer}.pub")
-    does(home, "sign", f"{C}:1.0@sha256:{GOOD}")
-    for name in (A, B):
-        does(home, "sign", "--signer", "alice", f"{name}:1.0@sha256:{GOOD}")
-    home.registry_digest = f"sha256:{NEWER}"
-    for name in (A, B):
-        does(home, "sign", "--signer", "bob", f"{name}:2.0@sha256:{NEWER}")
-        does(home, "sign", "--signer", "alice", f"{name}:both@sha256:{NEWER}")
-        does(home, "sign", "--signer", "bob", f"{name}:both@sha256:{NEWER}")
-    return home
-
-
-def does(home: Home, *words: str) -> str:
-    assert home.run(*words) == DONE, home.err
-    return home.out
-
-
-def _format(home: Home) -> str:
-    return "tuf" if home.sites[A].wire.name == "tuf-1.0" else "notary"
-
-
-def removal(home: Home, key: str, *words: str, expect: int = DONE) -> dict[str, Any]:
-    """Carry it out with `--json`; the rows by name."""
-    assert home.run("key", "compromised", key, "--remove", "--yes", *words, json=True) == expect, home.err
-    return {row["gun"]: row for row in json.loads(home.out)["collections"]}
-
-
-def revisions(home: Home) -> dict[GUN, int]:
-    return {name: site.revision for name, site in home.sites.items()}
-
-
-def tags(home: Home, name: GUN) -> dict[str, str]:
-    """What a client finds."""
-    assert home.run("inspect", name, "--pretty") in {DONE, 3}
-    rows = [line.split() for line in home.out.splitlines()]
-    return {row[0]: row[1] for row in rows if len(row) >= 2 and len(row[1]) == 64 and row[0] != "Root"}
+    return owner_of_three(tmp_path, monkeypatch, wire)
 
 
 def root_keys(home: Home, name: GUN, role: RoleName = ROOT) -> set[str]:
@@ -189,7 +136,7 @@ def test_digests_for_which_only_the_key_vouches_are_proposed_to_be_denied(home: 
     words = ("--plan", "--keep", f"{B}:1.0@sha256:{GOOD}")
     before = revisions(home)
     does(home, "key", "compromised", "alice", *words)
-    if _format(home) == "tuf":
+    if format_of(home) == "tuf":
         told = f"only this key vouches for 1 revoked digest; if they are not yours: trust deny {A}@sha256:{GOOD}\n"
     else:
         told = "only this key vouches for 1 revoked digest: this format cannot deny them"
@@ -203,7 +150,7 @@ def test_digests_for_which_only_the_key_vouches_are_proposed_to_be_denied(home: 
     found = removal(home, "alice", *words[1:])
     assert told.strip() in found[A]["next"]
     assert "only this key" not in found[B]["next"]
-    if _format(home) == "tuf":
+    if format_of(home) == "tuf":
         does(home, "deny", "--yes", *told.partition("trust deny ")[2].split())
 
 
@@ -240,7 +187,7 @@ def test_a_root_key_is_replaced_in_all_by_one_new_key(home: Home) -> None:
     assert home.run("key", "rotate", "root", A, "--key", stolen) == KEYS
     assert "was removed as compromised" in home.err
     home.sites[D] = RepositorySimulator(gun=D, wire=home.sites[A].wire)
-    founding = ("init", D, "--no-recovery-key", "--format", _format(home), "--root-key")
+    founding = ("init", D, "--no-recovery-key", "--format", format_of(home), "--root-key")
     assert home.run(*founding, stolen) == KEYS
     assert "was removed as compromised" in home.err
 
@@ -279,7 +226,7 @@ def test_a_compromised_recovery_key_is_in_no_new_root(home: Home) -> None:
     home.sites[D] = RepositorySimulator(gun=D, wire=home.sites[A].wire)
     for plan in ((), ("--plan",)):
         for words in (
-            ("init", D, "--format", _format(home)),
+            ("init", D, "--format", format_of(home)),
             ("key", "rotate", "root", B),
             ("key", "rotate", "root", "--glob", C, "--yes"),
             ("key", "compromised", key, "--remove", "--yes"),
@@ -309,7 +256,7 @@ def test_keys_that_the_thief_has_named_do_not_stay_unseen(home: Home) -> None:
     thief.folder.mkdir(mode=0o700)
     thief.environ = home.environ
     does(home, "key", "export", key, "-o", "stolen.pem")
-    does(thief, "pin", A, _pin(home, A), "--format", _format(home))
+    does(thief, "pin", A, pin_of(home, A), "--format", format_of(home))
     does(thief, "key", "import", "stolen.pem", "--purpose", "targets")
     does(thief, "key", "generate", "mallory", "--dir", str(thief.folder))
     does(thief, "signer", "add", "mallory", A, "--key", str(thief.folder / "mallory.pub"))
@@ -320,147 +267,6 @@ def test_keys_that_the_thief_has_named_do_not_stay_unseen(home: Home) -> None:
     assert revisions(home) == before
     file = f"targets@sha256:{home.sites[A].stored[TARGETS].sha256}"
     assert removal(home, key, A, "--accept-keys", file)[A]["state"] == "done"
-
-
-def the_thief(home: Home, *keys: str) -> Home:
-    """Somebody else's machine with copies of keys, and with access to the server."""
-    thief = Home(home.folder / "thief", *home.sites.values())
-    thief.folder.mkdir(mode=0o700)
-    thief.environ, thief.registry_digest = home.environ, f"sha256:{EVIL}"
-    does(thief, "pin", A, _pin(home, A), "--format", _format(home))
-    for key in keys:
-        does(home, "key", "export", key, "-o", "stolen.pem")
-        does(thief, "key", "import", "stolen.pem", "--purpose", "targets")
-        (home.folder / "stolen.pem").unlink()
-    return thief
-
-
-def wrote(thief: Home, role: RoleName, tag: str, digest: str, *children: str) -> None:
-    """The thief writes an entry into one role, whatever stands in others."""
-    session = thief.session()
-    collection = session.collection(A)
-    terms = EditTerms.of(collection.wire, at=session.at)
-    edit = tag_edit(tag, digest, *children)
-    publisher = session.publisher(collection, session.held_keys(), collection.owner_roles)
-    publisher.publish(lambda roles: set_tags(roles, [edit], into=[role], terms=terms))
-    session.close()
-
-
-def targets_key(home: Home, name: GUN) -> str:
-    return next(i.keyid for i in home.session().keystore.list() if i.purpose == "targets" and i.gun == name)
-
-
-def test_what_the_thief_has_written_beside_the_digests_is_not_signed_again(home: Home) -> None:
-    """A platform of an index that stays, a denied digest that is denied no more; not at a second try either."""
-    index = f"{'5' * 64}"
-    key = targets_key(home, A)
-    wrote(home, RELEASES, "index", index, GOOD)
-    if home.sites[A].wire.keeps_members:
-        does(home, "deny", "--yes", f"{A}@sha256:{OLD}", "--reason", "a hole")
-    does(home, "verify", f"{A}:index@sha256:{GOOD}")
-    thief = the_thief(home, key)
-    wrote(thief, RELEASES, "index", index, GOOD, EVIL)
-    if home.sites[A].wire.keeps_members:
-        does(thief, "deny", "--remove", "--yes", f"{A}@sha256:{OLD}")
-    keep = ("--keep", f"{A}:index@sha256:{index}", "--keep-if-signed-by", "bob")
-
-    def refuse() -> None:
-        raise RemoteRefused(remote="https://trust.example.com", status=403, reason="no")
-
-    home.sites[A].before_publish = refuse
-    removal(home, key, A, *keep, expect=REFUSED)
-    home.sites[A].before_publish = None
-    found = removal(home, key, A, *keep)
-    assert found[A]["state"] == "done"
-    assert tags(home, A)["index"] == index
-    does(home, "verify", f"{A}@sha256:{GOOD}")
-    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
-    if home.sites[A].wire.keeps_members:
-        does(home, "deny", "--list", A)
-        assert f"{A}@sha256:{OLD}  a hole" in home.out
-
-
-def test_an_image_beneath_the_one_that_stays_is_not_signed_again(home: Home) -> None:
-    """In Notary v1 `notary` looks into targets first; in TUF 1.0 the server refuses such an upload."""
-    if home.sites[A].wire.keeps_members:
-        with pytest.raises(ReleaseConflict):
-            wrote(home, TARGETS, "both", EVIL)
-    else:
-        key = targets_key(home, A)
-        wrote(the_thief(home, key), TARGETS, "both", EVIL)
-        removal(home, key, A, "--keep-if-signed-by", "bob")
-        assert tags(home, A)["both"] == NEWER
-        assert "both" not in home.sites[A].stored[TARGETS].targets.targets
-
-
-def test_a_signer_who_leaves_leaves_no_platform_that_others_have_not_signed(home: Home) -> None:
-    """Alice has written into the releases, beside the digest that bob has signed; his own role is as it was."""
-    bobs = RoleName("targets/bob")
-    for role in (bobs, RELEASES):
-        wrote(home, role, "index", "5" * 64, GOOD)
-    does(home, "signer", "remove", "alice", A, "--plan")
-    assert "platforms" not in home.out + home.err
-    wrote(home, RELEASES, "index", "5" * 64, GOOD, EVIL)
-    does(home, "signer", "remove", "alice", A, "--plan")
-    assert "~ tag index" in home.out
-    does(home, "signer", "remove", "alice", A)
-    assert f"{A}: index listed another size or other platforms" in home.err
-    does(home, "verify", f"{A}@sha256:{GOOD}")
-    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
-
-
-def test_platforms_that_nobody_has_proven_are_to_be_signed_again(home: Home) -> None:
-    key, index = targets_key(home, A), f"{'5' * 64}"
-    wrote(the_thief(home, key), RELEASES, "index", index, EVIL)
-    found = removal(home, key, A, "--keep", f"{A}:index@sha256:{index}")
-    assert f"trust sign {A}:index@sha256:{index} lists its platforms again" in found[A]["next"]
-    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
-
-
-@pytest.mark.parametrize("role", ONLINE)
-def test_a_server_brings_no_compromised_key_back(home: Home, role: RoleName) -> None:
-    """Its own key was stolen, and it offers the same one again: for this collection, another one and a new one."""
-    site = home.sites[A]
-    root = site.stored[ROOT].root
-    stolen, signer = root.roles[role].keyids[0], site.online[role]
-    removal(home, stolen, A)
-    home.sites[D] = RepositorySimulator(gun=D, wire=site.wire)
-    for name in (A, D):
-        home.sites[name].offered[role] = signer
-    before = revisions(home)
-    for words in (
-        ("key", "rotate", role, A),
-        ("init", D, "--no-recovery-key", "--format", _format(home)),
-        ("key", "compromised", site.stored[ROOT].root.roles[role].keyids[0], A, "--remove", "--yes"),
-    ):
-        assert home.run(*words) not in {DONE, KEYS}, words
-        assert "was removed as compromised" in home.err
-    assert revisions(home) == before
-
-
-def test_a_server_must_make_new_keys(home: Home) -> None:
-    """The key of the other role stays in the root otherwise, and clients forget nothing."""
-    site = home.sites[A]
-    stolen = site.stored[ROOT].root.roles[ONLINE[0]].keyids[0]
-    site.offered[ONLINE[1]] = site.online[ONLINE[1]]
-    before = revisions(home)
-    found = removal(home, stolen, A, expect=UNREACHABLE)
-    assert "which the root of" in found[A]["error"]["message"]
-    assert revisions(home) == before
-    site.offered = {}
-    first = site.online[ONLINE[1]]
-    does(home, "key", "rotate", ONLINE[1], A)
-    site.offered[ONLINE[1]] = first
-    before = revisions(home)
-    for words in (("key", "rotate", ONLINE[1], A), ("key", "compromised", stolen, A, "--remove", "--yes")):
-        assert home.run(*words) == UNREACHABLE
-        assert f"which root 1 of {A} named" in home.err
-    assert revisions(home) == before
-
-
-def _pin(home: Home, name: GUN) -> str:
-    does(home, "pins")
-    return next(line.split()[1] for line in home.out.splitlines() if line.split()[0] == name)
 
 
 # --- many at once

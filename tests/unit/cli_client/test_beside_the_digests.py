@@ -1,0 +1,167 @@
+"""What a thief has written beside the digests that stay, and a server that brings keys back: both formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.home import Home
+from tests.simulator.owner import tag_edit
+from tests.simulator.repository import RepositorySimulator
+from tests.simulator.scene import EVIL, GOOD, NEWER, OLD
+from tests.support.stolen_keys import A, D, does, format_of, owner_of_three, pin_of, removal, revisions, tags
+from trustcli.console.exit_codes import DONE, KEYS, REFUSED, UNREACHABLE
+from trustcli.errors import RemoteRefused
+from trustdata.editing.repository_editor import EditTerms, set_tags
+from trustdata.errors import ReleaseConflict
+from trustdata.gun import GUN
+from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
+from trustdata.wire import WireFormat
+from trustdata.wire.formats import FORMATS
+
+
+@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
+def wire(request: pytest.FixtureRequest) -> WireFormat:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
+    return owner_of_three(tmp_path, monkeypatch, wire)
+
+
+def the_thief(home: Home, *keys: str) -> Home:
+    """Somebody else's machine with copies of keys, and with access to the server."""
+    thief = Home(home.folder / "thief", *home.sites.values())
+    thief.folder.mkdir(mode=0o700)
+    thief.environ, thief.registry_digest = home.environ, f"sha256:{EVIL}"
+    does(thief, "pin", A, pin_of(home, A), "--format", format_of(home))
+    for key in keys:
+        does(home, "key", "export", key, "-o", "stolen.pem")
+        does(thief, "key", "import", "stolen.pem", "--purpose", "targets")
+        (home.folder / "stolen.pem").unlink()
+    return thief
+
+
+def wrote(thief: Home, role: RoleName, tag: str, digest: str, *children: str) -> None:
+    """The thief writes an entry into one role, whatever stands in others."""
+    session = thief.session()
+    collection = session.collection(A)
+    terms = EditTerms.of(collection.wire, at=session.at)
+    edit = tag_edit(tag, digest, *children)
+    publisher = session.publisher(collection, session.held_keys(), collection.owner_roles)
+    publisher.publish(lambda roles: set_tags(roles, [edit], into=[role], terms=terms))
+    session.close()
+
+
+def targets_key(home: Home, name: GUN) -> str:
+    return next(i.keyid for i in home.session().keystore.list() if i.purpose == "targets" and i.gun == name)
+
+
+def test_what_the_thief_has_written_beside_the_digests_is_not_signed_again(home: Home) -> None:
+    """A platform of an index that stays, a denied digest that is denied no more; not at a second try either."""
+    index = f"{'5' * 64}"
+    key = targets_key(home, A)
+    wrote(home, RELEASES, "index", index, GOOD)
+    if home.sites[A].wire.keeps_members:
+        does(home, "deny", "--yes", f"{A}@sha256:{OLD}", "--reason", "a hole")
+    does(home, "verify", f"{A}:index@sha256:{GOOD}")
+    thief = the_thief(home, key)
+    wrote(thief, RELEASES, "index", index, GOOD, EVIL)
+    if home.sites[A].wire.keeps_members:
+        does(thief, "deny", "--remove", "--yes", f"{A}@sha256:{OLD}")
+    keep = ("--keep", f"{A}:index@sha256:{index}", "--keep-if-signed-by", "bob")
+
+    def refuse() -> None:
+        raise RemoteRefused(remote="https://trust.example.com", status=403, reason="no")
+
+    home.sites[A].before_publish = refuse
+    removal(home, key, A, *keep, expect=REFUSED)
+    home.sites[A].before_publish = None
+    found = removal(home, key, A, *keep)
+    assert found[A]["state"] == "done"
+    assert tags(home, A)["index"] == index
+    does(home, "verify", f"{A}@sha256:{GOOD}")
+    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
+    if home.sites[A].wire.keeps_members:
+        does(home, "deny", "--list", A)
+        assert f"{A}@sha256:{OLD}  a hole" in home.out
+
+
+def test_an_image_beneath_the_one_that_stays_is_not_signed_again(home: Home) -> None:
+    """In Notary v1 `notary` looks into targets first; in TUF 1.0 the server refuses such an upload."""
+    if home.sites[A].wire.keeps_members:
+        with pytest.raises(ReleaseConflict):
+            wrote(home, TARGETS, "both", EVIL)
+    else:
+        key = targets_key(home, A)
+        wrote(the_thief(home, key), TARGETS, "both", EVIL)
+        removal(home, key, A, "--keep-if-signed-by", "bob")
+        assert tags(home, A)["both"] == NEWER
+        assert "both" not in home.sites[A].stored[TARGETS].targets.targets
+
+
+def test_a_signer_who_leaves_leaves_no_platform_that_others_have_not_signed(home: Home) -> None:
+    """Alice has written into the releases, beside the digest that bob has signed; his own role is as it was."""
+    bobs = RoleName("targets/bob")
+    for role in (bobs, RELEASES):
+        wrote(home, role, "index", "5" * 64, GOOD)
+    does(home, "signer", "remove", "alice", A, "--plan")
+    assert "platforms" not in home.out + home.err
+    wrote(home, RELEASES, "index", "5" * 64, GOOD, EVIL)
+    does(home, "signer", "remove", "alice", A, "--plan")
+    assert "~ tag index" in home.out
+    does(home, "signer", "remove", "alice", A)
+    assert f"{A}: index listed another size or other platforms" in home.err
+    does(home, "verify", f"{A}@sha256:{GOOD}")
+    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
+
+
+def test_platforms_that_nobody_has_proven_are_to_be_signed_again(home: Home) -> None:
+    key, index = targets_key(home, A), f"{'5' * 64}"
+    wrote(the_thief(home, key), RELEASES, "index", index, EVIL)
+    found = removal(home, key, A, "--keep", f"{A}:index@sha256:{index}")
+    assert f"trust sign {A}:index@sha256:{index} lists its platforms again" in found[A]["next"]
+    assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE
+
+
+@pytest.mark.parametrize("role", ONLINE)
+def test_a_server_brings_no_compromised_key_back(home: Home, role: RoleName) -> None:
+    """Its own key was stolen, and it offers the same one again: for this collection, another one and a new one."""
+    site = home.sites[A]
+    root = site.stored[ROOT].root
+    stolen, signer = root.roles[role].keyids[0], site.online[role]
+    removal(home, stolen, A)
+    home.sites[D] = RepositorySimulator(gun=D, wire=site.wire)
+    for name in (A, D):
+        home.sites[name].offered[role] = signer
+    before = revisions(home)
+    for words in (
+        ("key", "rotate", role, A),
+        ("init", D, "--no-recovery-key", "--format", format_of(home)),
+        ("key", "compromised", site.stored[ROOT].root.roles[role].keyids[0], A, "--remove", "--yes"),
+    ):
+        assert home.run(*words) not in {DONE, KEYS}, words
+        assert "was removed as compromised" in home.err
+    assert revisions(home) == before
+
+
+def test_a_server_must_make_new_keys(home: Home) -> None:
+    """The key of the other role stays in the root otherwise, and clients forget nothing."""
+    site = home.sites[A]
+    stolen = site.stored[ROOT].root.roles[ONLINE[0]].keyids[0]
+    site.offered[ONLINE[1]] = site.online[ONLINE[1]]
+    before = revisions(home)
+    found = removal(home, stolen, A, expect=UNREACHABLE)
+    assert "which the root of" in found[A]["error"]["message"]
+    assert revisions(home) == before
+    site.offered = {}
+    first = site.online[ONLINE[1]]
+    does(home, "key", "rotate", ONLINE[1], A)
+    site.offered[ONLINE[1]] = first
+    before = revisions(home)
+    for words in (("key", "rotate", ONLINE[1], A), ("key", "compromised", stolen, A, "--remove", "--yes")):
+        assert home.run(*words) == UNREACHABLE
+        assert f"which root 1 of {A} named" in home.err
+    assert revisions(home) == before
