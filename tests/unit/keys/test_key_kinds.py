@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,15 @@ from keys.algorithms import (
     KeyKind,
     PublicKey,
     algorithm_of,
+    bare_keyid,
     check_accepted,
     check_counts_in_notary,
     generate,
     key_fingerprint,
 )
-from keys.certificate import common_name
+from keys.certificate import common_name, root_certificate
 from keys.errors import KeyNotAccepted, KeyNotCounted
+from keys.material import tuf_key
 from keys.notary import METHOD, NotaryKey, bare_key
 from tests.support.notary_keys import HandKey
 
@@ -214,3 +217,16 @@ def test_the_id_of_a_bare_key_needs_no_decoding_and_that_of_a_certificate_does()
     with pytest.raises(KeyNotAccepted) as caught:
         _ = certified.canonical_keyid
     assert caught.value.key == certified.keyid
+
+
+def test_the_id_that_is_shown_is_that_of_the_bare_key_where_it_can_be_read() -> None:
+    private = generate(Algorithm.ECDSA_P256)
+    certified, bare = (
+        root_certificate(private, gun="example.com/app", at=datetime(2026, 1, 2, tzinfo=UTC)),
+        bare_key(private.public_key()),
+    )
+    assert bare_keyid(certified) == bare.keyid != certified.keyid
+    assert bare_keyid(bare) == bare.keyid
+    assert bare_keyid(tuf_key(private)) == tuf_key(private).keyid
+    unreadable = NotaryKey.of("ecdsa-x509", "AAAA")
+    assert bare_keyid(unreadable) == unreadable.keyid

@@ -151,12 +151,14 @@ def test_other_hashes_and_paddings_are_refused_before_the_device_is_asked() -> N
     private, device = made(Algorithm.ECDSA_P256)
     assert isinstance(private, EllipticCurvePrivateKey)
     for algorithm in (ECDSA(SHA512()), ECDSA(Prehashed(SHA256()))):
-        with pytest.raises(SigningFailed, match="no such hash"):
+        with pytest.raises(SigningFailed, match="no such hash") as caught:
             private.sign(b"x", algorithm)
+        assert caught.value.key == "a device of the tests"
     other, device_of_rsa = made(Algorithm.RSA)
     assert isinstance(other, RSAPrivateKey)
-    with pytest.raises(SigningFailed, match="RSA keys sign with SHA-256 here"):
+    with pytest.raises(SigningFailed, match="RSA keys sign with SHA-256 here") as caught:
         other.sign(b"x", _PSS, SHA512())
+    assert caught.value.key == "a device of the tests"
     oaep = padding.OAEP(mgf=padding.MGF1(SHA256()), algorithm=SHA256(), label=None)
     with pytest.raises(SigningFailed):
         other.sign(b"x", oaep, SHA256())

@@ -11,7 +11,7 @@ from keys.algorithms import Algorithm, generate
 from keys.errors import KeyNotFound, PassphraseWrong, SigningFailed
 from keys.key_info import KeyInfo
 from keys.passphrase import EnvironmentPassphrases
-from keys.signers import FileSigner, signer_for
+from keys.signers import FileSigner, keep_open, signer_for
 from tests.simulator.memory_keystore import MemoryKeyStore
 from tests.support.loaded_modules import modules_loaded_by
 from tests.support.prompted_person import Person
@@ -49,6 +49,21 @@ def test_a_key_is_opened_once_for_each_store() -> None:
     passphrases = EnvironmentPassphrases({}, person)
     assert signer_for(store, info.keyid, passphrases) is signer_for(store, "alice", passphrases)
     assert len(person.asked) == 1
+
+
+def test_a_key_that_was_just_added_is_open_and_nobody_is_asked() -> None:
+    store, private = MemoryKeyStore(), generate()
+    info = KeyInfo.of(private, purpose="signer", name="alice")
+    store.add(private, info, "secret")
+    signer = FileSigner(private, info)
+    keep_open(store, info.keyid, signer)
+    person = Person("secret")
+    assert signer_for(store, "alice", EnvironmentPassphrases({}, person)) is signer
+    assert signer.private is private
+    assert person.asked == []
+    other = MemoryKeyStore()
+    other.add(private, info, "secret")
+    assert signer_for(other, "alice", EnvironmentPassphrases({}, person)) is not signer
 
 
 def test_a_removed_key_signs_no_more() -> None:
