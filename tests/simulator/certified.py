@@ -16,6 +16,8 @@ from trustdata.roles import ROOT
 from trustdata.verification.trust_pinning import AuthorityPin
 from trustdata.wire.notary import NOTARY
 
+AGAIN = " again"
+
 
 def pin_of(*issuers: Issuer, name: str = "corp") -> AuthorityPin:
     """The pin of these authorities."""
@@ -46,14 +48,19 @@ class CertifiedCollection:
         self.rotate_to(keys)
 
     def rotate_to(self, keys: Mapping[str, NotaryKey], *, threshold: int = 1, silent: tuple[str, ...] = ()) -> None:
-        """Publish the next root, which all of these keys sign but those that are `silent`."""
+        """Publish the next root, which all of these keys sign but those that are `silent`.
+
+        `keys`: by owner; one with AGAIN behind the name is another certificate of the owner's key.
+        """
 
         def change(document: Document) -> None:
             document["version"] += 1
             document["keys"] |= {key.keyid: key.to_dict() for key in keys.values()}
             document["roles"]["root"] = {"keyids": [key.keyid for key in keys.values()], "threshold": threshold}
 
-        new: list[Signer] = [NOTARY.signer(private(owner), key) for owner, key in keys.items() if owner not in silent]
+        new: list[Signer] = [
+            NOTARY.signer(private(owner.removesuffix(AGAIN)), key) for owner, key in keys.items() if owner not in silent
+        ]
         both = {signer.public_key.keyid: signer for signer in (*self._signers, *new)}
         self.scene.forger.alter(ROOT, change, signers=list(both.values()))
         self._signers = new

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from keys.algorithms import bare_keyid
 from keys.authorities import NotCertified, certified_until
 from keys.keyid import short_keyid
 from trustdata.envelope import Envelope
@@ -24,21 +25,28 @@ _CERTIFICATES_OF: Final = "-x509"
 def root_certified_until(root: Envelope, authorities: Sequence[bytes], at: datetime) -> datetime:
     """Return until when the CAs (DER) vouch for as many keys that have signed a root as its own threshold asks for.
 
-    Each public key counts once. `root`: verified. Whose collection it is, its certificates' common name, is judged
-    elsewhere. Raises: NotCertified.
+    Each public key counts once, by any of its certificates. `root`: verified. Whose collection it is, its certificates'
+    common name, is judged elsewhere. Raises: NotCertified.
     """
     role = root.root.roles[ROOT]
     if not any(root.root.keys[keyid].keytype.endswith(_CERTIFICATES_OF) for keyid in role.keyids):
         raise NotCertified("its root keys stand in no certificates, as in every collection of TUF 1.0")
-    ends: list[datetime] = []
+    signed = check_signatures(root.root, f"root version {root.version}", root)
+    signers = {bare_keyid(root.root.get_key(keyid)) for keyid in signed}
+    ends: dict[str, datetime] = {}
     faults: list[str] = []
-    for keyid in check_signatures(root.root, f"root version {root.version}", root)[:MAX_JUDGED]:
+    # One key may stand there in several certificates, such as an old one and that which follows it: any will do.
+    keys = [key for key in map(root.root.get_key, role.keyids) if bare_keyid(key) in signers]
+    for key in keys[:MAX_JUDGED]:
         try:
-            ends.append(certified_until(root.root.get_key(keyid), authorities=authorities, at=at))
+            until = certified_until(key, authorities=authorities, at=at)
         except NotCertified as error:
-            faults.append(f"root key {short_keyid(keyid)}: {error}")
+            faults.append(f"root key {short_keyid(key.keyid)}: {error}")
+        else:
+            bare = bare_keyid(key)
+            ends[bare] = max(until, ends.get(bare, until))
     if len(ends) >= role.threshold:
-        return sorted(ends, reverse=True)[role.threshold - 1]
+        return sorted(ends.values(), reverse=True)[role.threshold - 1]
     if ends:
         raise NotCertified(f"{len(ends)} of the {role.threshold} root keys that it needs are certified; {faults[0]}")
     raise NotCertified(faults[0])

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from keys.record import replace as record_replace
-from tests.simulator.certified import CertifiedCollection, key_below, own_key, pin_of
+from tests.simulator.certified import AGAIN, CertifiedCollection, key_below, own_key, pin_of
 from tests.simulator.client import Client
 from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import GOOD, good_collection
@@ -18,7 +18,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import PinsDisagree, RootNotCertified, RootNotPinned
 from trustdata.judgement import Question
 from trustdata.roles import RELEASES, ROOT
-from trustdata.verification.certified_roots import MAX_JUDGED
+from trustdata.verification.certified_roots import MAX_JUDGED, root_certified_until
 from trustdata.verification.trust_pinning import AuthorityPin, Pin, SourcedPin, chain_holds, check_named, check_pins
 from trustdata.wire.formats import wire_named
 from trustdata.wire.notary import NOTARY
@@ -112,6 +112,25 @@ def test_a_certified_key_that_has_not_signed_counts_for_nothing() -> None:
     collection = CertifiedCollection(root=key_below(TOP), recovery=own_key("recovery"))
     collection.rotate_to({"root": key_below(TOP), "recovery": own_key("recovery")}, silent=("root",))
     assert f"root key {own_key('recovery').keyid[:12]}" in refusal(collection).reason
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_key_in_several_certificates_counts_once_and_by_any_of_them(*, last: bool) -> None:
+    """As where a certificate was renewed, or a key came under the CA, and the root still names the one before."""
+    early = key_below(TOP, form=replace(LEAF, end=NOW + days(9)))
+    for other, until in ((own_key(), END), (early, END)):
+        two = (
+            {"root": other, f"root{AGAIN}": key_below(TOP)} if last else {f"root{AGAIN}": key_below(TOP), "root": other}
+        )
+        collection = CertifiedCollection(root=key_below(TOP))
+        collection.rotate_to(two)
+        newest = roots(collection)[-1]
+        assert set(newest.root.roles[ROOT].keyids) <= set(newest.signatures)
+        assert root_certified_until(newest, PIN.certificates, NOW) == until
+        assert is_trusted(collection)
+    twice = CertifiedCollection(root=key_below(TOP))
+    twice.rotate_to({"root": early, f"root{AGAIN}": key_below(TOP), "recovery": own_key("recovery")}, threshold=2)
+    assert refusal(twice).reason.startswith("1 of the 2 root keys that it needs are certified; root key ")
 
 
 def test_no_more_keys_are_judged_than_cost_little() -> None:
