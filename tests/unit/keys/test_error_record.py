@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keys.error_record import about
 from keys.errors import KeyAmbiguous, KeyExists, KeyNotFound, PassphraseMissing
 
 
@@ -42,6 +43,14 @@ def test_notes_come_back_too() -> None:
 
 def test_a_key_that_is_not_there_is_named_with_the_place_where_it_was_looked_for() -> None:
     assert str(KeyNotFound(key="ab")) == "no private key ab in the key store"
+
+
+def test_the_innermost_name_is_the_one_that_an_error_is_about() -> None:
+    with pytest.raises(KeyNotFound) as caught, about("outer"), about("inner"):
+        raise KeyNotFound(key="ab")
+    assert caught.value.about == "inner"
+    with pytest.raises(ValueError, match=r"^x$"), about("outer"):
+        raise ValueError("x")
 
 
 def test_several_names_stand_in_a_row() -> None:

@@ -15,6 +15,9 @@ from keys.errors import (
     KeyStoreInsecure,
     PassphraseMissing,
     PassphraseWrong,
+    TokenAmbiguous,
+    TokenMissing,
+    TokenPinWrong,
 )
 
 
@@ -71,3 +74,25 @@ def test_a_private_key_that_somebody_hands_over_is_told_by_its_own_name() -> Non
         "command": "",
     }
     assert str(error).startswith("alice.key holds a private key")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (None, "how many tries are left is not known"),
+        (0, "no try is left"),
+        (1, "one try is left"),
+        (2, "2 tries are left"),
+        (7, "7 tries are left"),
+    ],
+)
+def test_a_wrong_pin_is_told_with_the_tries_that_are_left(left: int | None, said: str) -> None:
+    """Who trusts a wrong number locks the token."""
+    error = TokenPinWrong(token="token T", source="of the environment", left=left)
+    assert str(error) == f"the PIN of the environment is not that of token T; it was tried once, and {said}"
+
+
+def test_tokens_are_told_with_those_that_are_there() -> None:
+    assert str(TokenMissing(token="T", present=("A", "B"))) == "there is no token T; there are: A, B"
+    assert str(TokenMissing(token="T")) == "there is no token T; there is none at all"
+    assert str(TokenAmbiguous(token="T", candidates=("A", "B"))) == "T fits several tokens: A, B"
