@@ -21,6 +21,15 @@ find_python() { # version: on PATH, or among those of pyenv, whose shims may lea
 fitting() { # the names of the packages whose wheels are for every Python
   find "$wheels" -name '*.whl' | sed -n -E 's#.*/([^/-]*)-[^/]*-(none|abi3)-[^-]*\.whl$#\1#p' | tr 'A-Z' 'a-z' | tr '_\n' '- '
 }
+download() { # Python, folder, what pip is told; by its own pip: an older one, such as VENV has on Debian 12, cannot run there
+  own=$1 environment=$2
+  shift 2
+  if "$own" -m pip --version >/dev/null 2>&1; then
+    "$own" -m pip --disable-pip-version-check download "$@"
+  else
+    "$venv_python" -m pip --disable-pip-version-check --python "$environment/bin/python" download "$@"
+  fi
+}
 decides() { cat "$lock" pyproject.toml tests/other_pythons.sh; } # what an environment was made by
 install_into() { # folder, Python
   if decides | cmp -s - "$1/installed"; then return; fi
@@ -28,8 +37,7 @@ install_into() { # folder, Python
   "$venv_uv" venv --quiet --python "$2" "$1"
   awk -v have=" $(fitting)" '/^[a-z0-9]/ { split($1, part, /==|\[/); wanted = !index(have, " " part[1] " ") } wanted' \
     "$lock" >"$1/own.lock"
-  "$venv_python" -m pip --disable-pip-version-check --python "$1/bin/python" download --quiet --require-hashes --no-deps \
-    --only-binary :all: --dest "$1/wheels" -r "$1/own.lock"
+  download "$2" "$1" --quiet --require-hashes --no-deps --only-binary :all: --dest "$1/wheels" -r "$1/own.lock"
   "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-index --no-deps --require-hashes \
     --find-links "$wheels" --find-links "$1/wheels" -r "$lock"
   "$venv_uv" pip install --quiet --offline --python "$1/bin/python" --no-deps --no-build-isolation --editable .
