@@ -349,6 +349,7 @@ class Session:
         `read`: how to read the current roles; by default as an owner does who has decided nothing.
         """
         from trustcli.publish.backoff import JitteredBackoff
+        from trustcli.publish.key_record import KeyRecord
         from trustcli.publish.publisher import Publisher
 
         return Publisher(
@@ -360,6 +361,7 @@ class Session:
             at=lambda: self.at,
             backoff=JitteredBackoff(self.output.notice),
             refused=lambda: collection.warn_of_clocks("that may be the reason"),
+            signed=KeyRecord(self.settings.home, self.at, self.output.warn).signed,
         )
 
     # --- keys
@@ -395,13 +397,10 @@ class Session:
 
         `observer`: notes what happens on a connection, for `trust doctor`.
         """
+        settings, environ, patience, timeouts = self.settings, self.environ, self._patience, self._timeouts
         authorities = CertificateAuthorities(
-            self.environ,
-            cacert=self.settings.cacert,
-            cacert_source=self.settings.cacert_source,
-            by_host=self.settings.tls,
+            environ, cacert=settings.cacert, cacert_source=settings.cacert_source, by_host=settings.tls
         )
-        environ, patience, timeouts = self.environ, self._patience, self._timeouts
         return Network(
             authorities=authorities, environ=environ, observer=observer, patience=patience, timeouts=timeouts
         )

@@ -33,8 +33,9 @@ from trustcli.errors import SettingsUnusable
 from trustcli.publish.bulk import journal
 from trustcli.publish.bulk.journal import Journal, RunOf
 from trustcli.publish.bulk.work import Begun
-from trustcli.state import compromised, pins, rotations
+from trustcli.state import compromised, last_signed, pins, rotations
 from trustcli.state.compromised import CompromisedKey, CompromisedKeys
+from trustcli.state.last_signed import LastSigned
 from trustcli.state.lockfile import LockFile
 from trustcli.state.memory import MemoryFile
 from trustcli.state.pins import PatternPin, PinEntry, PinsFile
@@ -59,6 +60,7 @@ MARK = "0123456789abcdef0123456789abcdef"
 PASSPHRASE = "a passphrase of the tests"
 PIN = PinEntry(pin=parse_pin("sha256:" + "ab" * 32), format="tuf-1.0", recorded=AT, how="init")
 BULK_BEGUN = Begun(made={"alice": "22" * 32}, before=("33" * 32,))
+SIGNED = {"55" * 32: AT}
 COMPROMISED = CompromisedKey(fingerprint="44" * 32, recorded=AT, name="targets key 0123456789ab")
 BEGUN = BegunRotation(new="33" * 32, before=("44" * 32,))
 
@@ -69,6 +71,7 @@ KINDS: Final[dict[str, DocumentKind]] = {
     "rotations.json": rotations.KIND,
     "bulk/run.journal": journal.KIND,
     "compromised.json": compromised.KIND,
+    "last-signed.json": last_signed.KIND,
     "policy.toml": reading.KIND,
     "trust.toml": settings.KIND,
     "template.toml": template.KIND,
@@ -188,6 +191,14 @@ def test_compromised_keys_are_read_and_written_as_before(home: Path) -> None:
     assert (home / "compromised.json").read_bytes() == (VERSION_1 / "compromised.json").read_bytes()
 
 
+def test_when_keys_have_signed_is_read_and_written_as_before(home: Path) -> None:
+    file = LastSigned(home / "last-signed.json")
+    assert file.load() == SIGNED
+    (home / "last-signed.json").unlink()
+    file.note(SIGNED, AT)
+    assert (home / "last-signed.json").read_bytes() == (VERSION_1 / "last-signed.json").read_bytes()
+
+
 def test_entries_for_keys_elsewhere_are_read_and_written_as_in_version_2(tmp_path: Path) -> None:
     (written,) = VERSION_1.with_name("trust_home_2").joinpath("private").glob("*.key")
     folder = tmp_path / "private"
@@ -301,6 +312,8 @@ USES: Final[list[tuple[str, Callable[[Path], Any]]]] = [
     ("bulk/run.journal", lambda home: Journal.opened(home / "bulk", _bulk_run())),
     ("compromised.json", lambda home: CompromisedKeys(home / "compromised.json").load()),
     ("compromised.json", lambda home: CompromisedKeys(home / "compromised.json").add(COMPROMISED)),
+    ("last-signed.json", lambda home: LastSigned(home / "last-signed.json").load()),
+    ("last-signed.json", lambda home: LastSigned(home / "last-signed.json").note(SIGNED, AT)),
     ("policy.toml", lambda home: load_policy(home / "policy.toml")),
     ("trust.toml", lambda home: load_hook_settings({}, config=home / "trust.toml", state=home)),
     ("template.toml", lambda home: template.read_template(home / "template.toml", at=AT)),

@@ -163,7 +163,8 @@ def test_the_list_has_a_header_an_order_and_both_ids(server: ServerProcess, tmp_
     assert user.run("key", "list").stdout == ""
     user.run("key", "import", str(DOCKER_1_8))
     header, *rows = [line.split("\t") for line in user.run("key", "list").stdout.splitlines()]
-    assert [name.strip() for name in header] == ["KEY ID", "PURPOSE", "ALGORITHM", "NAME OR COLLECTION"]
+    columns = ["KEY ID", "PURPOSE", "ALGORITHM", "NAME OR COLLECTION", "MAY SIGN", "LAST SIGNED HERE"]
+    assert [name.strip() for name in header] == columns
     assert [row[1] for row in rows] == ["root", "targets", "snapshot", "signer"]
     assert all(len(row) == len(header) for row in rows)
     listed = user.run("key", "list", "--json").document()["keys"]

@@ -88,7 +88,7 @@ def test_one_home_serves_both_in_turns(both: OlderUser, gun: str, put: Put, wire
     both.old("verify", f"{gun}:1.0")
     both.old("lock", gun)
     both.run("verify", f"{gun}:1.0")
-    assert both.old("key", "list").count("targets") == both.run("key", "list").stdout.count("targets")
+    assert both.old("key", "list").count("\ttargets\t") == both.run("key", "list").stdout.count("\ttargets\t")
 
 
 def test_an_entry_for_a_key_elsewhere_is_refused_by_name_and_stays(both: OlderUser) -> None:

@@ -14,7 +14,7 @@ If the edit finds nothing left to change, the publish is done, by whichever atte
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -24,7 +24,7 @@ from trustcli.client.ports import PublishReceipt, PublishRemote
 from trustcli.errors import RemoteBusy, RemoteRefused, RemoteUnreachable
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.owner_roles import OwnerRoles
-from trustdata.editing.repository_editor import Contents
+from trustdata.editing.repository_editor import Contents, public_keys
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     PublishRefused,
@@ -33,6 +33,7 @@ from trustdata.errors import (
     WouldBreakRole,
 )
 from trustdata.gun import GUN
+from trustdata.model import Key
 from trustdata.roles import RoleName
 from trustdata.wire import WireFormat
 
@@ -94,8 +95,12 @@ class Publisher:
         at: Callable[[], datetime],
         backoff: Backoff,
         refused: Callable[[], None] = lambda: None,
+        signed: Callable[[Collection[Key]], None] = lambda _: None,
     ) -> None:
-        """Take `refused`, which is called where the server refuses what is in an upload: it judges by its own clock."""
+        """Take `refused`, which is called where the server refuses what is in an upload: it judges by its own clock.
+
+        `signed` is called with the keys that have signed an upload, before it is sent.
+        """
         self._gun = gun
         self._wire = wire
         self._remote = remote
@@ -104,6 +109,7 @@ class Publisher:
         self._at = at
         self._backoff = backoff
         self._refused = refused
+        self._signed = signed
 
     def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
         """Publish the edit (steps 1 to 6).
@@ -162,7 +168,10 @@ class Publisher:
 
     def prepare(self, roles: OwnerRoles, contents: Contents) -> dict[RoleName, Envelope]:
         """Sign and judge (steps 3 and 4). Raises: NotVouchedFor, KeysError, NotTrusted, PublishRefused."""
-        return prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
+        uploads = prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
+        known = public_keys(roles, {role: file.content for role, file in uploads.items()})
+        self._signed([known[keyid] for keyid in {keyid for file in uploads.values() for keyid in file.signatures}])
+        return uploads
 
 
 class _Turn:

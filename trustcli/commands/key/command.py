@@ -24,11 +24,13 @@ from trustcli.commands.key.key_elsewhere import make_at, proven_key, record
 from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_file, import_folder
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
+from trustcli.commands.key.key_uses import key_uses
 from trustcli.commands.support.confirmation import confirm
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.errors import shown
 from trustdata.gun import parse_gun
 from trustdata.roles import signer_role
@@ -134,16 +136,21 @@ def _report_import(session: Session, keys: Sequence[ImportedKey]) -> int:
 
 @app.command("list")
 def list_(ctx: typer.Context) -> int:
-    """List the keys of the store."""
+    """List the keys of the store: where each lives, what it may sign, and when it last signed here."""
     session: Session = ctx.obj
     infos = session.keystore.list()
-    for line in lines(infos):
+    uses = key_uses(session)
+    for line in lines(infos, uses):
         session.output.result(line)
+    if infos and uses.unread:
+        some, first = counted(len(uses.unread), "collection"), uses.unread[0]
+        session.output.notice(f"of {some} known here nothing verified is in the cache: trust inspect {first} reads it")
     if not infos:
         session.output.notice(
             "no private key is in the key store; trust key generate NAME makes one, trust key import FILE brings one"
         )
-    session.output.document({"keys": [row(info) for info in infos], "exit": DONE})
+    rows = [{**row(info), **uses.row(info.public)} for info in infos]
+    session.output.document({"keys": rows, "unread": list(uses.unread), "exit": DONE})
     return DONE
 
 
@@ -157,9 +164,10 @@ def show(
     session: Session = ctx.obj
     statuses = [DONE]
     rows: list[dict[str, object]] = []
+    uses = key_uses(session)
     for file in files:
         try:
-            rows += [key_show.row(session, key) for key in key_show.keys_of(session, file, decrypt=decrypt)]
+            rows += [key_show.row(session, key, uses) for key in key_show.keys_of(session, file, decrypt=decrypt)]
         except KeysError as error:
             place = shown_uri(file) if is_key_uri(file) else file
             statuses.append(session.output.failure(error, subject=place))

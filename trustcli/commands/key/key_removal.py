@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 
 from keys.errors import KeysError
 from keys.uris.uri import shown_uri
-from trustcli.commands.key.key_rows import row, uses
+from trustcli.commands.key.key_rows import row
+from trustcli.commands.key.key_uses import key_uses
 from trustcli.console.exit_codes import DONE
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
 from trustcli.session import Session
+from trustdata.errors import shown
 
 
 def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable[[str], bool]) -> int:
@@ -23,10 +25,11 @@ def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable
     removed then.
     """
     found = {info.keyid: info for info in map(session.keystore.get, references)}
-    used = {info.keyid: uses(session, info.public) for info in found.values()}
+    uses = key_uses(session)
+    used = {info.keyid: uses.of(info.public) for info in found.values()}
     for info in found.values():
         for gun, roles in used[info.keyid].items():
-            session.output.warn(f"{info.described} is a {' and '.join(roles)} key of {gun}")
+            session.output.warn(f"{info.described} is a {' and '.join(map(shown, roles))} key of {gun}")
     what = ", ".join(info.described for info in found.values())
     if not agreed(what):
         raise UsageError(f"nothing was removed; to remove {what} without being asked: --yes")

@@ -1,26 +1,20 @@
-"""What is said of a key of the store: its row in lists and documents, and the collections in which it is in use."""
+"""What is said of a key of the store: its row in lists and documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from securesystemslib.signer import Key
-
-from keys.algorithms import key_fingerprint, matching_keyids
 from keys.key_info import PURPOSES, KeyInfo
 from keys.notary import notary_key
 from keys.uris.uri import shown_uri
-from trustcli.session import Session
-from trustdata.errors import MalformedMetadata, shown
-from trustdata.gun import GUN
-from trustdata.roles import ROOT, TARGETS
-from trustdata.wire.formats import wire_named
+from trustcli.commands.key.key_uses import KeyUses
+from trustdata.errors import shown
 
-_HEADER: Final = f"{'KEY ID':<64}\tPURPOSE\tALGORITHM\tNAME OR COLLECTION"
+_HEADER: Final = f"{'KEY ID':<64}\tPURPOSE\tALGORITHM\tNAME OR COLLECTION\tMAY SIGN\tLAST SIGNED HERE"
 
 
-def lines(infos: Iterable[KeyInfo]) -> Iterator[str]:
+def lines(infos: Iterable[KeyInfo], uses: KeyUses) -> Iterator[str]:
     """Return the list for people: a header, then the keys in use before the retired ones, each from root to signers."""
     ordered = sorted(infos, key=lambda k: (k.retired, PURPOSES.index(k.purpose), k.name, k.gun, k.keyid))
     if ordered:
@@ -29,7 +23,8 @@ def lines(infos: Iterable[KeyInfo]) -> Iterator[str]:
         retired = "\tretired" if info.retired else ""
         elsewhere = f"\tat {shown_uri(info.uri)}" if info.uri else ""
         name = shown(info.name or info.gun or "-")
-        yield f"{info.keyid}\t{info.purpose}\t{info.algorithm}\t{name}{retired}{elsewhere}"
+        told = "\t".join((info.keyid, info.purpose, str(info.algorithm), name, *uses.columns(info.public)))
+        yield f"{told}{retired}{elsewhere}"
 
 
 def row(info: KeyInfo) -> dict[str, object]:
@@ -47,25 +42,3 @@ def row(info: KeyInfo) -> dict[str, object]:
         "retired": info.retired,
         "uri": info.uri or None,
     }
-
-
-def uses(session: Session, public: Key) -> dict[GUN, list[str]]:
-    """Return in which pinned collections a key is a root or targets key, with these roles, as far as is known here.
-
-    Known are the newest roots in the cache; a damaged one is passed over. Raises: SettingsUnusable.
-    """
-    found: dict[GUN, list[str]] = {}
-    for gun, entry in sorted(session.pins.load().items()):
-        wire = wire_named(entry.format)
-        roots = session.cache(entry.named or gun, wire.name).roots()
-        try:
-            root = wire.parse(ROOT, roots[-1]).root if roots else None
-        except MalformedMetadata:
-            continue
-        if root is None:
-            continue
-        keyids = matching_keyids(root.keys, [key_fingerprint(public)])
-        roles = [str(role) for role in (ROOT, TARGETS) if keyids & set(root.roles[role].keyids)]
-        if roles:
-            found[gun] = roles
-    return found

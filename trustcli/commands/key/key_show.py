@@ -24,7 +24,7 @@ from keys.sealed_file import is_sealed, read_info
 from keys.uris.uri import is_key_uri, shown_uri
 from trustcli.commands.key.key_elsewhere import found_at
 from trustcli.commands.key.key_import import blocks_of, read_key_file, stored_purpose
-from trustcli.commands.key.key_rows import uses
+from trustcli.commands.key.key_uses import KeyUses
 from trustcli.session import Session
 from trustdata.errors import shown
 
@@ -112,8 +112,8 @@ def _of_block(session: Session, block: PrivateKeyBlock, *, decrypt: bool) -> Sho
     return ShownKey(place=block.place, form=form, public=public, role=block.role, gun=block.gun)
 
 
-def row(session: Session, key: ShownKey) -> dict[str, object]:
-    """Return what documents say of a key of a file. Raises: KeyNotAccepted, SettingsUnusable."""
+def row(session: Session, key: ShownKey, uses: KeyUses) -> dict[str, object]:
+    """Return what documents say of a key of a file. Raises: KeyNotAccepted."""
     public = key.public
     stored = _stored(session, public) if public is not None else None
     return {
@@ -128,7 +128,8 @@ def row(session: Session, key: ShownKey) -> dict[str, object]:
         "name": shown(key.name),
         "uri": key.uri or (stored.uri if stored is not None else "") or None,
         "in_store": stored.described if stored is not None else None,
-        "collections": uses(session, public) if public is not None else {},
+        "collections": uses.of(public) if public is not None else {},
+        "last_signed": uses.last(public) if public is not None else None,
     }
 
 
@@ -147,11 +148,13 @@ def lines(row: dict[str, object]) -> Iterator[str]:
         "name": "name",
         "uri": "its private key lives at",
         "in_store": "in the key store here",
+        "last_signed": "last signed here",
     }
     yield from (f"  {text}: {row[member]}" for member, text in words.items() if row[member])
     used = row["collections"]
     if isinstance(used, dict):
-        yield from (f"  {' and '.join(roles)} key of {gun}, as far as is known here" for gun, roles in used.items())
+        told = ((" and ".join(map(shown, roles)), gun) for gun, roles in used.items())
+        yield from (f"  {roles} key of {gun}, as far as is known here" for roles, gun in told)
 
 
 def _stored(session: Session, public: Key) -> KeyInfo | None:
