@@ -7,7 +7,7 @@ a text may take is bounded by what is counted here, and not by its length (docs/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from trustdata.limits import MAX_DEPTH
 
@@ -40,8 +40,18 @@ class TooDeep(Excess):
         self.limit = limit
 
 
-def count_values(text: bytes, *, most: int, depth: int = MAX_DEPTH) -> int:
-    """Return the number of values in a JSON text: elements, members, and three for each object.
+class Counted(NamedTuple):
+    """What a JSON text holds.
+
+    `values`: elements, members, and three for each object. `members`: those of all objects.
+    """
+
+    values: int
+    members: int
+
+
+def count_values(text: bytes, *, most: int, depth: int = MAX_DEPTH) -> Counted:
+    """Return the number of values in a JSON text, and how many of them are members.
 
     Counted are the characters that begin or separate values, outside of strings, so the text need not be valid; up to
     the place where it stops to be, a parser makes no more values than are counted. An object counts as three, because
@@ -50,7 +60,7 @@ def count_values(text: bytes, *, most: int, depth: int = MAX_DEPTH) -> int:
     `most`: the highest number of values. `depth`: the highest number of levels.
     Raises: TooManyValues, TooDeep.
     """
-    values = level = 0
+    values = members = level = 0
     for marks in outside_strings(text, _NO_STRUCTURE):
         objects, closed = marks.count(b"{"), marks.count(b"]") + marks.count(b"}")
         opened = objects + marks.count(b"[")
@@ -60,11 +70,15 @@ def count_values(text: bytes, *, most: int, depth: int = MAX_DEPTH) -> int:
         values += len(marks) - closed + (_OBJECT_WEIGHT - 1) * objects
         if values > most:
             raise TooManyValues(most)
-    return values
+        members += marks.count(b":")
+    return Counted(values, members)
 
 
 def most_values(text: bytes) -> int:
-    """Return a number that `count_values` does not exceed, in a third of its time: it counts inside of strings too."""
+    """Return a number that the values of `count_values` do not exceed, in a third of its time.
+
+    It counts inside of strings too.
+    """
     marks = text.translate(None, _NO_OPENING)
     return len(marks) + (_OBJECT_WEIGHT - 1) * marks.count(b"{")
 

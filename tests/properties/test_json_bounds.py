@@ -31,6 +31,12 @@ def _values(document: Any) -> int:
     return 0
 
 
+def _members(document: Any) -> int:
+    if isinstance(document, dict):
+        return len(document) + sum(map(_members, document.values()))
+    return sum(map(_members, document)) if isinstance(document, list) else 0
+
+
 def _depth(document: Any) -> int:
     children = document if isinstance(document, list) else document.values() if isinstance(document, dict) else None
     return 0 if children is None else 1 + max(map(_depth, children), default=0)
@@ -44,13 +50,14 @@ def _depth(document: Any) -> int:
     indent=st.sampled_from([None, 1]),
 )
 @example(document={'"\\': ["\\\\", '\\"', ","]}, chunk=1, ascii_only=True, indent=None)
-def test_values_and_depth_are_those_of_the_parsed_document(
+def test_values_members_and_depth_are_those_of_the_parsed_document(
     *, monkeypatch: pytest.MonkeyPatch, document: Any, chunk: int, ascii_only: bool, indent: int | None
 ) -> None:
     raw = json.dumps(document, ensure_ascii=ascii_only, indent=indent).encode()
     monkeypatch.setattr(json_bounds, "_CHUNK", chunk)
     values, depth = _values(document), _depth(document)
-    assert count_values(raw, most=values, depth=depth) == values <= most_values(raw)
+    assert count_values(raw, most=values, depth=depth) == (values, _members(document))
+    assert values <= most_values(raw)
     if values:
         with pytest.raises(TooManyValues, match=f"holds more than {values - 1} values"):
             count_values(raw, most=values - 1, depth=depth)

@@ -51,7 +51,7 @@ def _is_read_alike(old: bytes, new: bytes, form: PlainForm) -> PlainChange | Non
     if change is None or part is None:
         return None
     assert _said(part) == _said(find_plain_targets(new, form))
-    assert count_values(new, most=10**6) <= min(change.most_values, part.most_values)
+    assert count_values(new, most=10**6).values <= min(change.most_values, part.most_values)
     return change
 
 

@@ -43,7 +43,7 @@ def check_values(files: Collection[bytes], *, limit: int) -> None:
     left = limit
     for raw in files:
         try:
-            left -= count_values(raw, most=left)
+            left -= count_values(raw, most=left).values
         except TooManyValues as error:
             raise TooLarge(what="the upload", limit=limit, unit="values") from error
         except TooDeep:

@@ -262,7 +262,7 @@ def test_the_check_does_not_ask_for_a_backup_of_keys_that_never_were_here(site: 
 def test_the_values_of_all_files_together_are_bounded(site: TakingSite, monkeypatch: pytest.MonkeyPatch) -> None:
     """Roots, too: each has a limit of its own, and there may be a thousand."""
     parts, gun = parts_of("deleg"), gun_of("deleg")
-    values = sum(count_values(raw, most=10**6) for name, raw in parts.items() if not name.startswith("key."))
+    values = sum(count_values(raw, most=10**6).values for name, raw in parts.items() if not name.startswith("key."))
     monkeypatch.setattr(collection_import, "MAX_UPLOAD_VALUES", values - 1)
     answer = site.take(gun, parts)
     refused(answer, 413, "too-large", f"the upload holds more than {values - 1} values")

@@ -8,12 +8,13 @@ a review asks for changes anything here, so a dry run is answered as the real on
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
+
+import orjson
 
 from keys.record import record
 from trustcli.errors import ReviewMalformed
-from trustdata import bounded_json
+from trustdata.json_bounds import count_values
 
 MAX_REVIEW: Final = 8 * 1024 * 1024
 """Bytes. An API server takes 3 MiB from its users, and sends the stored object beside the new one."""
@@ -74,8 +75,8 @@ def read_sent(raw: bytes) -> SentRequest:
     if len(raw) > MAX_REVIEW:
         raise ReviewMalformed(place="its text", reason=f"is longer than {MAX_REVIEW} bytes")
     try:
-        document = bounded_json.loads(raw, values=MAX_VALUES, depth=MAX_DEPTH, encoding="utf-8", pairs=_members)
-    except (ValueError, RecursionError) as error:
+        document = _parsed(raw)
+    except ValueError as error:
         raise ReviewMalformed(place="its JSON", reason=f"cannot be read: {error}") from error
     if not isinstance(document, dict):
         raise ReviewMalformed(place="its JSON", reason="is no object")
@@ -111,11 +112,27 @@ def read_review(sent: SentRequest) -> Review:
     )
 
 
-def _members(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
+def _parsed(raw: bytes) -> object:
+    """Parse a text in which no object has a member twice. Raises: ValueError."""
+    counted = count_values(raw, most=MAX_VALUES, depth=MAX_DEPTH)
+    document: object = orjson.loads(raw)
+    # Of a member that occurs twice the parser keeps one: then it has fewer than the text. To look at each object while
+    # it is parsed would take twice the time.
+    if _members(document) != counted.members:
         raise ValueError("a member occurs twice in one object")
-    return members
+    return document
+
+
+def _members(document: object) -> int:
+    """Return how many members all objects of a document have."""
+    found, values = 0, [document]
+    for value in values:
+        if isinstance(value, dict):
+            found += len(value)
+            values.extend(value.values())
+        elif isinstance(value, list):
+            values.extend(value)
+    return found
 
 
 def _text(members: Object, name: str, place: str = "request") -> str:
