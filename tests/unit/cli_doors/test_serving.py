@@ -44,6 +44,8 @@ RELAYS: list[Counted] = []
 def answer(request: Request) -> Response:
     if request.path == "/echo":
         return Response(status=200, body=request.body.read(10))
+    if request.path == "/twice":
+        return Response(status=200, body=request.body.read(10) + b"," + request.body.read(10))
     if request.path == "/pieces":
         return Response(status=200, body=iter([b"one", b"two"]))
     if request.path == "/short":
@@ -86,6 +88,33 @@ def test_requests_that_were_sent_together_are_answered_one_by_one(server: Server
     second = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
     raw = exchanged(server, first + second + b"GET /z HTTP/1.1\r\n" + LAST)
     assert [each.body for each in parse_answers(raw)] == [b"abc", b"def", b"GET /z 127.0.0.1 \n"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+)
+def test_a_body_that_is_read_again_takes_nothing_of_what_follows(server: Server, body: bytes) -> None:
+    raw = exchanged(server, b"POST /twice HTTP/1.1\r\nHost: a\r\n" + body + b"GET /z HTTP/1.1\r\n" + LAST)
+    assert [each.body for each in parse_answers(raw)] == [b"abc,", b"GET /z 127.0.0.1 \n"]
+
+
+def test_a_body_is_read_as_it_comes(server: Server) -> None:
+    with connected(server) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n", b"a", b"bc"):
+            sock.sendall(piece)
+        sock.sendall(b"dGET /z HTTP/1.1\r\n" + LAST)
+        assert [each.body for each in parse_answers(until_closed(sock))] == [b"abcd", b"GET /z 127.0.0.1 \n"]
+
+
+@pytest.mark.parametrize("options", [b"close", b"x, Close", b"x\r\nConnection: CLOSE ,y"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 1\r\n\r\na", b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n", b"\r\n"]
+)
+def test_a_client_that_wants_no_more_gets_no_more(server: Server, options: bytes, body: bytes) -> None:
+    head = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: " + options + b"\r\n"
+    (got,) = parse_answers(exchanged(server, head + body + b"GET /next HTTP/1.1\r\n" + LAST))
+    assert got.headers["connection"] == "close"
 
 
 def test_a_body_in_pieces_is_sent_in_chunks_or_until_the_end(server: Server) -> None:

@@ -124,7 +124,7 @@ def test_who_takes_nothing_is_cut_off() -> None:
 def test_how_long_an_answer_is_made_is_not_how_slowly_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """A push of an hour, or a search of half a minute: the answer arrives, be it ever so short."""
     later = [0.0]
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], time=time.time)
     monkeypatch.setattr(peer, "time", clock)
     monkeypatch.setattr(connection, "time", clock)
 

@@ -1,7 +1,7 @@
 """Serve one client's connection: read requests one after another, have each answered, keep the connection or end it.
 
-Source: RFC 9112. h11 parses and frames; every request gets an h11 connection of its own, so that its head is judged as
-bytes before h11 sees it (`request_head`).
+Source: RFC 9112. h11 parses heads, and frames what comes or goes in chunks; every request gets an h11 connection of its
+own, so that its head is judged as bytes before h11 sees it (`request_head`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -201,6 +202,7 @@ class _Exchange:
         self._limits = limits
         self._received = received
         self._complete = False
+        self._left = 0
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
         self._http.receive_data(head)
         try:
@@ -218,27 +220,37 @@ class _Exchange:
         chunked = any(name == b"transfer-encoding" for name, _ in headers)
         length = None if chunked else int(declared or 0)
         if length == 0:
-            for _ in self._pieces(bounded=True):
-                pass  # there is nothing; h11 says so
+            self._complete, self.following = True, self._received
+        self._left = length or 0
         return Request(
             method=self._event.method.decode(),
             target=self._event.target.decode(),
             headers=headers,
-            body=Body(self._pieces, length=length),
+            body=Body(self._chunks if chunked else self._declared, length=length),
             client=client,
             secured=secured,
             certificate=certificate,
         )
 
-    def _pieces(self, *, bounded: bool) -> Iterator[bytes]:
-        """Yield the body. Raises: ClientGone, RequestRefused."""
+    def _declared(self, *, bounded: bool) -> Iterator[bytes]:
+        """Yield a body whose length was declared. Raises: ClientGone."""
+        began, got = time.monotonic(), 0
+        while self._left:
+            data = self._more(self._deadline(began, got, bounded=bounded))
+            piece, self._received = data[: self._left], data[self._left :]
+            got += len(piece)
+            self._left -= len(piece)
+            yield piece
+        self._complete, self.following = True, self._received
+
+    def _chunks(self, *, bounded: bool) -> Iterator[bytes]:
+        """Yield a body that comes in chunks. Raises: ClientGone, RequestRefused."""
         began, got = time.monotonic(), 0
         while not self._complete:
             try:
                 event = self._http.next_event()
                 if event is h11.NEED_DATA:
-                    enough = min(self._limits.body_seconds, self._limits.body_grace + got / self._limits.slowest_body)
-                    data = self._more(began + enough if bounded else time.monotonic() + self._limits.stall)
+                    data = self._more(self._deadline(began, got, bounded=bounded))
                     got += len(data)
                     self._http.receive_data(data)
                     continue
@@ -249,6 +261,12 @@ class _Exchange:
             else:
                 self._complete = True
                 self.following = self._http.trailing_data[0] + self._received
+
+    def _deadline(self, began: float, got: int, *, bounded: bool) -> float:
+        """Return until when more of a body must come, of which so many bytes have come since `began`."""
+        if not bounded:
+            return time.monotonic() + self._limits.stall
+        return began + min(self._limits.body_seconds, self._limits.body_grace + got / self._limits.slowest_body)
 
     def _more(self, deadline: float) -> bytes:
         """Return more of the body. Raises: ClientGone."""
@@ -268,11 +286,17 @@ class _Exchange:
 
     # --- answering
 
+    @property
+    def _wants_no_more(self) -> bool:
+        """Whether the client ends the connection after this answer."""
+        options = (value.lower().split(b",") for name, value in self._event.headers if name == b"connection")
+        return any(option.strip() == b"close" for each in options for option in each)
+
     def send(self, response: Response, *, last: bool) -> bool:
         """Send an answer. Return whether the connection can be used again. Raises: OSError."""
         body = response.body
         keep = self._complete and not (last or response.close) and self._event.http_version == b"1.1"
-        keep = keep and self._http.their_state is not h11.MUST_CLOSE  # the client wants no more
+        keep = keep and not self._wants_no_more
         head_only = self._event.method == b"HEAD" or response.status in _WITHOUT_BODY
         try:
             self._send(response, _fields(response, keep=keep), head_only=head_only)
@@ -326,9 +350,15 @@ def _head(status: int, fields: Headers) -> bytes:
     return b"\r\n".join(lines) + END
 
 
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    """Return a moment, in seconds since 1970, as it stands in `Date`."""
+    return formatdate(second, usegmt=True).encode()
+
+
 def _fields(response: Response, *, keep: bool) -> Headers:
     body = response.body
-    fields = [(b"date", formatdate(usegmt=True).encode())]
+    fields = [(b"date", _date(int(time.time())))]
     fields += [(name, value) for name, value in response.headers if name.lower() not in _OWN_FIELDS]
     length = response.length
     if length is None and not isinstance(body, Iterator):
