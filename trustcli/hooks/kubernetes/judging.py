@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from keys.record import record
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_IMAGES: Final = 256
 """Images of one review. A Pod with as many containers does not fit on a node."""
+_KNOWN_IMAGES: Final = 1024
+"""References that are not read again: Pods of one image come by the hundred, and each is asked about more than once."""
 
 
 class Asked(NamedTuple):
@@ -123,9 +126,9 @@ def ask(decider: Decider, image: str) -> Decision:
 
 def asked_for(image: str) -> ImageReference:
     """Return what an image names; without tag and digest it means `latest`. Raises: InvalidName."""
-    reference = parse_reference(image)
+    reference = _parsed(image)
     if reference.tag is None and reference.digest is None:
-        reference = parse_reference(f"{image}:{DEFAULT_TAG}")
+        reference = _parsed(f"{image}:{DEFAULT_TAG}")
     return reference
 
 
@@ -168,9 +171,14 @@ def _refusal(decision: Decision, reference: ImageReference) -> TrustError | None
 
 def _reference(image: str) -> ImageReference | TrustError:
     try:
-        return parse_reference(image)
+        return _parsed(image)
     except InvalidName as error:
         return error
+
+
+@lru_cache(maxsize=_KNOWN_IMAGES)
+def _parsed(image: str) -> ImageReference:
+    return parse_reference(image)
 
 
 def _not_pinned(place: ImagePlace) -> PolicyRefused:

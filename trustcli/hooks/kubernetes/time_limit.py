@@ -107,7 +107,6 @@ class LimitedTime:
     ) -> Mapping[Asked, Decision | TrustError]:
         """Return an answer to each question within so many seconds. `namespace`: who asks. Raises: InvalidName."""
         deadline = self._clock() + seconds
-        late = VerdictTooLate(seconds=max(1, round(seconds)), doing="asking the trust server, or waiting to ask it")
         answers: dict[Asked, Decision | TrustError] = {}
         begun: dict[Asked, Future[Decision] | None] = {}
         for question in questions:
@@ -116,6 +115,9 @@ class LimitedTime:
                 answers[question] = known
             else:
                 begun[question] = self._begin(question, namespace, deadline)
+        if not begun:
+            return answers
+        late = VerdictTooLate(seconds=max(1, round(seconds)), doing="asking the trust server, or waiting to ask it")
         for question, future in begun.items():
             try:
                 answers[question] = late if future is None else future.result(max(0.0, deadline - self._clock()))

@@ -119,8 +119,10 @@ class AdmissionWebhook:
     def _read_and_judged(self, request: Request, deadline: float, places: ExitStack) -> tuple[Response, str]:
         """Return as `_reviewed`. `places`: given back once the objects of the review were looked through."""
         try:
-            group = address_group(request.client)
-            admit = places.enter_context(self._room.taking(group, free=_LARGE, deadline=deadline))
+            declared, admit = request.body.length, None
+            if declared is None or declared > _LARGE:
+                group = address_group(request.client)
+                admit = places.enter_context(self._room.taking(group, free=_LARGE, deadline=deadline))
             raw = request.body.read(MAX_REVIEW, admit=admit)
             if len(raw) > _LARGE:
                 self._take(self._large, f"{_LARGE_AT_ONCE} large reviews", deadline, places)

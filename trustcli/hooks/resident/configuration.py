@@ -14,7 +14,7 @@ from trustcli.console.output import Output
 from trustcli.errors import NoTrustServer, SettingsUnusable
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.hooks.resident.memory_folder import MemoryFolder
-from trustcli.hooks.resident.watched_files import Stamp, stamps_of
+from trustcli.hooks.resident.watched_files import Stamp, is_changed, stamps_of
 from trustcli.http.time_budget import Timeouts
 from trustcli.session import Session, wall_clock
 from trustdata.errors import TrustError
@@ -79,7 +79,7 @@ class Configuration:
     @property
     def is_current(self) -> bool:
         """Whether no file was changed since."""
-        return stamps_of(self.stamps) == self.stamps
+        return not any(is_changed(file, stamp) for file, stamp in self.stamps.items())
 
     def same_but_policy(self, other: Configuration) -> bool:
         """Return whether collections are opened in the same way: no other file was changed, and no alias."""

@@ -109,11 +109,11 @@ class ResidentReader:
             return (role for question in questions for role in roles.needed(question))
 
         state = self._state(kept, rule, needed)
-        reading = self._reading(kept, state, questions)
+        reading = self._reading(kept, state, questions, self._clocks.moment())
         if self._earns_refresh(kept, state, reading, arrived):
             self._refresh_since(kept, arrived)
             state = self._state(kept, rule, needed)
-            reading = self._reading(kept, state, questions)
+            reading = self._reading(kept, state, questions, self._clocks.moment())
             kept.in_vain = _lacks_something(reading)
         return reading
 
@@ -163,19 +163,21 @@ class ResidentReader:
         def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
             return (role for question in questions for role in roles.needed(question))
 
-        kept = self._collection(gun, rule, self._clocks.moment())
-        state = self._fresh(kept, needed)
-        reading = self._reading(kept, state, questions) if state is not None else None
+        now = self._clocks.moment()
+        kept = self._collection(gun, rule, now)
+        state = self._fresh(kept, needed, now)
+        reading = self._reading(kept, state, questions, now) if state is not None else None
         return None if reading is None or _lacks_something(reading) else reading
 
     def denied_at_once(self, gun: GUN, rule: Rule | None) -> DenyListRead | None:
         """Return what a collection denies, as `denied` does; None if that would ask somebody, or wait."""
-        state = self._fresh(self._collection(gun, rule, self._clocks.moment()), lambda _: ())
+        now = self._clocks.moment()
+        state = self._fresh(self._collection(gun, rule, now), lambda _: (), now)
         return None if state is None else self._denied(gun, state)
 
-    def _fresh(self, kept: KeptCollection, needed: Needed) -> _State | None:
+    def _fresh(self, kept: KeptCollection, needed: Needed, now: Moment) -> _State | None:
         verified, _ = kept.state()
-        if verified is None or _lacking(verified, needed) or not self._is_fresh(verified, self._clocks.moment()):
+        if verified is None or _lacking(verified, needed) or not self._is_fresh(verified, now):
             return None
         return _State(verified=verified)
 
@@ -279,11 +281,10 @@ class ResidentReader:
 
     # --- one question
 
-    def _reading(self, kept: KeptCollection, state: _State, questions: Sequence[Question]) -> Reading:
+    def _reading(self, kept: KeptCollection, state: _State, questions: Sequence[Question], now: Moment) -> Reading:
         if state.verified is None:
             failure = state.failure or self._too_late(kept)
             return Reading(judgements=tuple(refused(question, failure) for question in questions))
-        now = self._clocks.moment()
         answers = tuple(apart(kept.judge(state.verified, question, now)) for question in questions)
         return Reading(judgements=answers, refreshed=_refreshed(state, now), stale=state.stale, away=state.away)
 

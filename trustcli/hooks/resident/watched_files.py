@@ -15,6 +15,11 @@ def stamps_of(files: Iterable[Path]) -> Mapping[Path, Stamp]:
     return {file: _stamp(file) for file in files}
 
 
+def is_changed(file: Path, stamp: Stamp) -> bool:
+    """Return whether a file is another one than when its stamp was taken, or has become one."""
+    return _stamp(file) != stamp
+
+
 def _stamp(file: Path) -> Stamp:
     try:
         status = file.stat()
