@@ -14,6 +14,7 @@ _Class = TypeVar("_Class")
 _Value = TypeVar("_Value")
 _FIELDS: Final = "__record_fields__"
 _DEFAULTS: Final = "__record_defaults__"
+_SETTERS: Final = "__record_setters__"
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -28,6 +29,8 @@ def record(cls: type[_Class]) -> type[_Class]:
     defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
     namespace |= {"__slots__": names, _FIELDS: names, _DEFAULTS: defaults, "__match_args__": ()}
     new_class = type(cls.__name__, cls.__bases__, {**_METHODS, **namespace})  # slots can only be given to a new class
+    # What the slots are set by, looked up once: hooks that stay make a dozen records for each answer.
+    setattr(new_class, _SETTERS, tuple((name, new_class.__dict__[name].__set__) for name in names))
     return cast("type[_Class]", new_class)
 
 
@@ -60,16 +63,16 @@ class _Methods:
 
     def __init__(self, **values: object) -> None:
         cls = type(self)
-        defaults = getattr(cls, _DEFAULTS)
-        for name in getattr(cls, _FIELDS):
-            if name in values:
-                object.__setattr__(self, name, values.pop(name))
-            elif name in defaults:
-                object.__setattr__(self, name, defaults[name])
-            else:
-                raise TypeError(f"{cls.__name__} needs {name!r}")
-        if values:
-            raise TypeError(f"{cls.__name__} has no field {next(iter(values))!r}")
+        given = {**getattr(cls, _DEFAULTS), **values}
+        setters = getattr(cls, _SETTERS)
+        try:
+            for name, set_field in setters:
+                set_field(self, given[name])
+        except KeyError:
+            raise TypeError(f"{cls.__name__} needs {name!r}") from None
+        if len(given) > len(setters):
+            unknown = next(name for name in values if name not in getattr(cls, _FIELDS))
+            raise TypeError(f"{cls.__name__} has no field {unknown!r}")
 
     def __setattr__(self, name: str, _: object) -> Never:
         raise AttributeError(f"{type(self).__name__}.{name} is frozen")
