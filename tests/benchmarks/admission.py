@@ -101,7 +101,7 @@ def _send(url: str, ca: str, raw: bytes) -> None:
             while (line := read.readline()) != b"\r\n":
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.partition(b":")[2])
-            assert b'"allowed": true' in read.read(length)
+            assert b'"allowed":true' in read.read(length)
         sys.stdout.write(str(time.perf_counter() - start))
 
 

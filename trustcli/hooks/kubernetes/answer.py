@@ -6,9 +6,10 @@ Limits are Kubernetes': warnings beyond 256 characters, or beyond 4 096 together
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator
 from typing import Any, Final
+
+import orjson
 
 from trustcli.console.exit_codes import NOT_SIGNED, NOT_TRUSTED, POLICY, UNREACHABLE
 from trustcli.console.failure_table import row_for
@@ -43,8 +44,8 @@ def answer_to(verdict: Verdict) -> bytes:
     if refused:
         response["status"] = _status(FORBIDDEN, "\n".join(map(_refusal, refused)))
     elif verdict.patch:
-        patch = json.dumps(verdict.patch).encode()
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(patch).decode()}
+        patch = base64.b64encode(orjson.dumps(verdict.patch))
+        response |= {"patchType": "JSONPatch", "patch": patch.decode()}
     warnings = list(_warnings(verdict))
     if warnings:
         more = len(warnings) - MAX_WARNINGS
@@ -60,7 +61,7 @@ def refusal_of(uid: str, error: TrustError, *, code: int = FORBIDDEN) -> bytes:
 
 
 def _review(response: dict[str, Any]) -> bytes:
-    return json.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response}).encode()
+    return orjson.dumps({"apiVersion": API_VERSION, "kind": KIND, "response": response})
 
 
 def _status(code: int, message: str) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class ResidentMetrics:
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
         verdict = "allowed" if decision.allowed else "refused"
-        self._decisions.labels(verdict=verdict, mode=decision.mode, stale=str(int(decision.stale))).inc()
+        self._decisions.labels(verdict, decision.mode, int(decision.stale)).inc()
         if decision.refusal is not None:
             self._refusals.labels(code=decision.refusal.code).inc()
 
