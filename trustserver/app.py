@@ -15,41 +15,34 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
-
 from trustdata.errors import NotStored
 from trustserver.admin.operator import operator
 from trustserver.api.client_address import client_address
-from trustserver.api.collection_list import collection_list_router
-from trustserver.api.event_list import event_list_router
-from trustserver.api.exchange import exchange_router
+from trustserver.api.event_list import PAGES_AT_ONCE
+from trustserver.api.fair_queue import FairQueue
 from trustserver.api.fast_read import FastRead
 from trustserver.api.graceful_shutdown import GracefulShutdown
 from trustserver.api.gun_path import GunPaths
 from trustserver.api.head_limits import HeadLimits
-from trustserver.api.health import health_router
-from trustserver.api.login import login_router
-from trustserver.api.management import management_router
-from trustserver.api.metrics import Metrics, metrics_router
+from trustserver.api.metrics import Metrics, metrics_pages
 from trustserver.api.notary import NotaryApi
-from trustserver.api.notary_errors import notary_error
 from trustserver.api.origin_check import OriginCheck
-from trustserver.api.problems import install_error_handlers
 from trustserver.api.publish_requests import PublishRequests, UploadLimits
 from trustserver.api.renewal_on_read import RenewalOnRead
 from trustserver.api.request_times import RequestTimes
 from trustserver.api.request_turns import RequestTurns
+from trustserver.api.route_context import RouteContext, with_context
+from trustserver.api.routes import routes
 from trustserver.api.sending import with_nosniff
 from trustserver.api.services import Services
 from trustserver.api.stored_pieces import StoredPieces
 from trustserver.api.tuf import TufReads
-from trustserver.api.whoami import whoami_router
 from trustserver.auth.api_tokens import make_first_admin
 from trustserver.auth.authorizer import Authorizer
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.open_authorizer import OpenAuthorizer
 from trustserver.auth.opening import open_authorizer, open_client_certificates, proxy_check
-from trustserver.errors import ClockJumped, NoSuchRoute, StartRefused
+from trustserver.errors import ClockJumped, StartRefused
 from trustserver.process import kernel_clock
 from trustserver.process.heap import give_free_pages_back
 from trustserver.process.helper_process import Helper
@@ -237,10 +230,6 @@ def compose(
     )
     requests = PublishRequests(publishing, metrics, clock=clock, uptime=uptime or read_seconds, limits=limits)
     renewal_on_read = RenewalOnRead(renewal, cache, clock)
-    fastapi = FastAPI(
-        title="content-trust", version="1", openapi_url="/api/v1/openapi.json", docs_url=None, redoc_url=None
-    )
-    install_error_handlers(fastapi, elsewhere=notary_error(NoSuchRoute(what="such route"))[1])
     reads = TufReads(
         cache=cache,
         bodies=bodies,
@@ -248,7 +237,7 @@ def compose(
         renewal=renewal_on_read,
         authorizer=authorizer,
         address_of=client_address,
-        otherwise=with_nosniff(GunPaths(fastapi)),
+        otherwise=with_nosniff(GunPaths(with_context(routes(), lambda: context))),
     )
     services = Services(
         store=store,
@@ -279,9 +268,6 @@ def compose(
         stored={b"/tuf/": reads, b"/v2/": notary},
         observe=times.observe_read,
     )
-    fastapi.include_router(management_router(services, collection_import))
-    for of_services in (collection_list_router, event_list_router, login_router, exchange_router, whoami_router):
-        fastapi.include_router(of_services(services))
 
     def warnings() -> list[str]:
         refusal = store.refusal()
@@ -289,13 +275,14 @@ def compose(
         found += held.warnings() + authorizer.warnings() + ([] if webhooks is None else webhooks.warnings())
         return [*found, str(guard.refusal)] if guard.refusal is not None else found
 
-    fastapi.include_router(health_router(store, is_stopping=lambda: in_flight.stopping, warnings=warnings))
-    read_counts = [reads.answered, notary.answered]
-    fastapi.include_router(
-        metrics_router(
+    context = RouteContext(
+        services=services,
+        collection_import=collection_import,
+        event_pages=FairQueue(PAGES_AT_ONCE, what="reads of the record"),
+        metrics_pages=metrics_pages(
             metrics,
             fast=fast,
-            reads=read_counts,
+            reads=[reads.answered, notary.answered],
             cache=cache,
             store=store,
             guard=guard,
@@ -304,7 +291,9 @@ def compose(
             access_warnings=authorizer.warnings,
             key_warnings=held.warnings,
             named_expiries=settings.named_expiries,
-        )
+        ),
+        is_stopping=lambda: in_flight.stopping,
+        warnings=warnings,
     )
     return Application(
         asgi=fast,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from trustserver.api.client_address import sender_of
-from trustserver.api.services import Services
+from trustserver.api.route_context import context_of
 from trustserver.errors import BadRequest
 from trustserver.responses.overview import overview_row
 
@@ -56,21 +56,19 @@ class CollectionsView(BaseModel):
     next: str | None
 
 
-def collection_list_router(services: Services) -> APIRouter:
-    """Make the route. A page costs three statements, whatever there is on the server."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.get("/api/v1/collections")
-    async def collections(request: Request, after: str = "", limit: str = str(DEFAULT_PAGE)) -> CollectionsView:
-        """List the collections and deleted names that come after a name, sorted; `next` is the last of a full page."""
-        await services.authorizer.authorize_catalog(sender_of(request.scope))
-        size = _page_size(limit)
-        found = await asyncio.to_thread(services.store.overviews, after=after, limit=size)
-        last = found[-1].summary.gun if len(found) == size else None
-        rows = [OverviewView.model_validate(overview_row(overview)) for overview in found]
-        return CollectionsView(collections=rows, next=last)
 
-    return router
+@router.get("/api/v1/collections")
+async def collections(request: Request, after: str = "", limit: str = str(DEFAULT_PAGE)) -> CollectionsView:
+    """List the collections and deleted names that come after a name, sorted; `next` is the last of a full page."""
+    services = context_of(request).services
+    await services.authorizer.authorize_catalog(sender_of(request.scope))
+    size = _page_size(limit)  # a page costs three statements, whatever there is on the server
+    found = await asyncio.to_thread(services.store.overviews, after=after, limit=size)
+    last = found[-1].summary.gun if len(found) == size else None
+    rows = [OverviewView.model_validate(overview_row(overview)) for overview in found]
+    return CollectionsView(collections=rows, next=last)
 
 
 def _page_size(text: str) -> int:

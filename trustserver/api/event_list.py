@@ -11,8 +11,7 @@ from pydantic import BaseModel
 
 from trustdata.gun import GUN, parse_gun
 from trustserver.api.client_address import sender_of
-from trustserver.api.fair_queue import FairQueue
-from trustserver.api.services import Services
+from trustserver.api.route_context import context_of
 from trustserver.errors import BadRequest
 from trustserver.responses.recorded import event_json
 from trustserver.storage.ports import MetadataStore
@@ -21,7 +20,7 @@ MAX_PAGE: Final = 100
 """Events in a page. Each may have some ten kilobytes."""
 PAGE_BYTES: Final = 512 * 1024
 """A page ends before the event with which it would have more; it has at least one event."""
-_PAGES_AT_ONCE: Final = 2
+PAGES_AT_ONCE: Final = 2
 """How many pages are read at one time: each may be a hundred large events."""
 _LIMIT: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -52,27 +51,22 @@ class EventsView(BaseModel):
     next: int | None
 
 
-def event_list_router(services: Services) -> APIRouter:
-    """Make the route."""
-    router = APIRouter()
-    pages = FairQueue(_PAGES_AT_ONCE, what="reads of the record")
+router = APIRouter()
 
-    @router.get("/api/v1/events", response_model=EventsView)
-    async def events(
-        request: Request, name: str | None = None, after: str = "0", limit: str = str(MAX_PAGE)
-    ) -> Response:
-        """List the events after a number, of one name or of all, in order.
 
-        `next` is the last of a page that is full, of events or of bytes.
-        """
-        gun = None if name is None else parse_gun(name)
-        subject = await services.authorizer.authorize_catalog(sender_of(request.scope), only=gun)
-        size, number = _page_size(limit), _number(after)
-        async with pages.place(services.address_of(request.scope) or subject.name):
-            body = await asyncio.to_thread(_page, services.store, gun, after=number, limit=size)
-        return Response(body, media_type="application/json")
+@router.get("/api/v1/events", response_model=EventsView)
+async def events(request: Request, name: str | None = None, after: str = "0", limit: str = str(MAX_PAGE)) -> Response:
+    """List the events after a number, of one name or of all, in order.
 
-    return router
+    `next` is the last of a page that is full, of events or of bytes.
+    """
+    context = context_of(request)
+    services, gun = context.services, None if name is None else parse_gun(name)
+    subject = await services.authorizer.authorize_catalog(sender_of(request.scope), only=gun)
+    size, number = _page_size(limit), _number(after)
+    async with context.event_pages.place(services.address_of(request.scope) or subject.name):
+        body = await asyncio.to_thread(_page, services.store, gun, after=number, limit=size)
+    return Response(body, media_type="application/json")
 
 
 def _page(store: MetadataStore, gun: GUN | None, *, after: int, limit: int) -> bytes:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from keys.rfc3339 import to_rfc3339
-from trustserver.api.services import Services
+from trustserver.api.route_context import context_of
 from trustserver.auth.authorizer import Subject, SubjectKind
 from trustserver.auth.credentials import authorizations
 from trustserver.errors import BadRequest, TokenRefused
@@ -21,20 +21,18 @@ class ExchangeView(BaseModel):
     expires: str
 
 
-def exchange_router(services: Services) -> APIRouter:
-    """Make the route."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.post("/api/v1/access/exchange")
-    async def exchange(request: Request, response: Response) -> ExchangeView:
-        """Exchange a token that a CI platform or Kubernetes gave; each counts once."""
-        address = services.address_of(request.scope)
-        token, given = await services.authorizer.exchange(_shown(request), address=address)
-        response.headers["cache-control"] = cache_control.NOTHING.decode()
-        subject = Subject(name=given.workload, kind=SubjectKind.WORKLOAD)
-        return ExchangeView(token=token, subject=str(subject), expires=to_rfc3339(given.expires))
 
-    return router
+@router.post("/api/v1/access/exchange")
+async def exchange(request: Request, response: Response) -> ExchangeView:
+    """Exchange a token that a CI platform or Kubernetes gave; each counts once."""
+    services = context_of(request).services
+    address = services.address_of(request.scope)
+    token, given = await services.authorizer.exchange(_shown(request), address=address)
+    response.headers["cache-control"] = cache_control.NOTHING.decode()
+    subject = Subject(name=given.workload, kind=SubjectKind.WORKLOAD)
+    return ExchangeView(token=token, subject=str(subject), expires=to_rfc3339(given.expires))
 
 
 def _shown(request: Request) -> bytes:

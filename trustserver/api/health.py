@@ -7,37 +7,32 @@ those too. The member `warnings` tells the operator what to repair.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from trustdata.errors import NotStored
+from trustserver.api.route_context import context_of
 from trustserver.responses import cache_control
-from trustserver.storage.ports import MetadataStore
+
+router = APIRouter()
 
 
-def health_router(
-    store: MetadataStore, *, is_stopping: Callable[[], bool], warnings: Callable[[], list[str]]
-) -> APIRouter:
-    """Make the routes /healthz and /readyz. `warnings`: returns what is wrong although the server is ready."""
-    router = APIRouter()
+@router.get("/healthz", include_in_schema=False)
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
 
-    @router.get("/healthz", include_in_schema=False)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
 
-    @router.get("/readyz", include_in_schema=False)
-    async def readyz(response: Response) -> dict[str, str | list[str]]:
-        response.headers["cache-control"] = cache_control.NOTHING.decode()
-        if is_stopping():
-            response.status_code = 503
-            return {"status": "stopping"}
-        try:
-            await asyncio.to_thread(store.ping)
-        except NotStored:
-            response.status_code = 503
-            return {"status": "the database does not answer"}
-        found = warnings()
-        return {"status": "ready", "warnings": found} if found else {"status": "ready"}
-
-    return router
+@router.get("/readyz", include_in_schema=False)
+async def readyz(request: Request, response: Response) -> dict[str, str | list[str]]:
+    context = context_of(request)
+    response.headers["cache-control"] = cache_control.NOTHING.decode()
+    if context.is_stopping():
+        response.status_code = 503
+        return {"status": "stopping"}
+    try:
+        await asyncio.to_thread(context.services.store.ping)
+    except NotStored:
+        response.status_code = 503
+        return {"status": "the database does not answer"}
+    found = context.warnings()
+    return {"status": "ready", "warnings": found} if found else {"status": "ready"}

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from trustserver.api.client_address import sender_of
-from trustserver.api.services import Services
+from trustserver.api.route_context import context_of
 from trustserver.auth.sessions import SESSION_SECONDS
 from trustserver.responses import cache_control
 
@@ -19,15 +19,12 @@ class TokenView(BaseModel):
     expires_in: int
 
 
-def login_router(services: Services) -> APIRouter:
-    """Make the route."""
-    router = APIRouter()
+router = APIRouter()
 
-    @router.get("/api/v1/token", include_in_schema=False)
-    async def token(request: Request, response: Response) -> TokenView:
-        """Exchange a user's name and password, or nothing, for a token. Scopes are ignored: rules decide later."""
-        made = await services.authorizer.log_in(sender_of(request.scope))
-        response.headers["cache-control"] = cache_control.NOTHING.decode()
-        return TokenView(token=made, access_token=made, expires_in=SESSION_SECONDS)
 
-    return router
+@router.get("/api/v1/token", include_in_schema=False)
+async def token(request: Request, response: Response) -> TokenView:
+    """Exchange a user's name and password, or nothing, for a token. Scopes are ignored: rules decide later."""
+    made = await context_of(request).services.authorizer.log_in(sender_of(request.scope))
+    response.headers["cache-control"] = cache_control.NOTHING.decode()
+    return TokenView(token=made, access_token=made, expires_in=SESSION_SECONDS)

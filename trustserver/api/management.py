@@ -20,12 +20,12 @@ from trustserver.api.actors import actor_of
 from trustserver.api.client_address import sender_of
 from trustserver.api.gun_path import GUN_KEY
 from trustserver.api.permits import permit_for, still_allowed
+from trustserver.api.route_context import context_of
 from trustserver.api.services import Services
 from trustserver.api.take_over import TakeOverParts, sort_parts
 from trustserver.api.upload import TufParts
 from trustserver.auth.authorizer import Action, Subject, known_name, stored_name
 from trustserver.errors import BadRequest, RevisionMoved
-from trustserver.repository.collection_import import CollectionImport
 from trustserver.repository.formats import SERVED_TUF
 from trustserver.repository.online_roles import ATTEMPTS, held_key, refuse_tombstone, released_name
 from trustserver.repository.publish import PublishedVersions, current_versions
@@ -107,7 +107,7 @@ _TAKE_OVER: Final = {
 }
 
 
-def _gun(request: Request, gun: str) -> GUN:
+async def _gun(request: Request, gun: str) -> GUN:
     del gun  # FastAPI needs it for its documentation; GunPaths has put the checked name into the scope
     checked = request.scope.get(GUN_KEY)
     if checked is None:
@@ -118,101 +118,108 @@ def _gun(request: Request, gun: str) -> GUN:
 Gun = Annotated[GUN, Depends(_gun)]
 
 
-def management_router(services: Services, collection_import: CollectionImport) -> APIRouter:
-    """Make the routes below /api/v1/collections."""
-    clock, address_of = services.clock, services.address_of
-    router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
-    parts = TufParts()
+router = APIRouter(prefix="/api/v1/collections", responses=_PROBLEM)
+_PARTS: Final = TufParts()
 
-    async def allowed(request: Request, action: Action, gun: GUN) -> Subject:
-        return await services.authorizer.authorize(sender_of(request.scope), action, gun)
 
-    @router.post("/{gun}/publish", openapi_extra=_UPLOAD)
-    async def publish(request: Request, gun: Gun) -> CollectionView:
-        """Publish new versions of root, targets and delegations: all of them or none."""
-        subject = await allowed(request, Action.PUBLISH, gun)
-        published = await services.requests.publish(
-            request.scope,
-            request.receive,
-            gun=gun,
-            subject=subject,
-            served_format=SERVED_TUF,
-            parts=parts,
-            permit=permit_for(services.authorizer, subject, Action.PUBLISH, gun),
-            address=address_of(request.scope),
-        )
-        return _view(published)
+async def _allowed(services: Services, request: Request, action: Action, gun: GUN) -> Subject:
+    return await services.authorizer.authorize(sender_of(request.scope), action, gun)
 
-    @router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
-    async def take_over(request: Request, gun: Gun) -> CollectionView:
-        """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
-        subject = await allowed(request, Action.TAKE_OVER, gun)
 
-        def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
-            permit = permit_for(services.authorizer, subject, Action.TAKE_OVER, gun)
-            by = actor_of(request.scope, subject)
-            return collection_import.take_over(
-                gun, sort_parts(files), at=at, subject=known_name(subject), permit=permit, by=by
-            )
+@router.post("/{gun}/publish", openapi_extra=_UPLOAD)
+async def publish(request: Request, gun: Gun) -> CollectionView:
+    """Publish new versions of root, targets and delegations: all of them or none."""
+    services = context_of(request).services
+    subject = await _allowed(services, request, Action.PUBLISH, gun)
+    published = await services.requests.publish(
+        request.scope,
+        request.receive,
+        gun=gun,
+        subject=subject,
+        served_format=SERVED_TUF,
+        parts=_PARTS,
+        permit=permit_for(services.authorizer, subject, Action.PUBLISH, gun),
+        address=services.address_of(request.scope),
+    )
+    return _view(published)
 
-        imported = await services.requests.accept(
-            request.scope,
-            request.receive,
-            gun=gun,
-            subject=subject,
-            parts=TakeOverParts(),
-            judge=judge,
-            address=address_of(request.scope),
-        )
-        _log.warning("collection taken over", extra={"gun": gun, "subject": stored_name(subject)})
-        return _view(imported)
 
-    @router.get("/{gun}/keys/{role}")
-    async def key(request: Request, gun: Gun, role: str) -> KeyView:
-        """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
-        checked = _online(role)
-        # Reading is not enough, since a key for a rotation may be made and stored.
-        subject = await allowed(request, Action.PUBLISH, gun)
-        by, permit = actor_of(request.scope, subject), still_allowed(services.authorizer, subject, Action.PUBLISH, gun)
-        record = await asyncio.to_thread(
-            services.online.key, gun, checked, clock(), wire=SERVED_TUF.wire, permit=permit, by=by
-        )
-        permit_for(services.authorizer, subject, Action.PUBLISH, gun)((), record.state is KeyState.OFFERED)
-        return _key_view(record)
+@router.post("/{gun}/take-over", openapi_extra=_TAKE_OVER)
+async def take_over(request: Request, gun: Gun) -> CollectionView:
+    """Take over a collection of another Notary server, verified and unchanged: all of it or nothing."""
+    context = context_of(request)
+    services = context.services
+    subject = await _allowed(services, request, Action.TAKE_OVER, gun)
 
-    @router.post("/{gun}/keys/{role}")
-    async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
-        """Make a new key to rotate to. It is used as soon as a root that names it is published."""
-        checked = _online(role)
-        subject = await allowed(request, Action.MANAGE_KEYS, gun)
+    def judge(files: Mapping[RoleName, bytes], at: datetime) -> PublishedVersions:
+        permit = permit_for(services.authorizer, subject, Action.TAKE_OVER, gun)
         by = actor_of(request.scope, subject)
-        permit = still_allowed(services.authorizer, subject, Action.MANAGE_KEYS, gun)
-        record = await asyncio.to_thread(
-            services.online.new_key, gun, checked, clock(), wire=SERVED_TUF.wire, permit=permit, by=by
+        return context.collection_import.take_over(
+            gun, sort_parts(files), at=at, subject=known_name(subject), permit=permit, by=by
         )
-        _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
-        return _key_view(record)
 
-    @router.get("/{gun}")
-    async def state(request: Request, gun: Gun) -> StateView:
-        """Return the collection's format, revision and versions, and for which roles the server holds the key."""
-        await allowed(request, Action.READ, gun)
-        return await asyncio.to_thread(_state, services.store, gun)
+    imported = await services.requests.accept(
+        request.scope,
+        request.receive,
+        gun=gun,
+        subject=subject,
+        parts=TakeOverParts(),
+        judge=judge,
+        address=services.address_of(request.scope),
+    )
+    _log.warning("collection taken over", extra={"gun": gun, "subject": stored_name(subject)})
+    return _view(imported)
 
-    @router.delete("/{gun}")
-    async def delete(request: Request, gun: Gun) -> DeletedView:
-        """Delete the collection with all of its files and keys. A tombstone remains."""
-        subject = await allowed(request, Action.DELETE, gun)
-        by, name = actor_of(request.scope, subject), stored_name(subject)
-        permit = still_allowed(services.authorizer, subject, Action.DELETE, gun)
-        revision = await asyncio.to_thread(
-            services.publishing.delete, gun, subject=name, at=clock(), permit=permit, by=by
-        )
-        services.metrics.deletions.inc()
-        _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
-        return DeletedView(gun=gun, revision=revision)
 
-    return router
+@router.get("/{gun}/keys/{role}")
+async def key(request: Request, gun: Gun, role: str) -> KeyView:
+    """Return the server's key for snapshot or timestamp. Before the first publish it is offered for a day."""
+    checked, services = _online(role), context_of(request).services
+    # Reading is not enough, since a key for a rotation may be made and stored.
+    subject = await _allowed(services, request, Action.PUBLISH, gun)
+    by, permit = actor_of(request.scope, subject), still_allowed(services.authorizer, subject, Action.PUBLISH, gun)
+    record = await asyncio.to_thread(
+        services.online.key, gun, checked, services.clock(), wire=SERVED_TUF.wire, permit=permit, by=by
+    )
+    permit_for(services.authorizer, subject, Action.PUBLISH, gun)((), record.state is KeyState.OFFERED)
+    return _key_view(record)
+
+
+@router.post("/{gun}/keys/{role}")
+async def new_key(request: Request, gun: Gun, role: str) -> KeyView:
+    """Make a new key to rotate to. It is used as soon as a root that names it is published."""
+    checked, services = _online(role), context_of(request).services
+    subject = await _allowed(services, request, Action.MANAGE_KEYS, gun)
+    by = actor_of(request.scope, subject)
+    permit = still_allowed(services.authorizer, subject, Action.MANAGE_KEYS, gun)
+    record = await asyncio.to_thread(
+        services.online.new_key, gun, checked, services.clock(), wire=SERVED_TUF.wire, permit=permit, by=by
+    )
+    _log.info("key made", extra={"gun": gun, "subject": stored_name(subject), "role": role, "keyid": record.keyid})
+    return _key_view(record)
+
+
+@router.get("/{gun}")
+async def state(request: Request, gun: Gun) -> StateView:
+    """Return the collection's format, revision and versions, and for which roles the server holds the key."""
+    services = context_of(request).services
+    await _allowed(services, request, Action.READ, gun)
+    return await asyncio.to_thread(_state, services.store, gun)
+
+
+@router.delete("/{gun}")
+async def delete(request: Request, gun: Gun) -> DeletedView:
+    """Delete the collection with all of its files and keys. A tombstone remains."""
+    services = context_of(request).services
+    subject = await _allowed(services, request, Action.DELETE, gun)
+    by, name = actor_of(request.scope, subject), stored_name(subject)
+    permit = still_allowed(services.authorizer, subject, Action.DELETE, gun)
+    revision = await asyncio.to_thread(
+        services.publishing.delete, gun, subject=name, at=services.clock(), permit=permit, by=by
+    )
+    services.metrics.deletions.inc()
+    _log.warning("collection deleted", extra={"gun": gun, "subject": stored_name(subject), "revision": revision})
+    return DeletedView(gun=gun, revision=revision)
 
 
 def _state(store: MetadataStore, gun: GUN) -> StateView:

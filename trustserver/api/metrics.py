@@ -1,4 +1,4 @@
-"""The route /metrics: what the server has done, and when roles expire, in the text format of Prometheus."""
+"""The metrics: what the server has done, and when roles expire, in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -163,7 +162,7 @@ class SharedPages:
             return await asyncio.to_thread(self._make)
 
 
-def metrics_router(
+def metrics_pages(
     metrics: Metrics,
     *,
     fast: FastRead,
@@ -176,8 +175,10 @@ def metrics_router(
     access_warnings: Callable[[], Sequence[str]],
     key_warnings: Callable[[], Sequence[str]],
     named_expiries: int,
-) -> APIRouter:
-    """Make the route /metrics. `reads`: for each API the number of responses by status.
+) -> SharedPages:
+    """Register what is measured, and return the pages of /metrics.
+
+    `reads`: for each API the number of responses by status.
 
     `named_expiries`: how many roles of owners, and of the server, are named with their collections. None are unless the
     operator says so, since this route asks nobody who they are.
@@ -190,11 +191,4 @@ def metrics_router(
     metrics.registry.register(_Access(access_warnings))
     metrics.registry.register(_ServerKeys(key_warnings))
     metrics.registry.register(_Storage(store, clock, named_expiries))
-    router = APIRouter()
-    pages = SharedPages(lambda: generate_latest(metrics.registry))
-
-    @router.get("/metrics", include_in_schema=False)
-    async def page() -> Response:
-        return Response(await pages.page(), media_type=CONTENT_TYPE_LATEST)
-
-    return router
+    return SharedPages(lambda: generate_latest(metrics.registry))
