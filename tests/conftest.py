@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -16,6 +17,9 @@ from tests.support.docker_client import NEWER
 from tests.support.leftovers import adopt_orphans, running_children
 from tests.support.loaded_program import stop_loaders
 from tests.support.open_databases import forgotten_databases, watch_databases
+
+if TYPE_CHECKING:
+    from tests.support.prepared_homes import PreparedHomes
 
 # An example is no slower code because the machine is busy.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -122,6 +126,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _rank(item.nodeid))
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the programs that tests start, also where a shell has begun these tests in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """Let the garbage collector look no more at the tests themselves: they stay, and there are thousands of them."""
     gc.collect()
@@ -135,6 +145,13 @@ def no_database_left_open() -> Iterator[None]:
     yield
     forgotten = forgotten_databases()
     assert not forgotten, f"opened a database and forgot to close it: {forgotten}"
+
+
+@pytest.fixture(scope="session")
+def prepared_homes(tmp_path_factory: pytest.TempPathFactory) -> PreparedHomes:
+    from tests.support.prepared_homes import PreparedHomes  # it loads the programs, which most tests never need
+
+    return PreparedHomes(tmp_path_factory.mktemp("prepared"))
 
 
 @pytest.fixture(scope="session", autouse=True)

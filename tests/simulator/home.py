@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -50,6 +51,14 @@ class Home:
         self.asked: list[str] = []
         self.listed: list[dict[str, Any]] | None = None
         self.out, self.err = "", ""
+
+    def copied(self, folder: Path) -> Home:
+        """The same machine in another folder, with servers of its own: what is done to one changes nothing of it."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        home = Home(folder, *(site.copy() for site in self.sites.values()))
+        home.at, home.environ, home.registry_digest = self.at, dict(self.environ), self.registry_digest
+        home.contents = None if self.contents is None else dict(self.contents)
+        return home
 
     def session(self, **settings: Any) -> Session:
         """One invocation; `settings` replace those of the machine."""

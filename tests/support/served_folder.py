@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.json_schema import faults
 from tests.support.server_owner import NOW
 from tests.support.server_site import Site

@@ -12,6 +12,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, NEWER
 from tests.support.cheap_keys import sealing_cheaply
+from tests.support.prepared_homes import PreparedHomes
 from trustcli.console.exit_codes import DONE
 from trustdata.gun import GUN, parse_gun
 from trustdata.wire import WireFormat
@@ -21,13 +22,24 @@ A, B, C = ALL
 D = parse_gun("registry.example.com/team/d")
 
 
-def owner_of_three(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
+def owner_of_three(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes
+) -> Home:
     """An owner of three collections with a recovery key. In a and b alice and bob sign; c has no signers."""
     without_network(monkeypatch)
     sealing_cheaply(monkeypatch)
+
+    def make(folder: Path) -> Home:
+        monkeypatch.chdir(folder)
+        return _owner_of_three(folder, wire)
+
+    home = prepared_homes.home(tmp_path, ("stolen keys", wire.name), make)
     monkeypatch.chdir(tmp_path)
-    tmp_path.chmod(0o700)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
+    return home
+
+
+def _owner_of_three(folder: Path, wire: WireFormat) -> Home:
+    home = Home(folder, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
     home.environ = {f"TRUST_{name}_PASSPHRASE": f"the {name} passphrase" for name in ("ROOT", "REPOSITORY", "RECOVERY")}
     home.registry_digest = f"sha256:{GOOD}"
     does(home, "init", *ALL, "--recovery-key", "recovery.key", "--format", format_of(home))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -83,7 +84,7 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
         kind = "option" if name.startswith("-") else "command"
         sentence = f"there is no {kind} '{shown(name)}'{did_you_mean(name, COMMANDS)}"
         raise UsageError(sentence, help_command=_help_of(program, sentence))
-    command = typer.main.get_command(import_module(COMMANDS[name].module).app)
+    command = _command(COMMANDS[name].module)
     show_help_of(command, program)
     path = " ".join([program, name, *commands_named(command, rest)])
     try:
@@ -104,6 +105,12 @@ def dispatch(session: Session, arguments: Sequence[str], *, program: str = "trus
         sentence = _sentence(error)
         raise UsageError(sentence, help_command=_help_of(path, sentence)) from error
     return status if isinstance(status, int) else DONE
+
+
+@cache
+def _command(module: str) -> Any:
+    """Make the parsers of a command; once, for programs that run many."""
+    return typer.main.get_command(import_module(module).app)
 
 
 def _sentence(error: typer.TyperException) -> str:

@@ -10,6 +10,7 @@ from tests.simulator.home import Home
 from tests.simulator.owner import tag_edit
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD
+from tests.support.prepared_homes import PreparedHomes
 from tests.support.stolen_keys import A, D, does, format_of, owner_of_three, pin_of, removal, revisions, tags
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED, UNREACHABLE
 from trustcli.errors import RemoteRefused
@@ -27,8 +28,8 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
-    return owner_of_three(tmp_path, monkeypatch, wire)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes) -> Home:
+    return owner_of_three(tmp_path, monkeypatch, wire, prepared_homes)
 
 
 def the_thief(home: Home, *keys: str) -> Home:

@@ -17,6 +17,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.support.bulk_runs import AT
 from tests.support.cheap_keys import sealing_cheaply
+from tests.support.prepared_homes import PreparedHomes
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED, USAGE
 from trustcli.errors import BulkRunning, RemoteRefused, UsageError
@@ -39,16 +40,19 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes) -> Home:
     """An owner of six collections, with one root key and a recovery key for all."""
     without_network(monkeypatch)
     sealing_cheaply(monkeypatch)
-    tmp_path.chmod(0o700)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
+    return prepared_homes.home(tmp_path, ("bulk rotation", wire.name), lambda folder: owner_of_six(folder, wire))
+
+
+def owner_of_six(folder: Path, wire: WireFormat) -> Home:
+    home = Home(folder, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
     secrets = ("ROOT", "REPOSITORY", "RECOVERY")
     home.environ = {f"TRUST_{name}_PASSPHRASE": f"the {name} passphrase" for name in secrets}
     format_ = "tuf" if wire.name == "tuf-1.0" else "notary"
-    recovery = str(tmp_path / "recovery.key")
+    recovery = str(folder / "recovery.key")
     assert home.run("init", *ALL, "--recovery-key", recovery, "--format", format_) == DONE, home.err
     return home
 

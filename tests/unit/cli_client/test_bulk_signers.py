@@ -13,6 +13,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.support.bulk_runs import AT
 from tests.support.cheap_keys import sealing_cheaply
+from tests.support.prepared_homes import PreparedHomes
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED
 from trustcli.errors import KeyCompromised, RemoteRefused, UsageError
@@ -35,12 +36,15 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes) -> Home:
     """An owner of four collections; alice, whose key is here too, signs in three of them and has signed in all."""
     without_network(monkeypatch)
     sealing_cheaply(monkeypatch)
-    tmp_path.chmod(0o700)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
+    return prepared_homes.home(tmp_path, ("bulk signers", wire.name), lambda folder: owner_of_four(folder, wire))
+
+
+def owner_of_four(folder: Path, wire: WireFormat) -> Home:
+    home = Home(folder, *(RepositorySimulator(gun=name, wire=wire) for name in ALL))
     home.environ = {f"TRUST_{name}_PASSPHRASE": f"the {name} passphrase" for name in ("ROOT", "REPOSITORY")}
     format_ = "tuf" if wire.name == "tuf-1.0" else "notary"
     assert home.run("init", *ALL, "--no-recovery-key", "--format", format_) == DONE, home.err

@@ -14,6 +14,7 @@ from keys.algorithms import key_fingerprint
 from tests.simulator.home import Home
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import EVIL, GOOD, NEWER
+from tests.support.prepared_homes import PreparedHomes
 from tests.support.stolen_keys import ALL, A, B, C, D, does, format_of, owner_of_three, pin_of, removal, revisions, tags
 from trustcli.commands.support.compromised import compromised_keys
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED
@@ -30,8 +31,8 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
-    return owner_of_three(tmp_path, monkeypatch, wire)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes) -> Home:
+    return owner_of_three(tmp_path, monkeypatch, wire, prepared_homes)
 
 
 def root_keys(home: Home, name: GUN, role: RoleName = ROOT) -> set[str]:

@@ -12,6 +12,8 @@ import pytest
 from keys.errors import PassphraseWrong
 from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
+from tests.support.cheap_keys import sealing_cheaply
+from tests.support.prepared_homes import PreparedHomes
 from trustcli.console.exit_codes import DONE, INTERRUPTED, KEYS, OTHER, REFUSED, UNREACHABLE
 from trustcli.errors import RemoteRefused, RemoteUnreachable
 from trustdata.gun import parse_gun
@@ -23,9 +25,14 @@ SERVER = "https://trust.example.com"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared_homes: PreparedHomes) -> Home:
     without_network(monkeypatch)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=TUF) for name in NAMES))
+    sealing_cheaply(monkeypatch)
+    return prepared_homes.home(tmp_path, "stopped halfway", owner)
+
+
+def owner(folder: Path) -> Home:
+    home = Home(folder, *(RepositorySimulator(gun=name, wire=TUF) for name in NAMES))
     home.environ = {"TRUST_ROOT_PASSPHRASE": "root-secret", "TRUST_REPOSITORY_PASSPHRASE": "repository-secret"}
     assert home.run("init", *NAMES, "--no-recovery-key") == DONE
     return home

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.server_owner import NOW
 from tests.unit.server.access_site import rules_text
 from trustdata.errors import NotStored

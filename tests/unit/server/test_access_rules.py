@@ -8,8 +8,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.refusal import refused
 from trustdata.errors import FileNewer, InvalidName
 from trustdata.gun import GUN, parse_notary_gun

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from tests.unit.server.access_site import ROUTES, RuledSite, filled, rules_text

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.served_folder import ALICE, Ground
 from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 from sqlalchemy import text
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
 from trustserver.__main__ import app, main

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.json_schema import faults
 from tests.support.server_owner import DIGEST, NOW, Owner
 from tests.support.server_site import GUN_A, Site

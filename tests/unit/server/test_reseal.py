@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_owner import NOW, Owner
 from tests.support.server_site import GUN_A, Site

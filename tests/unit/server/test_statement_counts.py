@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
-from typer.testing import CliRunner
 
+from tests.support.cli_runner import CliRunner
 from tests.support.notary_site import GUN_N, NotarySite
 from tests.support.server_site import GUN_A
 from trustserver.__main__ import app
