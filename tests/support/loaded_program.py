@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import io
@@ -37,6 +38,8 @@ _INHERITED = ("PATH", "COVERAGE_PROCESS_CONFIG")
 """Variables that a process which loads a package gets: it is measured if this one is."""
 _READS_ITS_COMMAND_LINE = {"trustcli": ["pins"], "trustserver": ["check", "--data", "/nonexistent"]}
 """Commands that do nothing where there is nothing."""
+_HAS_PARSERS = "trustcli"
+"""The package with a table of commands, whose parsers are made before the first start."""
 _loaders: dict[str, _Loader] = {}
 """By package, in this process."""
 
@@ -185,15 +188,25 @@ def stop_loaders() -> None:
 
 def _load(package: str) -> None:
     """Import every module of it, what those import, and what is imported when a command line is read."""
+    import typer.main
+
     from tests.support.cheap_keys import seal_cheaply
 
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if not module.name.endswith((".__main__", ".env")) and ".versions." not in module.name:
             importlib.import_module(module.name)
     seal_cheaply()
+    # Typer reads the signatures of all commands for each that is called: most of what is left of a start.
+    reads = typer.main.get_params_from_function  # type: ignore[attr-defined] # typer does not export it
+    typer.main.get_params_from_function = functools.cache(reads)  # type: ignore[attr-defined]
     os.environ |= {"HOME": "/nonexistent", "TRUST_HOME": "/nonexistent"}
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         _run(package, _READS_ITS_COMMAND_LINE[package])
+        if package == _HAS_PARSERS:
+            from trustcli.commands.table import COMMANDS
+
+            for name in COMMANDS:
+                _run(package, [name, "--help"])
 
 
 def _obey() -> None:
