@@ -5,13 +5,13 @@ Roles may list one tag as different digests, so entries are chosen role by role.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trustdata.envelope import Envelope
 from trustdata.errors import ContentMismatch, TargetUnusable
 from trustdata.model import TargetFile, Targets
-from trustdata.roles import RoleName, signer_name
+from trustdata.roles import RELEASES, RoleName, signer_name
 from trustdata.verification.target_lookup import Target, read_target
 
 
@@ -62,6 +62,24 @@ class EntryChoice:
         if target is None:
             return False
         return self.is_met(target) or (target.tag, target.digest) in signed
+
+
+def listed_by_no_signer(
+    files: Mapping[RoleName, Envelope], signers: Iterable[RoleName], released: Iterable[Target]
+) -> tuple[str, ...]:
+    """Return the tags in `targets/releases` that no signer lists as they are: nothing says who has put them there.
+
+    The holder of the repository key releases so; and so does a signer who takes a tag out of the own role again.
+    `files`: those that clients accept. `released`: what clients find.
+    """
+    listed = {
+        (tag, target.digest)
+        for role in signers
+        if role in files
+        for tag, entry in files[role].targets.targets.items()
+        if (target := _target(role, tag, entry)) is not None
+    }
+    return tuple(t.tag for t in released if t.role == RELEASES and (t.tag, t.digest) not in listed)
 
 
 def _target(role: RoleName, tag: str, entry: TargetFile) -> Target | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,11 @@ from tests.support.prepared_homes import PreparedHomes
 from tests.support.stolen_keys import A, D, does, format_of, owner_of_three, pin_of, removal, revisions, tags
 from trustcli.console.exit_codes import DONE, KEYS, REFUSED, UNREACHABLE
 from trustcli.errors import RemoteRefused
-from trustdata.editing.repository_editor import EditTerms, set_tags
+from trustdata.editing.owner_roles import OwnerRoles, file_reference
+from trustdata.editing.repository_editor import Contents, EditTerms, renew, set_tags
 from trustdata.errors import ReleaseConflict
 from trustdata.gun import GUN
+from trustdata.model import Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
@@ -88,6 +92,63 @@ def test_what_the_thief_has_written_beside_the_digests_is_not_signed_again(home:
     if home.sites[A].wire.keeps_members:
         does(home, "deny", "--list", A)
         assert f"{A}@sha256:{OLD}  a hole" in home.out
+
+
+ALICE, BOB = RoleName("targets/alice"), RoleName("targets/bob")
+
+
+def other_paths(home: Home, roles: dict[str, Any]) -> None:
+    """Let alice list no tag but those that begin with 1 or b."""
+    tuf = home.sites[A].wire.releases_are_terminating
+    roles[ALICE].paths = ["1*", "b*"] if tuf else ["1", "b"]
+
+
+def another_order(home: Home, roles: dict[str, Any]) -> None:
+    """Let bob be asked before alice."""
+    del home
+    alice, bob = roles.pop(ALICE), roles.pop(BOB)
+    roles |= {BOB: bob, ALICE: alice}
+
+
+@pytest.mark.parametrize("change", [other_paths, another_order])
+def test_what_the_thief_lets_signers_list_is_signed_again_only_if_it_is_accepted(
+    home: Home, change: Callable[[Home, dict[str, Any]], None]
+) -> None:
+    """Keys and digests are as they were. This machine has not verified it; the name of another file accepts nothing."""
+    key, site = targets_key(home, A), home.sites[A]
+    first = file_reference(site.stored[TARGETS])
+    thief = the_thief(home, key)
+    session = thief.session()
+    collection = session.collection(A)
+    terms = EditTerms.of(collection.wire, at=session.at)
+
+    def edit(roles: OwnerRoles) -> Contents:
+        changed = renew(roles, [TARGETS], terms=terms)
+        content = changed[TARGETS]
+        assert isinstance(content, Targets)
+        assert content.delegations is not None
+        assert content.delegations.roles is not None
+        change(home, content.delegations.roles)
+        return changed
+
+    session.publisher(collection, session.held_keys(), collection.owner_roles).publish(edit)
+    session.close()
+    written = said_of_signers(site)
+    before, accepted = revisions(home), file_reference(site.stored[TARGETS])
+    for words in ((), ("--accept-keys", first), ("--accept-keys", first, "--plan")):
+        assert home.run("key", "compromised", key, "--remove", "--yes", A, *words) == REFUSED, home.err
+        assert "the keys that it names, or what they may list, were not verified here" in home.err
+        assert f"--accept-keys {accepted}" in home.err
+    assert revisions(home) == before
+    assert removal(home, key, A, "--accept-keys", accepted)[A]["state"] == "done"
+    assert said_of_signers(site) == written, "as the owner has accepted it"
+
+
+def said_of_signers(site: RepositorySimulator) -> list[tuple[str, Any]]:
+    """The signers in order, with what each may list."""
+    delegations = site.stored[TARGETS].targets.delegations
+    assert delegations is not None
+    return [(name, role.paths) for name, role in (delegations.roles or {}).items() if name != RELEASES]
 
 
 def test_an_image_beneath_the_one_that_stays_is_not_signed_again(home: Home) -> None:

@@ -19,6 +19,7 @@ from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD
 from tests.support.cheap_keys import sealing_cheaply
+from tests.support.prepared_homes import PreparedHomes
 from trustcli.commands.key.key_uses import summary
 from trustcli.console.exit_codes import DONE, KEYS
 from trustcli.errors import RemoteRefused
@@ -37,22 +38,25 @@ def wire(request: pytest.FixtureRequest) -> WireFormat:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat) -> Home:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wire: WireFormat, prepared_homes: PreparedHomes) -> Home:
     """An owner of two collections; in a sign alice, and bob, whose key a command holds that is not there."""
     without_network(monkeypatch)
     sealing_cheaply(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    tmp_path.chmod(0o700)
-    home = Home(tmp_path, *(RepositorySimulator(gun=name, wire=wire) for name in (A, B, NEW)))
+    return prepared_homes.home(tmp_path, ("key list", wire.name), lambda folder: owner_of_two(folder, wire))
+
+
+def owner_of_two(folder: Path, wire: WireFormat) -> Home:
+    home = Home(folder, *(RepositorySimulator(gun=name, wire=wire) for name in (A, B, NEW)))
     home.environ = {f"TRUST_{name}_PASSPHRASE": f"the {name} passphrase" for name in ("ROOT", "REPOSITORY")}
     home.registry_digest = f"sha256:{GOOD}"
     does(home, "init", A, B, "--no-recovery-key", "--format", format_of(wire))
-    does(home, "key", "generate", "alice")
+    does(home, "key", "generate", "alice", "--dir", str(folder))
     elsewhere = KeyInfo.of(generate(), purpose="signer", name="bob", uri=ELSEWHERE)
     home.session().keystore.add_elsewhere(elsewhere)
-    Path("bob.pub").write_bytes(write_public_pem(elsewhere.public))
+    (folder / "bob.pub").write_bytes(write_public_pem(elsewhere.public))
     for signer in ("alice", "bob"):
-        does(home, "signer", "add", signer, A, "--key", f"{signer}.pub")
+        does(home, "signer", "add", signer, A, "--key", str(folder / f"{signer}.pub"))
     return home
 
 

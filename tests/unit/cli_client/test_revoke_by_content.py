@@ -6,11 +6,12 @@ import re
 
 import pytest
 
-from tests.simulator.owner import EVERY_KEY, Owner, digest_of
+from tests.simulator.owner import EVERY_KEY, Owner, digest_of, tag_edit
 from tests.simulator.repository import APP
 from tests.simulator.scene import EVIL, GOOD, NEWER, OLD, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
 from trustcli.errors import UsageError
+from trustdata.editing import repository_editor as editor
 from trustdata.errors import InvalidName
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.wire import WireFormat
@@ -97,6 +98,45 @@ def test_of_a_signer_goes_what_it_has_signed_and_is_released(scene: Scene, wire:
     assert session.stdout.getvalue() == f"revoked {APP}:1.0\n"
     assert _tags(scene, ALICE) == {}
     assert scene.newcomer().digest("latest") == f"sha256:{NEWER}"
+
+
+def test_what_no_signer_lists_any_more_is_left_and_told(scene: Scene, wire: WireFormat) -> None:
+    """Alice takes latest out of her role and leaves it released, where what the owner has released stands, too."""
+    if wire is NOTARY:  # what stands in targets alone is the owner's
+        owner, edit = Owner(scene.server), tag_edit("5.0", OTHER)
+        owner.publish(lambda roles: editor.set_tags(roles, [edit], into=[TARGETS], terms=owner.terms))
+    alice = Owner(scene.server, "alice")
+    alice.publish(lambda roles: editor.remove_tags(roles, {"latest"}, from_roles=[ALICE], terms=alice.terms))
+    Owner(scene.server, "bob").sign("3.0", NEWER)
+    told = f"warning: {APP}: no signer lists 2 released tags, so nothing says who has released what stands there"
+    for words in (("--plan",), ("--yes",)):
+        session = _session(scene)
+        assert session.run("revoke", *words, "--signer", "alice", APP) == 0
+        said = session.stderr.getvalue()
+        assert f"{told}: 2.0, latest; revoke by name what must not stay" in said
+        assert said.count("warning: ") == 1
+    assert scene.newcomer().digest("latest") == f"sha256:{GOOD}"
+    assert not scene.newcomer().judge("1.0").allowed
+    session = _session(scene)
+    assert session.ends("revoke", "--yes", "--signer", "alice", APP) == 3, "nothing that she lists"
+    assert f"{told}: 2.0, latest" in session.stderr.getvalue()
+    session = _session(scene)
+    assert session.run("revoke", "--yes", f"{APP}:latest", f"{APP}:2.0") == 0
+    session = _session(scene)
+    assert session.run("revoke", "--yes", "--signer", "bob", APP) == 0
+    assert "no signer lists" not in session.stderr.getvalue()
+
+
+def test_of_many_that_no_signer_lists_some_are_named(scene: Scene, wire: WireFormat) -> None:
+    del wire
+    owner = Owner(scene.server)
+    edits = [tag_edit(f"many-{number:02}", OTHER) for number in range(20)]
+    owner.publish(lambda roles: editor.set_tags(roles, edits, into=[RELEASES], terms=owner.terms))
+    session = _session(scene)
+    assert session.run("revoke", "--yes", "--signer", "alice", APP) == 0
+    assert "no signer lists 21 released tags" in session.stderr.getvalue()
+    assert ": 2.0, many-00, many-01, " in session.stderr.getvalue()
+    assert "many-08, ...; revoke" in session.stderr.getvalue()
 
 
 def test_without_a_key_for_it_nothing_goes_and_the_holders_are_named(scene: Scene, wire: WireFormat) -> None:

@@ -390,9 +390,8 @@ def check_proven(found: Compromise, response: Response) -> None:
     """Refuse to sign on top of keys that the thief may have named. Raises: PublishRefused."""
     for file in found.unproven:
         if file_reference(file) not in response.accepted_keys:
-            what = (
-                f"the stolen key has signed version {file.version}, and the keys that it names were not verified here"
-            )
+            unknown = "the keys that it names, or what they may list, were not verified here"
+            what = f"the stolen key has signed version {file.version}, and {unknown}"
             way = f"if they are yours, all of them: --accept-keys {file_reference(file)}"
             raise PublishRefused(role=file.role, reason=f"{what}; {way}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Final
 
 from keys.errors import KeyNotFound
 from trustcli.commands.support.many import Outcomes, carry_out, plan_each, refused_beforehand
@@ -19,8 +20,9 @@ from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.publish.preparation import HeldKeys, Roles
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.editing import repository_editor
-from trustdata.editing.entry_choice import EntryChoice
+from trustdata.editing.entry_choice import EntryChoice, listed_by_no_signer
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys
 from trustdata.errors import NotSigned, NotVouchedFor, PublishRefused, TrustError, shown
@@ -28,6 +30,9 @@ from trustdata.gun import GUN
 from trustdata.roles import TARGETS, RoleName, signer_name
 from trustdata.suggestion import did_you_mean
 from trustdata.verification.target_lookup import Target, each_released, releasing_roles
+
+_NAMED: Final = 10
+"""How many tags a warning names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,10 @@ def revoke(session: Session, revocation: Revocation, decisions: OwnerDecisions) 
     keys = session.held_keys()
     edit = _removal(revocation, keys, EditTerms.of(collection.wire, at=session.at))
     publisher = session.publisher(collection, keys, lambda: collection.owner_roles(decisions))
-    outcome = publisher.publish(edit, lambda _, after: edit.check_effect(after))
+    try:
+        outcome = publisher.publish(edit, lambda _, after: edit.check_effect(after))
+    finally:
+        _tell_of_nobodys(session, gun, edit)
     edit.check_gone(session.collection(gun).owner_roles())
     tell_what_was_unsound(session, gun, outcome)
     for role, error in edit.left.items():
@@ -125,9 +133,18 @@ def plan_revocation(session: Session, planning: Planning, revocation: Revocation
     keys = planning.keys.held_keys()
     collection = planning.collection(revocation.gun)
     edit = _removal(revocation, keys, EditTerms.of(collection.wire, at=session.at))
-    return planning.plan(
-        collection, edit, keys, decisions=decisions, afterwards=edit.check_effect, seen_as="owner"
-    ).plan
+    planned = planning.plan(collection, edit, keys, decisions=decisions, afterwards=edit.check_effect, seen_as="owner")
+    _tell_of_nobodys(session, revocation.gun, edit)
+    return planned.plan
+
+
+def _tell_of_nobodys(session: Session, gun: GUN, edit: TagRemoval) -> None:
+    """Say which tags stay that the signer may have released, and has taken out of its own role since."""
+    if edit.nobodys:
+        names = ", ".join(map(shown, edit.nobodys[:_NAMED])) + (", ..." if len(edit.nobodys) > _NAMED else "")
+        many = counted(len(edit.nobodys), "released tag")
+        what = f"{gun}: no signer lists {many}, so nothing says who has released what stands there: {names}"
+        session.output.warn(f"{what}; revoke by name what must not stay")
 
 
 def _removal(revocation: Revocation, keys: HeldKeys, terms: EditTerms) -> TagRemoval:
@@ -149,6 +166,8 @@ class TagRemoval:
         """The tags that any role listed at the first call."""
         self.left: dict[RoleName, TrustError] = {}
         """Why roles of signers that list a tag are left as they are."""
+        self.nobodys: tuple[str, ...] = ()
+        """Released tags that may be the signer's, though no signer lists them."""
 
     @property
     def before(self) -> Mapping[str, Target]:
@@ -241,6 +260,9 @@ class EntryRemoval(TagRemoval):
     def __call__(self, roles: OwnerRoles) -> Contents:
         """Return the contents without the entries. Raises: NotSigned, NotVouchedFor, KeyNotFound, PublishRefused."""
         self._check_signer(roles)
+        if self._choice.signer is not None:
+            released_now = each_released(roles.sound())
+            self.nobodys = listed_by_no_signer(roles.sound(), repository_editor.signers_of(roles), released_now)
         chosen = self._choice.entries(roles.stored())
         self._pairs |= {pair for tags in chosen.values() for pair in tags.items()}
         released = self._still_released(roles)
