@@ -122,6 +122,22 @@ def common_name(key: Key) -> str:
     return _name_of(_certificate(key))
 
 
+def issuer_of(key: Key) -> str:
+    """Return the name (RFC 4514) of the authority that issued the certificate of a root key.
+
+    "": it has none, it cannot be read, or it signs itself. Whether that authority has really issued it is judged
+    elsewhere.
+    """
+    if not key.keytype.endswith(X509):
+        return ""
+    try:
+        certificate = _certificate(key)
+        issuer, subject = name_of(certificate, issuer=True), name_of(certificate)
+    except (ValueError, KeyNotAccepted):
+        return ""
+    return "" if issuer == subject else issuer.rfc4514_string()
+
+
 def certificate_fingerprint(key: Key) -> str | None:
     """Return the SHA-256 (hex) of the certificate of a root key in DER; None if it has none.
 

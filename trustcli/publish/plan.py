@@ -94,6 +94,7 @@ class Plan:
     the server's to choose. `note`: why nothing would change, if nothing would. `left`: what is wrong with roles that
     nobody vouches for, which the publish leaves as they are. `refused_pins`: ids of root certificates; who pins one of
     them alone, and has no root of the collection yet, accepts the one before the publish, and not the one after it.
+    `refused_authorities`: names of authorities (CA); who pins one of them refuses the collection after the publish.
     `proposed_denials`: digests (hex) that somebody may want to deny besides; the publish denies none of them.
     """
 
@@ -105,6 +106,7 @@ class Plan:
     released: tuple[ReleasedChange, ...] = ()
     clients: tuple[ClientUpdate, ...] = ()
     refused_pins: tuple[str, ...] = ()
+    refused_authorities: tuple[str, ...] = ()
     proposed_denials: tuple[str, ...] = ()
     refusal: Failure | None = None
     note: str = ""

@@ -75,6 +75,7 @@ def lines(plan: Plan) -> Iterator[str]:
         yield "  clients"
         yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
         yield from (f"    {line}" for line in _cut([_pin_line(keyid) for keyid in plan.refused_pins]))
+        yield from (f"    {line}" for line in _cut([_authority_line(name) for name in plan.refused_authorities]))
         yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
 
 
@@ -190,6 +191,13 @@ def _pin_line(keyid: str) -> str:
     )
 
 
+def _authority_line(name: str) -> str:
+    return (
+        f"a client that pins the CA {shown(name)} refuses the collection from then on: it has certified no key that "
+        "signs the next root"
+    )
+
+
 def _released(change: ReleasedChange) -> str:
     name = shown(change.tag)
     if change.before is None or change.after is None:
@@ -274,6 +282,7 @@ def row(plan: Plan) -> dict[str, object]:
             for client in plan.clients
         ],
         "refused_pins": list(plan.refused_pins),
+        "refused_authorities": list(plan.refused_authorities),
         "proposed_denials": [_digest(digest) for digest in plan.proposed_denials],
     }
 

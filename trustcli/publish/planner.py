@@ -28,7 +28,7 @@ from trustcli.publish.plan import (
 )
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustcli.publish.publisher import Check, Edit
-from trustcli.publish.rehearsal import refused_pins, rehearse
+from trustcli.publish.rehearsal import refused_authorities, refused_pins, rehearse
 from trustdata.editing.derived_roles import next_snapshot, next_timestamp
 from trustdata.editing.difference import Difference, RoleChange, difference
 from trustdata.editing.owner_roles import OwnerRoles
@@ -101,6 +101,7 @@ class Planner:
         except (TrustError, KeysError) as refusal:
             return Planned(plan=replace(plan, refusal=refusal))
         after = self._issued(current, uploads)
+        certified = self._wire.certifies_root_keys
         clients = rehearse(self._gun, current, after, wire=self._wire, at=self._at)
         plan = replace(
             plan,
@@ -108,7 +109,8 @@ class Planner:
             issued=_issued_changes(current.roles, after.roles),
             released=_released_changes(current.roles, after.roles),
             clients=clients,
-            refused_pins=refused_pins(current.roles, after.roles) if self._wire.certifies_root_keys else (),
+            refused_pins=refused_pins(current.roles, after.roles) if certified else (),
+            refused_authorities=refused_authorities(current.roles, after.roles) if certified else (),
             left=tuple(dict.fromkeys(after.roles.unvouched.values())),
         )
         problem = plan.refusal or _refused(after.roles, afterwards)

@@ -56,6 +56,24 @@ def refused_pins(before: Roles, after: Roles) -> tuple[str, ...]:
     return tuple(keyid for keyid in _signing(before[ROOT]) if keyid not in _signing(after[ROOT]))
 
 
+def refused_authorities(before: Roles, after: Roles) -> tuple[str, ...]:
+    """Return the names of the authorities (CA) whose word for the root a publish ends: who pins one refuses it then.
+
+    They have issued certificates of keys that have signed the root before it, and none of the next one's.
+    """
+    if ROOT not in before:
+        return ()
+    known, next_ones = _authorities(before[ROOT]), _authorities(after[ROOT])
+    return tuple(name for name in known if name not in next_ones)
+
+
+def _authorities(root: Envelope) -> list[str]:
+    from keys.certificate import issuer_of  # Notary v1 only: start-up time
+
+    names = (issuer_of(root.root.keys[keyid]) for keyid in _signing(root))
+    return list(dict.fromkeys(name for name in names if name))
+
+
 def _signing(root: Envelope) -> list[str]:
     """Return the ids of the root keys that have signed a root which names them."""
     return [keyid for keyid in root.root.roles[ROOT].keyids if keyid in root.signatures]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from tests.simulator.certified import CertifiedCollection, key_below, own_key
+from tests.simulator.repository import APP
+from tests.support.issuers import Issuer
 from tests.support.notary_owner import NotaryOwner, bare_signer
 from tests.support.server_site import GUN_A
-from trustcli.publish.rehearsal import refused_pins
+from trustcli.publish.plan import ClientUpdate, Plan
+from trustcli.publish.plan_view import lines, row
+from trustcli.publish.rehearsal import refused_authorities, refused_pins
 from trustdata.envelope import Envelope
 from trustdata.roles import ONLINE, ROOT, RoleName
 from trustdata.wire.notary import NOTARY
@@ -34,3 +39,35 @@ def test_only_a_certificate_whose_key_has_signed_the_root_that_names_it_lets_any
     by_recovery = written(owner.root(signers=[recovery]))
     assert refused_pins(rotated, by_recovery) == (new.public_key.keyid,)
     assert refused_pins(by_recovery, rotated) == (recovery.public_key.keyid,)
+
+
+# --- pins by CA
+
+
+def root_of(collection: CertifiedCollection) -> dict[RoleName, Envelope]:
+    return {ROOT: collection.scene.server.stored[ROOT]}
+
+
+def test_a_root_that_no_key_of_the_ca_signs_keeps_out_who_pins_it() -> None:
+    corp, other = Issuer.root("Corp"), Issuer.root("Other")
+    collection = CertifiedCollection(root=key_below(corp.below("Team"), corp), recovery=own_key("recovery"))
+    certified = root_of(collection)
+    assert refused_authorities({}, certified) == refused_authorities(certified, certified) == ()
+    collection.rotate(next=key_below(corp.below("Team"), corp, owner="next"))
+    assert refused_authorities(certified, root_of(collection)) == ()
+    collection.rotate(root=key_below(other))
+    assert refused_authorities(certified, root_of(collection)) == ("CN=Team",)
+    collection.rotate(root=own_key())
+    assert refused_authorities(certified, root_of(collection)) == ("CN=Team",)
+    assert refused_authorities(root_of(collection), certified) == ()
+
+
+def test_the_plan_says_who_is_kept_out() -> None:
+    client = ClientUpdate(behind="one", root_from=1, root_to=2, versions={}, tags=0, refusal=None)
+    plan = Plan(gun=APP, places={}, clients=(client,), refused_authorities=("CN=Team\x1b",))
+    assert row(plan)["refused_authorities"] == ["CN=Team\x1b"]
+    (told,) = [line.strip() for line in lines(plan) if "CA" in line]
+    assert told == (
+        "a client that pins the CA CN=Team\\x1b refuses the collection from then on: it has certified no key that "
+        "signs the next root"
+    )

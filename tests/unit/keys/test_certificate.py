@@ -20,11 +20,13 @@ from keys.certificate import (
     certificate_fault,
     certificate_fingerprint,
     common_name,
+    issuer_of,
     root_certificate,
 )
 from keys.errors import KeyNotAccepted
 from keys.go_certificate import load_der_certificate, load_pem_certificate, name_of, with_readable_names
 from keys.notary import NotaryKey, bare_key
+from tests.support.issuers import Issuer, notary_key_of
 from tests.support.notary_keys import MD5_WITH_RSA, SHA1_WITH_RSA, as_printable, pem_of, signed_by
 from trustdata.lifetimes import NOTARY_LIFETIMES
 
@@ -374,6 +376,15 @@ def test_key_name_and_fingerprint_are_those_of_one_certificate_of_a_text(old: by
 def test_what_has_no_fingerprint(public: str) -> None:
     assert certificate_fingerprint(NotaryKey.of("ecdsa-x509", public)) is None
     assert certificate_fingerprint(bare_key(generate(Algorithm.ECDSA_P256).public_key())) is None
+
+
+def test_who_has_issued_a_certificate() -> None:
+    corp = Issuer.root("Corp")
+    assert issuer_of(notary_key_of(corp.issue(GUN, OWN))) == "CN=Corp"
+    assert issuer_of(root_certificate(OWN, gun=GUN, at=NOW)) == ""
+    assert issuer_of(bare_key(OWN.public_key())) == ""
+    for text in ("", "A", base64.b64encode(b"no certificate").decode()):
+        assert issuer_of(NotaryKey.of("ecdsa-x509", text)) == ""
 
 
 @pytest.mark.parametrize("content", [b"\x02\x01\x05", b"\x30\x03\x02\x01\x05", b""])
