@@ -14,7 +14,7 @@ from trustcli.errors import SettingsUnusable, UsageError
 from trustcli.hooks.serving.listening import Listen, parse_listen
 from trustcli.hooks.serving.messages import Peer, Request, Response, plain
 from trustcli.hooks.serving.operator_pages import OperatorPages
-from trustcli.hooks.serving.request_head import RequestRefused, check_head
+from trustcli.hooks.serving.request_head import RequestRefused, read_head
 from trustcli.hooks.serving.server import Server
 
 pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
@@ -189,6 +189,16 @@ def test_an_error_of_the_handler_is_told_without_its_words(server: Server) -> No
         b"GET http://other/x HTTP/1.1\r\nHost: a",
         b"GET /x#y HTTP/1.1\r\nHost: a",
         b"GET /x",
+        b"GET /x HTTP/1.1 \r\nHost: a",
+        b"GET  /x HTTP/1.1\r\nHost: a",
+        b"GET\t/x HTTP/1.1\r\nHost: a",
+        b"G(T /x HTTP/1.1\r\nHost: a",
+        b"GET /\xe9 HTTP/1.1\r\nHost: a",
+        b"GET /x http/1.1\r\nHost: a",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX-A",
+        b"GET /x HTTP/1.1\r\nHost: a\r\n: b",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX A: b",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX-A: b\x7f",
         b"\x16\x03\x01",
     ],
 )
@@ -197,6 +207,11 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(server: Server, lines: b
     (got,) = parse_answers(raw)
     assert got.status == 400
     assert got.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"1.2", b"2.0"])
+def test_other_versions_are_not_spoken(server: Server, version: bytes) -> None:
+    assert statuses(exchanged(server, b"GET /x HTTP/" + version + b"\r\nHost: a\r\n\r\n")) == [505]
 
 
 def test_other_codings_are_not_spoken(server: Server) -> None:
@@ -210,10 +225,13 @@ def test_a_head_has_bounds(server: Server) -> None:
     assert statuses(exchanged(server, b"GET /" + b"x" * 40_000)) == [431]
 
 
-def test_what_is_checked_before_parsing() -> None:
-    check_head(b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\n\r\n", fields=2)
-    with pytest.raises(RequestRefused, match="more than 1 header"):
-        check_head(b"POST /x HTTP/1.1\r\nHost: a\r\ncontent-length: 12\r\n\r\n", fields=1)
+def test_what_is_read_of_a_head() -> None:
+    raw = b"POST /x?y=%20 HTTP/1.1\r\nHost: a\r\nX-Odd:\t \xe9 b\t \r\ncontent-length: 12\r\n\r\n"
+    head = read_head(raw, fields=3)
+    assert (head.method, head.target, head.version, head.length) == ("POST", "/x?y=%20", "1.1", 12)
+    assert head.fields == [(b"host", b"a"), (b"x-odd", b"\xe9 b"), (b"content-length", b"12")]
+    with pytest.raises(RequestRefused, match="more than 2 header"):
+        read_head(raw, fields=2)
 
 
 @pytest.mark.parametrize(

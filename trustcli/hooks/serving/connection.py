@@ -1,7 +1,7 @@
 """Serve one client's connection: read requests one after another, have each answered, keep the connection or end it.
 
-Source: RFC 9112. h11 parses heads, and frames what comes or goes in chunks; every request gets an h11 connection of its
-own, so that its head is judged as bytes before h11 sees it (`request_head`).
+Source: RFC 9112. Heads are read by `request_head`; h11 reads and writes what comes or goes in pieces, for each such
+request anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -32,7 +32,7 @@ from trustcli.hooks.serving.messages import (
     plain,
 )
 from trustcli.hooks.serving.peer import ConnectedPeer
-from trustcli.hooks.serving.request_head import END, RequestRefused, check_head
+from trustcli.hooks.serving.request_head import END, RequestRefused, read_head
 from trustdata.errors import TooLarge
 from trustdata.hosts import address_group
 
@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 _FIELD: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*")
 """A header field on its line (RFC 9110, 5.1 and 5.5)."""
 _OWN_FIELDS: Final = frozenset({b"connection", b"content-length", b"date", b"transfer-encoding"})
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JOINED: Final = 64 * 1024
 """Bytes of a body up to which it is sent together with its head."""
 _NO_ROOM: Final = plain(503, "too many clients take large answers slowly", (b"retry-after", b"1"), close=True)
@@ -152,7 +153,6 @@ class ClientConnection:
 
     def _answer(self, head: bytes) -> bool:
         """Read the rest of a request and answer it. Return whether another may follow. Raises: as `_read_head`."""
-        check_head(head, fields=self._limits.fields)
         exchange = _Exchange(self._peer, self._limits, head, self._received)
         self._received = b""
         request = exchange.request(client=self._client, secured=self._secured, certificate=self._certificate)
@@ -201,32 +201,33 @@ class _Exchange:
         self._peer = peer
         self._limits = limits
         self._received = received
-        self._complete = False
-        self._left = 0
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head)
-        self._http.receive_data(head)
+        self._raw = head
+        self._head = read_head(head, fields=limits.fields)
+        self._waits_for_leave = self._head.version == "1.1" and self._head.lists(b"expect", b"100-continue")
+        self._left = self._head.length or 0
+        self._complete = self._head.length == 0
+        if self._complete:
+            self.following = received
+
+    @cached_property
+    def _http(self) -> h11.Connection:
+        """What takes chunks apart, and frames an answer that is sent in pieces. Raises: RequestRefused."""
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=self._limits.head)
         try:
-            event = self._http.next_event()
+            http.receive_data(self._raw)
+            http.next_event()
         except h11.RemoteProtocolError as error:
             raise RequestRefused(error.error_status_hint, str(error)) from error
-        if not isinstance(event, h11.Request):
-            raise RequestRefused(400, "no request")
-        self._event = event
+        return http
 
     def request(self, *, client: str, secured: bool, certificate: ShownCertificate | None) -> Request:
         """Return the request, its body unread."""
-        headers = list(self._event.headers)
-        declared = next((value for name, value in headers if name == b"content-length"), None)
-        chunked = any(name == b"transfer-encoding" for name, _ in headers)
-        length = None if chunked else int(declared or 0)
-        if length == 0:
-            self._complete, self.following = True, self._received
-        self._left = length or 0
+        head = self._head
         return Request(
-            method=self._event.method.decode(),
-            target=self._event.target.decode(),
-            headers=headers,
-            body=Body(self._chunks if chunked else self._declared, length=length),
+            method=head.method,
+            target=head.target,
+            headers=head.fields,
+            body=Body(self._chunks if head.length is None else self._declared, length=head.length),
             client=client,
             secured=secured,
             certificate=certificate,
@@ -270,13 +271,13 @@ class _Exchange:
 
     def _more(self, deadline: float) -> bytes:
         """Return more of the body. Raises: ClientGone."""
+        leave, self._waits_for_leave = self._waits_for_leave, False
         if self._received:
             data, self._received = self._received, b""
             return data
         try:
-            if self._http.they_are_waiting_for_100_continue:
-                informed = self._http.send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
-                self._peer.send(informed or b"")
+            if leave:
+                self._peer.send(_CONTINUE)
             data = self._peer.receive(deadline)
         except OSError as error:
             raise ClientGone from error
@@ -286,18 +287,12 @@ class _Exchange:
 
     # --- answering
 
-    @property
-    def _wants_no_more(self) -> bool:
-        """Whether the client ends the connection after this answer."""
-        options = (value.lower().split(b",") for name, value in self._event.headers if name == b"connection")
-        return any(option.strip() == b"close" for each in options for option in each)
-
     def send(self, response: Response, *, last: bool) -> bool:
         """Send an answer. Return whether the connection can be used again. Raises: OSError."""
         body = response.body
-        keep = self._complete and not (last or response.close) and self._event.http_version == b"1.1"
-        keep = keep and not self._wants_no_more
-        head_only = self._event.method == b"HEAD" or response.status in _WITHOUT_BODY
+        keep = self._complete and not (last or response.close) and self._head.version == "1.1"
+        keep = keep and not self._head.lists(b"connection", b"close")  # the client wants no more
+        head_only = self._head.method == "HEAD" or response.status in _WITHOUT_BODY
         try:
             self._send(response, _fields(response, keep=keep), head_only=head_only)
         except (OSError, h11.LocalProtocolError, UnsendableField):
