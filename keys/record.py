@@ -83,10 +83,11 @@ class _Methods:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in getattr(self, _FIELDS))
+        names = getattr(self, _FIELDS)
+        return [getattr(self, name) for name in names] == [getattr(other, name) for name in names]
 
     def __hash__(self) -> int:
-        return hash(tuple(getattr(self, name) for name in getattr(self, _FIELDS)))
+        return hash(tuple([getattr(self, name) for name in getattr(self, _FIELDS)]))
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in values_of(self).items())

@@ -10,9 +10,47 @@ from hypothesis import strategies as st
 
 from trustcli.hooks.serving.request_head import END, RequestHead, RequestRefused, read_head
 
-_PIECES = [b"GET", b"POST", b"HEAD", b"/", b"/v2/a?b=c", b"HTTP/1.1", b"HTTP/1.0", b" ", b"\t", b"\r", b"\n", b":", b"a", b"\xe9"]
-_NAMES = [b"Host", b"host", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Expect", b"X-A", b"X A", b"", b" X"]
-_VALUES = [b"a", b"0", b"12", b"+1", b"1, 1", b"chunked", b"gzip, chunked", b"close", b"x, CLOSE", b"100-continue", b"\x00"]
+_PIECES = [
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"/",
+    b"/v2/a?b=c",
+    b"HTTP/1.1",
+    b"HTTP/1.0",
+    b" ",
+    b"\t",
+    b"\r",
+    b"\n",
+    b":",
+    b"a",
+    b"\xe9",
+]
+_NAMES = [
+    b"Host",
+    b"host",
+    b"Content-Length",
+    b"Transfer-Encoding",
+    b"Connection",
+    b"Expect",
+    b"X-A",
+    b"X A",
+    b"",
+    b" X",
+]
+_VALUES = [
+    b"a",
+    b"0",
+    b"12",
+    b"+1",
+    b"1, 1",
+    b"chunked",
+    b"gzip, chunked",
+    b"close",
+    b"x, CLOSE",
+    b"100-continue",
+    b"\x00",
+]
 _LINES = st.one_of(
     st.tuples(st.sampled_from(_NAMES), st.sampled_from([b":", b": ", b":\t ", b" :"]), st.sampled_from(_VALUES)).map(
         b"".join
@@ -46,6 +84,7 @@ def _read(raw: bytes) -> RequestHead | None:
 @example(first=b"POST / HTTP/1.1", host=[b"Host: a"], lines=[b"Transfer-Encoding: chunked"])
 @example(first=b"POST / HTTP/1.1", host=[b"Host: a"], lines=[b"Connection: x, CLOSE", b"Expect: 100-continue"])
 @example(first=b"POST / HTTP/1.0", host=[], lines=[b"Content-Length: 3"])
+@example(first=b"GET / HTTP/1.1", host=[b"Host: a"], lines=[b"Host: a"])
 def test_what_is_taken_h11_takes_for_the_same(first: bytes, host: list[bytes], lines: list[bytes]) -> None:
     raw = b"\r\n".join([first, *host, *lines]) + END
     raw = raw[: raw.index(END) + len(END)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -24,12 +25,14 @@ class Measures:
             ("path", "outcome"),
             registry=self._registry,
         )
+        self._outcome = cache(self._reviews.labels)  # there are a few, and each is looked up once
         self._images = Counter(
             "trust_admission_images",
             "Images that were judged: allowed, or the code of the refusal; watched: let pass by a rule in audit mode",
             ("outcome",),
             registry=self._registry,
         )
+        self._image_outcome = cache(self._images.labels)
         self._stale = Counter(
             "trust_admission_stale_images",
             "Images that were allowed by older data, since the trust server was away",
@@ -51,7 +54,7 @@ class Measures:
 
     def count(self, path: str, outcome: str, seconds: float) -> None:
         """Count a review. `path`: `/validate` or `/mutate`."""
-        self._reviews.labels(path, outcome).inc()
+        self._outcome(path, outcome).inc()
         self._seconds.observe(seconds)
 
     def count_stranger(self) -> None:
@@ -62,7 +65,7 @@ class Measures:
         """Count the images of a verdict."""
         for image in verdict.images:
             outcome = image.refusal.code if image.refusal else "watched" if image.watched else "allowed"
-            self._images.labels(outcome).inc()
+            self._image_outcome(outcome).inc()
             if image.stale and not image.refusal:
                 self._stale.inc()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class ResidentMetrics:
             ["verdict", "mode", "stale"],
             registry=self.registry,
         )
+        self._decided = cache(self._decisions.labels)  # there are a few, and each is looked up once
         self._refusals = Counter(
             "trust_refusals",
             "Refusals of verification, by code; those that only watch included.",
@@ -70,7 +72,7 @@ class ResidentMetrics:
     def decided(self, decision: Decision) -> None:
         """Count a decision."""
         verdict = "allowed" if decision.allowed else "refused"
-        self._decisions.labels(verdict, decision.mode, int(decision.stale)).inc()
+        self._decided(verdict, decision.mode, int(decision.stale)).inc()
         if decision.refusal is not None:
             self._refusals.labels(code=decision.refusal.code).inc()
 
