@@ -336,9 +336,10 @@ class Team:
         return found
 
     def row(self, name: str) -> dict[str, Any]:
-        """A key of the owner's store."""
+        """A key of the owner's store, without what the machine has seen of it."""
         rows: list[dict[str, Any]] = self.owner.run("--json", "key", "list").document()["keys"]
-        return next(row for row in rows if row["name"] == name)
+        (found,) = (row for row in rows if row["name"] == name)
+        return {member: value for member, value in found.items() if member not in {"collections", "last_signed"}}
 
 
 def left_out(before: Mapping[str, set[str]], after: Mapping[str, set[str]]) -> list[str]:
