@@ -442,14 +442,18 @@ class PlanChanged(TrustError):
 
 
 class KeyCompromised(TrustError):
-    """A key that was removed as compromised is to be a new one. `since`: when that was recorded."""
+    """A key that was removed as compromised is to be a new one, or to sign. `since`: when that was recorded.
+
+    `rule`: what is not done with it any more.
+    """
 
     code: ClassVar[str] = "key-compromised"
     key: str
     since: str
+    rule: str = "it is not put in place again"
 
     def __str__(self) -> str:
-        return f"{shown(self.key)} was removed as compromised ({shown(self.since)}): it is not put in place again"
+        return f"{shown(self.key)} was removed as compromised ({shown(self.since)}): {self.rule}"
 
 
 @record

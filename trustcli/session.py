@@ -361,7 +361,7 @@ class Session:
             at=lambda: self.at,
             backoff=JitteredBackoff(self.output.notice),
             refused=lambda: collection.warn_of_clocks("that may be the reason"),
-            signed=KeyRecord(self.settings.home, self.at, self.output.warn).signed,
+            record=KeyRecord(self.settings.home, self.at, self.output.warn),
         )
 
     # --- keys

@@ -440,7 +440,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     ),
     cli_errors.PlanChanged: Row(status=REFUSED, advice=_template("look at --plan again, then run the same command")),
     cli_errors.BulkRunning: Row(status=OTHER, advice=_template("when it has ended, run the same command again")),
-    cli_errors.KeyCompromised: Row(status=KEYS, advice=_template("name another key, or none: then one is made")),
+    cli_errors.KeyCompromised: Row(status=KEYS, advice=token_advice.advice_key_compromised),
     cli_errors.TagChanged: Row(status=REFUSED, advice=_template("trust inspect --pretty {gun}:{tag}")),
     # As TagChanged, in the registry: somebody else has moved the tag, and signing would have said what was not meant.
     cli_errors.ImageNotPushed: Row(

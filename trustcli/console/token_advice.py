@@ -32,6 +32,7 @@ from keys.kms.errors import (
     KeyServiceThrottled,
     KeyServiceUnreachable,
 )
+from trustcli.errors import KeyCompromised
 
 ADVICE: Final[Mapping[type[KeysError], str]] = {
     SignatureNotVerified: "nothing was sent; see which key is really there: trust key test KEY",
@@ -61,6 +62,13 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
 def advice_key_uri(form: object) -> str:
     """Return how a URI was perhaps meant; "" if that is not known."""
     return f"write it like this: '{form}'" if form else ""
+
+
+def advice_key_compromised(error: Exception) -> str:
+    """Return what to do about a key that must not return, or must not sign."""
+    if isinstance(error, KeyCompromised) and error.rule != KeyCompromised.rule:
+        return f"take it out: trust key compromised KEY {error.about or 'NAME'} --remove"
+    return "name another key, or none: then one is made"
 
 
 def advice_key_exists(error: Exception) -> str:

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from keys.errors import KeyNotFound, KeysError
+from trustcli.publish.compromised_keys import NONE_KNOWN, Compromised
 from trustcli.publish.plan import (
     Current,
     Failure,
@@ -54,9 +55,21 @@ It raises NotTrusted, MalformedMetadata, TooLarge, RemoteUnreachable, RemoteRefu
 
 
 class Planner:
-    """Plans publishes of one collection. `wire` must be the format that `promises` wraps."""
+    """Plans publishes of one collection. `wire` must be the format that `promises` wraps.
 
-    def __init__(self, *, gun: GUN, wire: WireFormat, promises: Promises, at: datetime) -> None:
+    `compromised`: says which keys must not return, as for a publisher.
+    """
+
+    def __init__(
+        self,
+        *,
+        gun: GUN,
+        wire: WireFormat,
+        promises: Promises,
+        at: datetime,
+        compromised: Callable[[], Compromised] = lambda: NONE_KNOWN,
+    ) -> None:
+        self._compromised = compromised
         self._gun = gun
         self._wire = wire
         self._promises = promises
@@ -126,14 +139,18 @@ class Planner:
         If keys are missing, the plan names them and continues as if their holders had signed.
         """
         try:
-            return plan, prepare(self._gun, current.roles, contents, keys=keys, wire=self._wire, at=self._at)
+            return plan, self._uploads(current, contents, keys)
         except KeyNotFound as missing:
             all_keys = _AllKeys(self._promises)
             try:
-                uploads = prepare(self._gun, current.roles, contents, keys=all_keys, wire=self._wire, at=self._at)
+                uploads = self._uploads(current, contents, all_keys)
             except (TrustError, KeysError):
                 raise missing from None  # the command itself would end here
             return replace(plan, refusal=missing), uploads
+
+    def _uploads(self, current: Current, contents: Contents, keys: HeldKeys) -> dict[RoleName, Envelope]:
+        known, wire, at = self._compromised(), self._wire, self._at
+        return prepare(self._gun, current.roles, contents, keys=keys, wire=wire, at=at, compromised=known)
 
     def _issued(self, current: Current, uploads: Mapping[RoleName, Envelope]) -> Current:
         """Return the collection with the snapshot and timestamp that the server would sign (step 4).

@@ -13,6 +13,7 @@ from typing import Protocol
 from keys.algorithms import accepted_fingerprints
 from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
+from trustcli.publish.compromised_keys import NONE_KNOWN, Barred, Compromised, check_none_returns
 from trustdata.editing.derived_roles import next_snapshot
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, name_root, public_keys, signing_keys
@@ -43,24 +44,34 @@ class HeldKeys(Protocol):
 
 
 def prepare(
-    gun: GUN, roles: OwnerRoles, contents: Contents, *, keys: HeldKeys, wire: WireFormat, at: datetime
+    gun: GUN,
+    roles: OwnerRoles,
+    contents: Contents,
+    *,
+    keys: HeldKeys,
+    wire: WireFormat,
+    at: datetime,
+    compromised: Compromised = NONE_KNOWN,
 ) -> dict[RoleName, Envelope]:
     """Sign the contents and judge them as an upload. Every root that is signed here names the collection.
 
-    Nothing is signed on top of a file that nobody vouches for (docs/adr/0041). Raises: NotVouchedFor, KeyNotFound
-    (names role and keys), KeysError, NotTrusted, PublishRefused.
+    Nothing is signed on top of a file that nobody vouches for (docs/adr/0041). `compromised`: keys that are not put in
+    place, and sign only the root that takes them out. Raises: NotVouchedFor, KeyCompromised, KeyNotFound (names role
+    and keys), KeysError, NotTrusted, PublishRefused.
     """
     roles.check_may_sign(contents)
+    check_none_returns(roles, contents, compromised)
     contents = name_root(gun, contents, wire)
     keys_by_id = public_keys(roles, contents)
+    barred = Barred(contents, keys_by_id, compromised)
     uploads: dict[RoleName, Envelope] = {}
     for role, content in contents.items():
         needs = signing_keys(roles, contents, role)
-        chosen = _choose(gun, role, needs, keys_by_id, keys)
+        chosen = _choose(gun, role, needs, keys_by_id, keys, barred=barred)
         _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, chosen)))
         signers = [keys.signer(keys_by_id[keyid]) for keyid in chosen]
         uploads[role] = sign(content, signers, role=role, wire=wire)
-    snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at)
+    snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at, barred=barred)
     if snapshot is not None:
         uploads[SNAPSHOT] = snapshot
     # A role that clients refuse was broken before: it is judged only if it is signed again.
@@ -78,13 +89,19 @@ def _own_snapshot(
     keys: HeldKeys,
     wire: WireFormat,
     at: datetime,
+    barred: Barred,
 ) -> Envelope | None:
-    """Return the next snapshot if the format lets owners hold its key and the key is here; else None."""
+    """Return the next snapshot if the format lets owners hold its key and the key is here; else None.
+
+    Raises: KeyCompromised, KeysError.
+    """
     if not wire.upload_rules.may_include_snapshot:
         return None
     root = (uploads.get(ROOT) or roles[ROOT]).root
     role = root.roles[SNAPSHOT]
-    own = [keyid for keyid in role.keyids if keyid in keys.held(keys_by_id)]
+    here = [keyid for keyid in role.keyids if keyid in keys.held(keys_by_id)]
+    own = [keyid for keyid in here if keyid not in barred.ids(SNAPSHOT)]
+    barred.check_enough(own, here, SNAPSHOT, role.threshold)
     if len(own) < role.threshold:
         return None
     # The stored file of a role that clients refuse stays listed as it is.
@@ -105,16 +122,20 @@ def _choose(
     needs: Iterable[tuple[tuple[str, ...], int]],
     keys_by_id: Mapping[str, Key],
     keys: HeldKeys,
+    *,
+    barred: Barred,
 ) -> list[str]:
     """Return the ids of the fewest keys that meet every threshold, keys that are open first.
 
     A root is signed by all of its keys that are open. A key in two encodings meets no threshold of two.
     """
-    held, opened = keys.held(keys_by_id), keys.opened(keys_by_id)
+    here = keys.held(keys_by_id)
+    held, opened = here - barred.ids(role), keys.opened(keys_by_id) - barred.ids(role)
     chosen: dict[str, None] = {}
     for keyids, threshold in needs:
         ready = _distinct((keyid for keyid in keyids if keyid in opened), keys_by_id)
         usable = _distinct([*ready, *(keyid for keyid in keyids if keyid in held)], keys_by_id)
+        barred.check_enough(usable, here.intersection(keyids), role, threshold)
         if len(usable) < threshold:
             candidates = ", ".join(short_keyid(keyid) for keyid in keyids)
             raise KeyNotFound(key=f"for {role} of {gun} ({threshold} of: {candidates})")

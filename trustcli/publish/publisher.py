@@ -14,7 +14,7 @@ If the edit finds nothing left to change, the publish is done, by whichever atte
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -22,6 +22,7 @@ from typing import Final, Protocol, TypeVar
 
 from trustcli.client.ports import PublishReceipt, PublishRemote
 from trustcli.errors import RemoteBusy, RemoteRefused, RemoteUnreachable
+from trustcli.publish.compromised_keys import NONE_KNOWN, Compromised
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, public_keys
@@ -67,6 +68,16 @@ class Backoff(Protocol):
         """Wait for `least` seconds, and then for a random time of at most `longest` seconds."""
 
 
+class OwnKeys(Protocol):
+    """What is known of the keys of the user who publishes."""
+
+    def compromised(self) -> Compromised:
+        """Return the keys that must not return. Raises: SettingsUnusable, FileNewer, FileExposed."""
+
+    def signed(self, keys: Iterable[Key]) -> None:
+        """Take note of the keys that have signed an upload, before it is sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishResult:
     """The result.
@@ -95,11 +106,11 @@ class Publisher:
         at: Callable[[], datetime],
         backoff: Backoff,
         refused: Callable[[], None] = lambda: None,
-        signed: Callable[[Collection[Key]], None] = lambda _: None,
+        record: OwnKeys | None = None,
     ) -> None:
         """Take `refused`, which is called where the server refuses what is in an upload: it judges by its own clock.
 
-        `signed` is called with the keys that have signed an upload, before it is sent.
+        `record`: what is known of the user's keys; None: nothing.
         """
         self._gun = gun
         self._wire = wire
@@ -109,7 +120,7 @@ class Publisher:
         self._at = at
         self._backoff = backoff
         self._refused = refused
-        self._signed = signed
+        self._record = record
 
     def publish(self, edit: Edit, check: Check | None = None) -> PublishResult:
         """Publish the edit (steps 1 to 6).
@@ -167,10 +178,17 @@ class Publisher:
         return sent_when_free(lambda: self.send(uploads), self._backoff)
 
     def prepare(self, roles: OwnerRoles, contents: Contents) -> dict[RoleName, Envelope]:
-        """Sign and judge (steps 3 and 4). Raises: NotVouchedFor, KeysError, NotTrusted, PublishRefused."""
-        uploads = prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=self._at())
+        """Sign and judge (steps 3 and 4).
+
+        Raises: NotVouchedFor, KeyCompromised, KeysError, NotTrusted, PublishRefused; SettingsUnusable, FileNewer,
+        FileExposed (which keys are compromised is not known).
+        """
+        at, record = self._at(), self._record
+        compromised = record.compromised() if record is not None else NONE_KNOWN
+        uploads = prepare(self._gun, roles, contents, keys=self._keys, wire=self._wire, at=at, compromised=compromised)
         known = public_keys(roles, {role: file.content for role, file in uploads.items()})
-        self._signed([known[keyid] for keyid in {keyid for file in uploads.values() for keyid in file.signatures}])
+        if record is not None:
+            record.signed([known[keyid] for keyid in {keyid for file in uploads.values() for keyid in file.signatures}])
         return uploads
 
 

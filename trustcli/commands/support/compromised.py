@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from keys.algorithms import accepted_fingerprints
 from keys.keyid import short_keyid
-from keys.rfc3339 import to_rfc3339
 from trustcli.client.ports import PublishRemote
 from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.errors import KeyCompromised, RemoteMisbehaved
+from trustcli.publish import key_record
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKeys
 from trustdata.model import Key, Signer
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 def compromised_list(session: Session) -> CompromisedKeys:
     """Return the list of this user, to which a key is added when it is removed as compromised."""
-    return CompromisedKeys(session.settings.home / "compromised.json")
+    return key_record.compromised_list(session.settings.home)
 
 
 def compromised_keys(session: Session) -> frozenset[str]:
     """Return the fingerprints of the keys that must not return. Raises: SettingsUnusable, FileNewer, FileExposed."""
-    return frozenset(compromised_list(session).load())
+    return frozenset(key_record.compromised_keys(session.settings.home))
 
 
 def refuse_compromised(session: Session, key: Key) -> None:
@@ -34,10 +34,10 @@ def refuse_compromised(session: Session, key: Key) -> None:
 
     Raises: KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
     """
-    known = compromised_list(session).load()
+    known = key_record.compromised_keys(session.settings.home)
     for fingerprint in accepted_fingerprints([key]) & known.keys():
         name = f"the key {short_keyid(key.keyid)}"
-        raise KeyCompromised(key=name, since=to_rfc3339(known[fingerprint].recorded))
+        raise KeyCompromised(key=name, since=known[fingerprint])
 
 
 def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryPlace) -> Signer:

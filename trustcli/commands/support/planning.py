@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import Output, failure_document
 from trustcli.publish import plan_view
+from trustcli.publish.key_record import compromised_keys
 from trustcli.publish.plan import Current, KeyPlace, Plan, Planned
 from trustcli.publish.planner import Planner
 from trustcli.publish.preparation import HeldKeys
@@ -82,7 +83,13 @@ class Planning:
         error that the command would end with. `seen_as`: whether the command looks at its result as a client or as an
         owner. No TrustError or KeysError is raised.
         """
-        planner = Planner(gun=collection.gun, wire=collection.wire, promises=self._promises, at=self.session.at)
+        planner = Planner(
+            gun=collection.gun,
+            wire=collection.wire,
+            promises=self._promises,
+            at=self.session.at,
+            compromised=partial(compromised_keys, self.session.settings.home),
+        )
         return planner.plan(
             read or (lambda: current(collection, decisions)),
             edit,
