@@ -96,9 +96,7 @@ def put_everywhere(registry: RunningProgram, image: BuiltImage, repositories: Se
     connection.close()
 
 
-# In Notary v1 the drill over 20 collections takes 71 s of CPU (5 to 6 minutes on a busy machine), also where docker
-# looks at a fifth of them only; over 200 in TUF 1.0 it takes 16 minutes of CPU.
-@pytest.fixture(params=["tuf", pytest.param("notary", marks=pytest.mark.long)])
+@pytest.fixture(params=["tuf", "notary"])
 def form(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
