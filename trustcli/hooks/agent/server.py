@@ -20,6 +20,7 @@ from trustcli.hooks.agent.answers import Answers, QuestionMalformed
 from trustcli.hooks.agent.place import trusted_uids, why_unsafe
 from trustcli.hooks.agent.protocol import MAX_QUESTION, NoFrame, peer_uid, receive, send
 from trustcli.hooks.resident.rate import Rate
+from trustcli.hooks.serving.stop_request import StopRequest
 
 _BACKLOG: Final = 128
 _LONGEST_PATH: Final = 107
@@ -61,10 +62,9 @@ class AgentServer:
         self._open: dict[socket.socket, threading.Thread] = {}
         self._by_user: Counter[int] = Counter()
         self._rates: dict[int, Rate] = {}
-        self._stopping = False
         self._listener = _bound(path, mode)
         self._identity = _identity(path)
-        self._stop_read, self._stop_write = os.pipe()
+        self._stop = StopRequest()
 
     @property
     def connections(self) -> int:
@@ -73,16 +73,14 @@ class AgentServer:
 
     def stop(self) -> None:
         """Ask for the end: from any thread, or a signal handler. Repeating it changes nothing."""
-        if not self._stopping:
-            self._stopping = True
-            os.write(self._stop_write, b".")
+        self._stop.make()
 
     def run(self) -> None:
         """Serve until `stop`, then let what was asked be answered, within `AgentLimits.stopping`."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._stop_read, selectors.EVENT_READ)
-            while not self._stopping:
+            selector.register(self._stop, selectors.EVENT_READ)
+            while not self._stop.made:
                 if any(key.fileobj is self._listener for key, _ in selector.select()):
                     self._accept()
         self._finish()
@@ -128,7 +126,7 @@ class AgentServer:
 
     def _answer_all(self, connection: socket.socket, uid: int) -> None:
         ends = time.monotonic() + self.limits.life
-        while not self._stopping and time.monotonic() < ends:
+        while not self._stop.made and time.monotonic() < ends:
             question = receive(connection, limit=MAX_QUESTION, until=time.monotonic() + self.limits.idle)
             if question is None or not self._rate(uid).allows(time.monotonic()):
                 return
@@ -163,8 +161,7 @@ class AgentServer:
                 connection.shutdown(socket.SHUT_RD)  # who has not asked yet is not waited for
         for _, thread in waiting:
             thread.join(max(0.0, until - time.monotonic()))
-        os.close(self._stop_read)
-        os.close(self._stop_write)
+        self._stop.close()
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
-import os
 import selectors
 import socket
 import ssl
@@ -24,6 +23,7 @@ from trustcli.hooks.serving.limits import Limits
 from trustcli.hooks.serving.listening import Listen
 from trustcli.hooks.serving.messages import Handler
 from trustcli.hooks.serving.peer import ConnectedPeer
+from trustcli.hooks.serving.stop_request import StopRequest
 from trustdata.hosts import address_group
 
 _log = logging.getLogger(__name__)
@@ -73,8 +73,7 @@ class Server:
         self._handler = handler
         self._tls = tls
         self._listener = _bound(listen)
-        self._stop_read, self._stop_write = os.pipe()
-        self._stopping = False
+        self._stop = StopRequest()
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._open: dict[socket.socket, _Held] = {}
@@ -96,20 +95,18 @@ class Server:
     @property
     def stopping(self) -> bool:
         """Whether the end was asked for."""
-        return self._stopping
+        return self._stop.made
 
     def stop(self) -> None:
         """Ask for the end: from any thread, or a signal handler. Repeating it changes nothing."""
-        if not self._stopping:
-            self._stopping = True
-            os.write(self._stop_write, b".")
+        self._stop.make()
 
     def run(self) -> None:
         """Serve until `stop`; then finish what has begun, within `Limits.stopping`. Raises nothing."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._stop_read, selectors.EVENT_READ)
-            while not self._stopping:
+            selector.register(self._stop, selectors.EVENT_READ)
+            while not self._stop.made:
                 ready = selector.select(1.0 if self._leaving else None)
                 if not ready:
                     self._let_go(0)
@@ -118,8 +115,7 @@ class Server:
         self._listener.close()
         self._let_go(0)
         self._finish()
-        os.close(self._stop_read)
-        os.close(self._stop_write)
+        self._stop.close()
 
     # --- accepting
 
@@ -213,7 +209,7 @@ class Server:
                 answers=self._answers,
             )
             with self._lock:
-                held, last = self._open.get(accepted), self._stopping
+                held, last = self._open.get(accepted), self._stop.made
                 if held is not None:
                     held.connection = connection
             if last:
