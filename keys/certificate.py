@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,7 +21,7 @@ from securesystemslib.signer import Key
 
 from keys.algorithms import PrivateKey, PublicKey
 from keys.errors import KeyNotAccepted
-from keys.go_certificate import certificate_der, load_pem_certificate, name_of
+from keys.go_certificate import certificate_der, load_pem_certificate, long_names_allowed, name_of
 from keys.notary import X509, NotaryKey
 
 LIFETIME: Final = timedelta(days=3650)
@@ -54,7 +51,7 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: Pub
     public = public or private.public_key()
     if isinstance(public, Ed25519PublicKey):
         raise KeyNotAccepted(key="the root key", reason="Notary v1 knows no certificates of Ed25519 keys")
-    with _long_names_allowed():
+    with long_names_allowed():
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gun, _validate=False)])
     usage = x509.KeyUsage(
         digital_signature=True,
@@ -79,7 +76,7 @@ def root_certificate(private: PrivateKey, *, gun: str, at: datetime, public: Pub
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     )
-    with _long_names_allowed():
+    with long_names_allowed():
         pem = builder.sign(private, SHA256()).public_bytes(Encoding.PEM)
     return NotaryKey.of(_keytype(public), base64.b64encode(pem).decode())
 
@@ -159,15 +156,6 @@ def _certificate(key: Key) -> x509.Certificate:
 
 
 def _name_of(certificate: x509.Certificate) -> str:
-    with _long_names_allowed():
-        names = [str(entry.value) for entry in name_of(certificate).get_attributes_for_oid(NameOID.COMMON_NAME)]
+    names = [str(entry.value) for entry in name_of(certificate).get_attributes_for_oid(NameOID.COMMON_NAME)]
     # Go's parser takes the last common name if there are several.
     return names[-1] if names else ""
-
-
-@contextmanager
-def _long_names_allowed() -> Iterator[None]:
-    """Suppress the warning about common names above 64 characters (RFC 5280); collection names have up to 255."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield

@@ -116,6 +116,15 @@ def unguarded(
     return None
 
 
+def open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for anybody, as the opener of `open`: a pipe with a name has perhaps no writer.
+
+    With an opener what turns out to be a folder is closed; of a descriptor that it is given, `open` leaves that to
+    others, and programs that stay would have one more for each time that they look. Raises: OSError.
+    """
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
 def is_named_pipe(status: os.stat_result) -> bool:
     """Return whether it is a pipe that has a name in a file system; that of a shell's `<(...)` has none."""
     if not stat.S_ISFIFO(status.st_mode):

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import base64
 import re
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from cryptography import x509
@@ -70,9 +72,21 @@ def load_der_certificate(der: bytes) -> x509.Certificate:
 def name_of(certificate: x509.Certificate, *, issuer: bool = False) -> x509.Name:
     """Return the name in a certificate, or that of its issuer. Raises: ValueError, for whatever is wrong with it."""
     try:
-        return certificate.issuer if issuer else certificate.subject
+        with long_names_allowed():
+            return certificate.issuer if issuer else certificate.subject
     except TypeError as error:  # a text of a type that only one other attribute may have
         raise ValueError(str(error)) from error
+
+
+@contextmanager
+def long_names_allowed() -> Iterator[None]:
+    """Suppress the warning about common names above 64 characters (RFC 5280); collection names have up to 255.
+
+    Python would write it to the user's terminal, for whatever length whoever made the certificate has chosen.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def certificate_der(pem: bytes) -> bytes:

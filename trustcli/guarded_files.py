@@ -6,7 +6,7 @@ import errno
 import os
 from pathlib import Path
 
-from keys.file_access import is_named_pipe, unguarded
+from keys.file_access import is_named_pipe, open_at_once, unguarded
 from trustcli.errors import FileExposed
 
 
@@ -16,7 +16,7 @@ def read_guarded(path: Path, *, limit: int) -> bytes:
     A pipe with a name is none: it would be waited for, and could be read once only.
     Raises: FileExposed; OSError if there is no such file, if it cannot be read, or is larger.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+    with open(path, "rb", opener=open_at_once) as file:
         status = os.fstat(file.fileno())
         if is_named_pipe(status):
             raise OSError(errno.EINVAL, "it is a named pipe, and no file")

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from keys.file_access import is_named_pipe, unguarded
+from keys.file_access import is_named_pipe, open_at_once, unguarded
 from trustdata import bounded_toml
 from trustserver.errors import StartRefused
 
@@ -28,7 +28,7 @@ def read_guarded_bytes(path: Path, *, limit: int) -> bytes:
     Raises: StartRefused, which names the file.
     """
     try:
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+        with open(path, "rb", opener=open_at_once) as file:
             status = os.fstat(file.fileno())
             exposed, is_pipe = unguarded(path, status), is_named_pipe(status)
             os.set_blocking(file.fileno(), True)  # for a pipe that the shell has handed over

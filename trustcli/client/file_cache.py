@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
+import stat
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from keys.durable_file import make_private_folder, write_atomically
+from keys.file_access import open_at_once
 from trustdata.gun import GUN
 from trustdata.limits import notary_size_limit, size_limit
 from trustdata.roles import ROOT, RoleName, role_to_path
@@ -106,7 +109,9 @@ def _file_name(encoded: str) -> str:
 
 def _read(path: Path, limit: int) -> bytes | None:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return None
             raw = file.read(limit + 1)
     except OSError:
         return None

@@ -17,7 +17,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.verification.checks import check_root_step, check_signatures
-from trustdata.verification.delegations import as_delegator, reachable_delegations
+from trustdata.verification.delegations import as_delegator, delegations_of, reachable_delegations
 from trustdata.verification.rollback_memory import Memory
 from trustdata.wire import WireFormat
 
@@ -73,6 +73,7 @@ def _file(
         under_this_root = role == TARGETS and seen.root_version == delegator.version
         if not (under_this_root and file.sha256 == seen.sha256):
             check_signatures(as_delegator(delegator), delegator.role, file)
+        delegations_of(file.targets)  # more than can be listed: then nobody verifies by it either
     except TrustError:  # as above
         return None
     return file

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from keys.durable_file import write_durably
+from keys.file_access import open_at_once
 from trustdata.errors import LockDamaged, NotStored
 from trustdata.gun import GUN
 from trustdata.verification.lock_document import read_lock, write_lock
@@ -49,8 +50,7 @@ class LockFile:
 
     def _content(self) -> bytes | None:
         try:
-            # O_NONBLOCK: opening a pipe would otherwise wait for a writer.
-            with open(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+            with open(self.path, "rb", opener=open_at_once) as file:
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise LockDamaged(path=str(self.path), line=0, reason="is no file")
                 raw = file.read(MAX_LOCK_FILE + 1)

@@ -116,6 +116,18 @@ def test_a_pipe_with_a_name_is_refused_at_once(tmp_path: Path, name: str) -> Non
         READERS[name](tmp_path / name)
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_a_folder_in_its_place_costs_no_descriptor(tmp_path: Path, name: str) -> None:
+    """Hooks that stay read again whenever something has changed."""
+    tmp_path.chmod(0o700)
+    (tmp_path / name).mkdir(mode=0o700)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with pytest.raises(TrustError, match="Is a directory"):
+            READERS[name](tmp_path / name)
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
+
+
 def test_a_policy_may_come_from_a_pipe_of_the_shell() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"version = 1\n")

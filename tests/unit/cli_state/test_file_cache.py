@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,28 @@ def test_what_cannot_be_read_is_absent_and_what_cannot_be_written_is_not_kept(tm
     cache.store_root(1, b"root")
     cache.drop(TARGETS)
     assert (cache.load(TARGETS), cache.roots()) == (None, [])
+
+
+def test_what_is_no_file_is_absent_and_is_not_waited_for(tmp_path: Path) -> None:
+    """Whoever may write into a cache that is shared puts it there: each command would wait for ever, or read on."""
+    cache = cache_of(tmp_path)
+    cache.store_root(1, b"root")
+    cache.store(TARGETS, b"targets")
+    (root,), (targets,) = (list((tmp_path / "cache").rglob(name)) for name in ("1.json", "targets.json"))
+    for file in (root, targets):
+        file.unlink()
+    os.mkfifo(root)
+    os.mkfifo(targets)
+    assert (cache.load(TARGETS), cache.roots()) == (None, [])
+    targets.unlink()
+    targets.symlink_to("/dev/zero")
+    root.unlink()
+    root.mkdir()
+    assert (cache.load(TARGETS), cache.roots()) == (None, [])
+    targets.unlink()
+    (tmp_path / "elsewhere").write_bytes(b"targets")
+    targets.symlink_to(tmp_path / "elsewhere")
+    assert cache.load(TARGETS) == b"targets", "a folder of links, as some tools make copies, is one of files"
 
 
 def test_a_file_larger_than_its_role_may_be_is_absent(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from keys.file_access import (
     exposed_secret,
     is_named_pipe,
     not_private,
+    open_at_once,
     own_folder,
     read_at_most,
     unguarded,
@@ -215,6 +216,23 @@ def test_a_pipe_that_was_handed_over_is_not_judged() -> None:
     assert not_private(pipe, pipe.stat()) is None
     for end in ends:
         os.close(end)
+
+
+def test_a_folder_in_the_place_of_a_file_is_closed_again(tmp_path: Path) -> None:
+    """Programs that stay look again and again: each time would cost a descriptor."""
+    opened: list[int] = []
+
+    def opener(path: str, flags: int) -> int:
+        opened.append(open_at_once(path, flags))
+        return opened[-1]
+
+    with pytest.raises(IsADirectoryError):
+        open(tmp_path, "rb", opener=opener)  # noqa: SIM115 - it closes it itself, which is asked
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "pipe", "rb", opener=open_at_once) as pipe:
+        assert pipe.read() == b"", "nobody was waited for"
 
 
 def test_a_pipe_with_a_name_is_judged_as_a_file_is(tmp_path: Path) -> None:

@@ -17,6 +17,15 @@ def test_a_pipe_with_a_name_is_refused_at_once(tmp_path: Path) -> None:
         read_guarded(tmp_path / "server.toml", limit=100)
 
 
+def test_a_folder_in_its_place_costs_no_descriptor(tmp_path: Path) -> None:
+    """A server looks again and again."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with pytest.raises(StartRefused, match="Is a directory"):
+            read_guarded(tmp_path, limit=100)
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
+
+
 def test_a_pipe_of_the_shell_is_read() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"listen = 1")

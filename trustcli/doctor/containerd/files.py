@@ -11,6 +11,7 @@ from glob import glob
 from pathlib import Path
 from typing import Final
 
+from keys.file_access import open_at_once
 from trustcli.doctor.containerd.config import ConfigFile, imports
 from trustcli.doctor.findings import Finding
 
@@ -52,7 +53,7 @@ def _content(path: str) -> bytes:
     Raises: OSError (also for a pipe or device, which could block), ValueError (not a path).
     """
     _check_regular(os.stat(path))  # noqa: PTH116 - before opening it, since opening some devices has effects
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123
+    with open(path, "rb", opener=open_at_once) as file:
         _check_regular(os.fstat(file.fileno()))
         raw = file.read(MAX_CONFIG_FILE + 1)
     if len(raw) > MAX_CONFIG_FILE:
