@@ -25,7 +25,7 @@ from keys.kms.errors import (
     KeyServiceNoCredentials,
     KeyServiceUnreachable,
 )
-from keys.kms.https import MAX_ANSWER, safe_address
+from keys.kms.https import MAX_ANSWER, ask, safe_address
 from keys.kms.service_keys import ServiceKeys
 from keys.kms.vault import VaultKeys
 from keys.passphrase import EnvironmentPassphrases
@@ -368,6 +368,15 @@ def test_vault_is_known_by_its_certificate(tmp_path: Path, monkeypatch: pytest.M
         refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
         monkeypatch.delenv("VAULT_CLIENT_KEY")
         refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
+    finally:
+        service.stop()
+
+
+def test_no_service_is_asked_that_no_authority_of_this_machine_vouches_for(tmp_path: Path) -> None:
+    service = Vault(P256, make_authority(tmp_path).server_context(tmp_path))
+    try:
+        with pytest.raises(KeyServiceUnreachable, match="certificate verify failed"):
+            ask(VaultKeys().key("hv:release"), service.server.url, headers={})
     finally:
         service.stop()
 
