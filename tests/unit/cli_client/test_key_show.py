@@ -104,6 +104,21 @@ def test_where_a_key_counts_here(home: Home) -> None:
     assert f"root key of {APP}" in home.out
 
 
+def test_a_key_of_the_store_by_its_name_or_id_if_no_file_is_called_so(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert home.run("key", "generate", "alice") == DONE, home.err
+    (info,) = home.session().keystore.list()
+    for reference in ("alice", info.keyid, info.keyid[:8]):
+        (row,) = shown(home, reference)
+        assert (row["file"], row["form"], row["keyid"]) == (reference, "sealed private key", info.keyid)
+    (tmp_path / "alice").write_bytes(write_public_pem(tuf_key(KEY)))
+    assert shown(home, "alice")[0]["keyid"] == tuf_key(KEY).keyid
+    (row,) = shown(home, "bob", status=KEYS)
+    assert row["error"]["message"] == "bob does not exist"
+
+
 def test_one_file_that_cannot_be_read_does_not_hide_the_others(home: Home) -> None:
     good = file_of(home, write_public_pem(tuf_key(KEY)))
     missing = str(home.folder / "none.key")

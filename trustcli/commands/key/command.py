@@ -157,7 +157,9 @@ def list_(ctx: typer.Context) -> int:
 @app.command("show")
 def show(
     ctx: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="KEY...", help="Key files, key URIs, or names or ids in the key store.")
+    ],
     decrypt: Annotated[bool, typer.Option("--decrypt", help="Ask for passphrases, to know the ids.")] = False,
 ) -> int:
     """Say what key files hold, and where their keys count; no private part is shown."""

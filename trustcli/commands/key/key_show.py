@@ -1,10 +1,12 @@
-"""`trust key show`: what a key file holds.
+"""`trust key show`: what a key file holds, or the key store under a name.
 
 No private part is shown. An encrypted key is decrypted only if that is asked for: without, its id is not known.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Literal, TypeAlias
 from securesystemslib.signer import Key
 
 from keys.algorithms import algorithm_of_tuf_key, key_fingerprint, public_key_of
-from keys.errors import KeyIsPrivate
+from keys.errors import KeyIsPrivate, KeyNotFound
 from keys.key_info import KeyInfo
 from keys.material import tuf_key
 from keys.notary import X509, notary_key
@@ -60,12 +62,16 @@ class ShownKey:
 def keys_of(session: Session, named: str, *, decrypt: bool) -> list[ShownKey]:
     """Return the key at a URI, or those of a file: sealed, PEM of either half, a certificate, of docker or notary.
 
-    `decrypt`: ask for the passphrase of an encrypted PEM key, to know its public half. Raises: KeysError.
+    What is no file is a key of the store, by its name, its id or the first digits of that. `decrypt`: ask for the
+    passphrase of an encrypted PEM key, to know its public half. Raises: KeysError.
     """
     if is_key_uri(named):
         found = found_at(session, named)
         return [ShownKey(place=shown_uri(named), form="key at a URI", public=tuf_key(found.public), uri=found.uri)]
     file = Path(named)
+    if not os.path.lexists(file):
+        with contextlib.suppress(KeyNotFound):
+            return [_of_info(session.keystore.get(named), named)]
     data = read_key_file(file)
     if is_sealed(data):
         return [_of_info(read_info(data, place=str(file)), str(file))]
