@@ -23,7 +23,7 @@ from trustcli.session import Session
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown
 from trustdata.roles import RELEASES, ROOT, TARGETS, is_delegated, signer_name
-from trustdata.verification.delegations import delegations_of
+from trustdata.verification.delegations import delegations_of, role_keys
 from trustdata.wire.formats import wire_named
 
 _CHECK: Final = "keys"
@@ -136,16 +136,14 @@ def _described(info: KeyInfo, look: Look) -> str:
         return info.described
     from keys.notary import notary_key
 
-    named = matching_keyids(
-        {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}, [key_fingerprint(info.public)]
-    )
+    named = matching_keyids(role_keys(root, ROOT), [key_fingerprint(info.public)])
     return replace(info, keyid=min(named, default=notary_key(info.public).keyid)).described
 
 
 def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     """Return for an owner whether a root key is in the store, or only the recovery key's file is left."""
     root = look.roles[ROOT].root
-    keys = {keyid: root.keys[keyid] for keyid in root.roles[ROOT].keyids}
+    keys = role_keys(root, ROOT)
     root_keys = [info for info in found if matching_keyids(keys, [key_fingerprint(info.public)])]
     if root_keys:
         yield Finding(

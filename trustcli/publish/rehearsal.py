@@ -20,7 +20,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT, TARGETS, TIMESTAMP
-from trustdata.verification.delegations import delegations_of
+from trustdata.verification.delegations import delegations_of, role_keys
 from trustdata.verification.rollback_memory import observe
 from trustdata.verification.target_lookup import each_released
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
@@ -70,7 +70,8 @@ def refused_authorities(before: Roles, after: Roles) -> tuple[str, ...]:
 def _authorities(root: Envelope) -> list[str]:
     from keys.certificate import issuer_of  # Notary v1 only: start-up time
 
-    names = (issuer_of(root.root.keys[keyid]) for keyid in _signing(root))
+    keys = role_keys(root.root, ROOT)
+    names = (issuer_of(keys[keyid]) for keyid in _signing(root) if keyid in keys)
     return list(dict.fromkeys(name for name in names if name))
 
 

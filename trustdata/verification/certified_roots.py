@@ -15,6 +15,7 @@ from keys.keyid import short_keyid
 from trustdata.envelope import Envelope
 from trustdata.roles import ROOT
 from trustdata.verification.checks import check_signatures
+from trustdata.verification.delegations import role_keys
 
 MAX_JUDGED: Final = 16
 """How many keys that have signed a root are judged; others count for nothing. Whoever serves a root chooses how many
@@ -29,14 +30,15 @@ def root_certified_until(root: Envelope, authorities: Sequence[bytes], at: datet
     common name, is judged elsewhere. Raises: NotCertified.
     """
     role = root.root.roles[ROOT]
-    if not any(root.root.keys[keyid].keytype.endswith(_CERTIFICATES_OF) for keyid in role.keyids):
+    named = role_keys(root.root, ROOT)
+    if not any(key.keytype.endswith(_CERTIFICATES_OF) for key in named.values()):
         raise NotCertified("its root keys stand in no certificates, as in every collection of TUF 1.0")
     signed = check_signatures(root.root, f"root version {root.version}", root)
     signers = {bare_keyid(root.root.get_key(keyid)) for keyid in signed}
     ends: dict[str, datetime] = {}
     faults: list[str] = []
     # One key may stand there in several certificates, such as an old one and that which follows it: any will do.
-    keys = [key for key in map(root.root.get_key, role.keyids) if bare_keyid(key) in signers]
+    keys = [key for key in named.values() if bare_keyid(key) in signers]
     for key in keys[:MAX_JUDGED]:
         try:
             until = certified_until(key, authorities=authorities, at=at)

@@ -97,6 +97,14 @@ def keys_of(delegator: Delegator) -> Mapping[str, Key]:
     return delegator.delegations.keys if delegator.delegations is not None else {}
 
 
+def role_keys(root: Root, role: str) -> dict[str, Key]:
+    """Return the keys of a role of a root, by key id. A role may name more: ids of keys that the root does not have.
+
+    Such an id signs nothing, and its owner alone is to blame for it.
+    """
+    return {keyid: root.keys[keyid] for keyid in root.roles[role].keyids if keyid in root.keys}
+
+
 def delegations_of(delegator: Delegator) -> tuple[RoleName, ...]:
     """Return the roles that `delegator` delegates to, in order, including the bins of succinct roles.
 

@@ -21,6 +21,7 @@ from tests.simulator.scene import GOOD
 from tests.support.cheap_keys import sealing_cheaply
 from tests.support.prepared_homes import PreparedHomes
 from trustcli.commands.key.key_uses import summary
+from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.console.exit_codes import DONE, KEYS
 from trustcli.errors import RemoteRefused
 from trustdata.gun import GUN, parse_gun
@@ -211,6 +212,17 @@ def test_a_root_that_was_never_verified_counts_nothing_and_is_told(home: Home) -
     assert rows["root"]["collections"] == {B: ["root"]}
     does(home, "key", "list")
     assert f"of 1 collection known here nothing verified is in the cache: trust inspect {A} reads it" in home.err
+
+
+def test_an_id_without_a_key_in_one_root_stops_nothing(home: Home) -> None:
+    """An owner of that collection has written it; the others are none of theirs."""
+    file = cached(home, A, "roots/1.json")
+    before = keys_in_use(home.session())
+    root = json.loads(file.read_bytes())
+    root["signed"]["roles"]["root"]["keyids"].insert(0, "ab" * 32)
+    file.write_text(json.dumps(root, separators=(",", ":")))
+    assert keys_in_use(home.session()) == before
+    assert may(home)["root"] == {B: ["root"]}
 
 
 def test_an_older_file_does_not_count(home: Home) -> None:

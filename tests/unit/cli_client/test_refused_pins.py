@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.simulator.certified import CertifiedCollection, key_below, own_key
 from tests.simulator.repository import APP
 from tests.support.issuers import Issuer
@@ -60,6 +62,16 @@ def test_a_root_that_no_key_of_the_ca_signs_keeps_out_who_pins_it() -> None:
     collection.rotate(root=own_key())
     assert refused_authorities(certified, root_of(collection)) == ("CN=Team",)
     assert refused_authorities(root_of(collection), certified) == ()
+
+
+def test_an_id_without_a_key_is_nobody_s() -> None:
+    owner = owner_with(roots=2)
+    document = json.loads(owner.root())
+    gone = owner.root_keys[1].public_key.keyid
+    del document["signed"]["keys"][gone]
+    root = written(json.dumps(document).encode())
+    assert gone in root[ROOT].signatures
+    assert refused_authorities(root, root) == ()
 
 
 def test_the_plan_says_who_is_kept_out() -> None:

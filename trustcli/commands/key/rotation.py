@@ -51,6 +51,7 @@ from trustdata.gun import GUN
 from trustdata.model import Key, Root, Signer
 from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 from trustdata.suggestion import one_of
+from trustdata.verification.delegations import role_keys
 from trustdata.verification.trusted_set import TrustedSet
 from trustdata.wire import WireFormat
 
@@ -301,7 +302,7 @@ class _Rotator:
         tell_what_was_unsound(self._session, self._gun, outcome)
         changed = bool(self._before) or not self._is_done(outcome.roles)
         root = self._verify(outcome).root if changed else outcome.roles[ROOT].root
-        named = accepted_fingerprints(root.keys[keyid] for role in root.roles.values() for keyid in role.keyids)
+        named = accepted_fingerprints(key for role in root.roles for key in role_keys(root, role).values())
         before = accepted_fingerprints(self._keys_before[keyid] for keyid in self._before)
         replaced = (before | self._unmarked) - named
         return _Rotated(keyids=tuple(root.roles[self._rotation.role].keyids), replaced=replaced, changed=changed)
@@ -323,7 +324,7 @@ class _Rotator:
         if self._begun is None:
             return False
         root = roles[ROOT].root
-        now = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[self._rotation.role].keyids)
+        now = accepted_fingerprints(role_keys(root, self._rotation.role).values())
         return self._begun.new in now and now.isdisjoint(self._begun.before)
 
     def _read(self) -> OwnerRoles:
@@ -395,7 +396,7 @@ class _Rotator:
         """
         role = self._rotation.role
         root = roles[ROOT].root
-        present = accepted_fingerprints(root.keys[keyid] for keyid in root.roles[role].keyids)
+        present = accepted_fingerprints(role_keys(root, role).values())
         if key_fingerprint(new.public_key) in present:
             keyid = self._collection.wire.encode_key(new.public_key).keyid
             reason = f"{short_keyid(keyid)} is one of its keys already, so it would replace none"

@@ -8,6 +8,7 @@ from keys.algorithms import accepted_fingerprints
 from trustcli.session import Session
 from trustdata.gun import GUN
 from trustdata.roles import ROOT
+from trustdata.verification.delegations import role_keys
 from trustdata.wire.formats import wire_named
 
 
@@ -23,5 +24,5 @@ def keys_in_use(session: Session, *, besides: Iterable[GUN] = ()) -> set[str]:
         roots = session.cache(pins[gun].named or gun, wire.name).roots()
         if roots:
             root = wire.parse(ROOT, roots[-1]).root
-            used |= accepted_fingerprints(root.keys[keyid] for role in root.roles.values() for keyid in role.keyids)
+            used |= accepted_fingerprints(key for role in root.roles for key in role_keys(root, role).values())
     return used

@@ -36,6 +36,7 @@ from trustdata.envelope import Envelope
 from trustdata.errors import InvalidName, shown
 from trustdata.model import Key
 from trustdata.roles import ROOT, TARGETS, RoleName, signer_name, signer_role
+from trustdata.verification.delegations import role_keys
 from trustdata.wire import WireFormat
 
 _MEMBERS: Final = ("version", "format", "recovery_key", "root_keys", "threshold", "signers")
@@ -190,7 +191,7 @@ def _differences(
 ) -> Iterator[str]:
     root = roles[ROOT].root
     role = root.roles[ROOT]
-    present = accepted_fingerprints(root.keys[keyid] for keyid in role.keyids)
+    present = accepted_fingerprints(role_keys(root, ROOT).values())
     if role.threshold != template.threshold:
         yield f"{role.threshold} root keys must sign a root, not {template.threshold}"
     if recovery is not None and key_fingerprint(recovery) not in present:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
 
 from keys.record import replace as record_replace
 from tests.simulator.certified import AGAIN, CertifiedCollection, key_below, own_key, pin_of
 from tests.simulator.client import Client
+from tests.simulator.keyring import private
 from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import GOOD, good_collection
 from tests.support.issuers import CA, END, LEAF, Issuer, chain, days
@@ -112,6 +114,26 @@ def test_a_certified_key_that_has_not_signed_counts_for_nothing() -> None:
     collection = CertifiedCollection(root=key_below(TOP), recovery=own_key("recovery"))
     collection.rotate_to({"root": key_below(TOP), "recovery": own_key("recovery")}, silent=("root",))
     assert f"root key {own_key('recovery').keyid[:12]}" in refusal(collection).reason
+
+
+def test_an_id_without_a_key_counts_for_nothing() -> None:
+    """Its owner alone writes such a root: who judges it says what is wrong, and does not fail."""
+
+    def name_another(document: dict[str, Any]) -> None:
+        document["version"] += 1
+        document["roles"]["root"]["keyids"].insert(0, "ab" * 32)
+
+    collection, key = CertifiedCollection(root=key_below(TOP)), key_below(TOP)
+    collection.rotate_to({"root": key})
+    collection.scene.forger.alter(ROOT, name_another, signers=[NOTARY.signer(private("root"), key)])
+    newest = roots(collection)[-1]
+    assert set(newest.root.roles[ROOT].keyids) - newest.root.keys.keys() == {"ab" * 32}
+    assert root_certified_until(newest, PIN.certificates, NOW) == END
+    tuf = good_collection()
+    tuf.forger.alter(ROOT, name_another)
+    judged = Client(tuf.server, pins=[PIN]).judge()
+    assert isinstance(judged.refusal, RootNotCertified), judged
+    assert "as in every collection of TUF 1.0" in judged.refusal.reason
 
 
 @pytest.mark.parametrize("last", [True, False])
