@@ -20,6 +20,7 @@ from trustdata.errors import NotTrusted, PublishRefused
 from trustdata.model import Content, DelegatedRole, Delegations, Key, Targets
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.verification.checks import check_signatures
+from trustdata.verification.delegations import role_keys
 from trustdata.verification.target_lookup import releasing_roles
 
 
@@ -98,7 +99,7 @@ class KeyRemoval:
         named = dict(delegations.roles or {}) if delegations else {}
         if delegations is None or not any(self._keyids.intersection(role.keyids) for role in named.values()):
             return
-        repository = now[ROOT].root.roles[TARGETS].keyids
+        repository = role_keys(now[ROOT].root, TARGETS)
         kept: dict[str, DelegatedRole] = {}
         for name, role in named.items():
             without = _with_keys(role, [keyid for keyid in role.keyids if keyid not in self._keyids])
@@ -113,7 +114,7 @@ class KeyRemoval:
             kept[RELEASES] = _with_keys(kept[RELEASES], dict.fromkeys([*repository, *remaining]))
             used |= set(kept[RELEASES].keyids)
             _check_enough(kept[RELEASES])
-        keys = {**delegations.keys, **{keyid: now[ROOT].root.keys[keyid] for keyid in repository}}
+        keys = {**delegations.keys, **repository}
         renewed = repository_editor.renew(now, [TARGETS, *({RELEASES} & now.keys())], terms=self._terms)
         targets = cast("Targets", renewed[TARGETS])
         targets.delegations = Delegations({keyid: key for keyid, key in keys.items() if keyid in used}, kept)

@@ -34,6 +34,7 @@ from trustdata.roles import (
     signer_role,
 )
 from trustdata.suggestion import did_you_mean
+from trustdata.verification.delegations import role_keys
 from trustdata.wire import WireFormat
 
 Contents = dict[RoleName, Content]
@@ -245,8 +246,8 @@ def add_signer(roles: Mapping[RoleName, Envelope], signer: str, keys: Sequence[K
     before = _delegated(roles[TARGETS].targets)
     keys_by_id = dict(targets.delegations.keys) if targets.delegations else {}
     keys_by_id |= {key.keyid: key for key in keys}
-    repository = roles[ROOT].root.roles[TARGETS].keyids
-    keys_by_id |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
+    repository = role_keys(roles[ROOT].root, TARGETS)
+    keys_by_id |= repository
     keyids = [*(before[name].keyids if name in before else []), *(key.keyid for key in keys)]
     signer_delegation = _delegation(before.get(name), name, keyids, terms.wire)
     releasers = before[RELEASES].keyids if RELEASES in before else []
@@ -276,7 +277,7 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
         raise no_such_signer(gun, roles, name)
     targets = _next_targets(roles, TARGETS, terms)
     remaining = {other: role for other, role in before.items() if other not in (RELEASES, name)}
-    repository = roles[ROOT].root.roles[TARGETS].keyids
+    repository = role_keys(roles[ROOT].root, TARGETS)
     remaining_keyids = {keyid for role in remaining.values() for keyid in role.keyids} | set(repository)
     old_keys = targets.delegations.keys if targets.delegations else {}
     keys = {keyid: key for keyid, key in old_keys.items() if keyid in remaining_keyids}
@@ -285,7 +286,7 @@ def remove_signer(gun: GUN, roles: Mapping[RoleName, Envelope], signer: str, *, 
     if RELEASES in before:
         releasers = [keyid for keyid in _unique([*repository, *before[RELEASES].keyids]) if keyid in remaining_keyids]
         releases = [_delegation(before[RELEASES], RELEASES, releasers, terms.wire)]
-        keys |= {keyid: roles[ROOT].root.keys[keyid] for keyid in repository}
+        keys |= repository
         if RELEASES in roles:
             changed[RELEASES] = _next_targets(roles, RELEASES, terms)
     targets.delegations = _delegations(keys, [*releases, *remaining.values()])

@@ -11,6 +11,7 @@ from tests.simulator.repository import RepositorySimulator
 from tests.simulator.scene import GOOD, NEWER, good_collection
 from trustdata.editing import repository_editor as editor
 from trustdata.errors import PublishRefused
+from trustdata.model import Targets
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, RoleName
 
 ALICE, BOB = RoleName("targets/alice"), RoleName("targets/bob")
@@ -99,6 +100,23 @@ def test_a_removed_signer_leaves_nothing_behind() -> None:
     assert keyid("alice") not in delegations.keys
     assert set(roles[RELEASES].signatures) <= {keyid("targets"), keyid("bob")}
     assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
+
+
+def test_an_id_of_the_repository_key_without_a_key_is_delegated_nothing() -> None:
+    scene = good_collection()
+    gone = "0" * 64
+    scene.forger.alter(ROOT, lambda d: d["roles"]["targets"]["keyids"].append(gone))
+    roles, terms = {**scene.owner.read(), ROOT: scene.server.stored[ROOT]}, scene.owner.terms
+    assert gone in roles[ROOT].root.roles[TARGETS].keyids
+    added = editor.add_signer(roles, "carol", [key("carol")], terms=terms)
+    removed = editor.remove_signer(scene.server.gun, roles, "alice", terms=terms)
+    for changed in (added, removed):
+        targets = changed[TARGETS]
+        assert isinstance(targets, Targets)
+        assert targets.delegations is not None
+        named = {keyid for role in (targets.delegations.roles or {}).values() for keyid in role.keyids}
+        assert named == targets.delegations.keys.keys()
+        assert keyid("targets") in named
 
 
 def test_too_few_root_keys() -> None:
