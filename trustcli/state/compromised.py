@@ -16,12 +16,10 @@ from typing import Any, Final
 
 from keys.document_version import DocumentKind
 from keys.rfc3339 import from_rfc3339, to_rfc3339
-from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
-from trustdata import bounded_json
-from trustdata.document_version import refuse_newer
 
 KIND: Final = DocumentKind(what="a list of compromised keys")
+_DAMAGED: Final = "is damaged; restore it from a backup: it says which keys must not return"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,19 +39,8 @@ class CompromisedKeys:
 
     def load(self) -> Mapping[str, CompromisedKey]:
         """Return the keys by fingerprint. Raises: SettingsUnusable, FileNewer, FileExposed."""
-        try:
-            raw = self._file.read()
-        except OSError as error:
-            raise self._unusable(error.strerror or type(error).__name__) from error
-        if raw is None:
-            return {}
-        try:
-            document = bounded_json.loads(raw)
-            refuse_newer(KIND, document, path=str(self._file.path))
-            keys = [_key(members) for members in _members(document)]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise self._unusable("is damaged; restore it from a backup: it says which keys must not return") from error
-        return {key.fingerprint: key for key in keys}
+        known = self._file.document(KIND, _keys, damaged=_DAMAGED)
+        return {} if known is None else known
 
     def add(self, key: CompromisedKey) -> None:
         """Add a key; one that is there stays as it is. Durable on return.
@@ -67,15 +54,12 @@ class CompromisedKeys:
 
         self._file.change(with_it)
 
-    def _unusable(self, reason: str) -> SettingsUnusable:
-        return SettingsUnusable(place=str(self._file.path), reason=reason)
 
-
-def _members(document: Mapping[str, Any]) -> list[Mapping[str, object]]:
-    """Return the members of each key. Raises: KeyError, TypeError, ValueError."""
-    if not KIND.is_known(document) or not isinstance(document["keys"], list):
-        raise ValueError(KIND.what)
-    return document["keys"]
+def _keys(document: Mapping[str, Any]) -> Mapping[str, CompromisedKey]:
+    """Read the keys of a document, by fingerprint. Raises: KeyError, TypeError, ValueError."""
+    if not isinstance(document["keys"], list):
+        raise TypeError(KIND.what)
+    return {key.fingerprint: key for key in map(_key, document["keys"])}
 
 
 def _key(members: Mapping[str, object]) -> CompromisedKey:

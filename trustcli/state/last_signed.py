@@ -11,21 +11,19 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from keys.document_version import DocumentKind
 from keys.rfc3339 import from_rfc3339, to_rfc3339
-from trustcli.errors import SettingsUnusable
 from trustcli.state.guarded_file import GuardedFile
-from trustdata import bounded_json
 from trustdata.digest import is_sha256_hex
-from trustdata.document_version import refuse_newer
 
 MOST_KEYS: Final = 4096
 """So many keys are kept, those that have signed last."""
 AHEAD: Final = timedelta(days=1)
 """A time so far after now is of a clock that was wrong; a run that began later may have written a little later one."""
 KIND: Final = DocumentKind(what="a record of when keys have signed")
+_DAMAGED: Final = "is damaged; remove it, and what keys sign from then on is noted anew"
 
 
 class LastSigned:
@@ -39,20 +37,8 @@ class LastSigned:
 
         Also FileExposed.
         """
-        try:
-            raw = self._file.read()
-        except OSError as error:
-            raise self._unusable(error.strerror or type(error).__name__) from error
-        if raw is None:
-            return {}
-        try:
-            document = bounded_json.loads(raw)
-            refuse_newer(KIND, document, path=str(self._file.path))
-            if not KIND.is_known(document):
-                raise self._damaged()
-            return {_fingerprint(key): from_rfc3339(at) for key, at in document["keys"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise self._damaged() from error
+        known = self._file.document(KIND, _times, damaged=_DAMAGED)
+        return {} if known is None else known
 
     def note(self, fingerprints: Iterable[str], at: datetime) -> None:
         """Note that these keys have signed at `at`, if nothing later is known. Durable on return.
@@ -68,11 +54,10 @@ class LastSigned:
 
         self._file.change(with_them)
 
-    def _damaged(self) -> SettingsUnusable:
-        return self._unusable("is damaged; remove it, and what keys sign from then on is noted anew")
 
-    def _unusable(self, reason: str) -> SettingsUnusable:
-        return SettingsUnusable(place=str(self._file.path), reason=reason)
+def _times(document: Mapping[str, Any]) -> Mapping[str, datetime]:
+    """Read the times of a document. Raises: ValueError, KeyError, TypeError, AttributeError."""
+    return {_fingerprint(key): from_rfc3339(at) for key, at in document["keys"].items()}
 
 
 def _fingerprint(text: str) -> str:
