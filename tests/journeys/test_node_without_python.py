@@ -122,7 +122,8 @@ def test_a_linked_verifier_is_one_and_a_link_to_something_else_refuses(
 def test_the_agent_answers_the_verifier(node: BuiltNode, gun: str, image: BuiltImage) -> None:
     with node.agent() as agent:
         assert f"{gun}:1.0 is signed as {image.digest}" in node.allows(f"{gun}:1.0", image.digest)
-        assert not (node.state / "seen.json").exists(), "the verifier has verified nothing by itself"
+        assert not (node.state / "cache").exists(), "the verifier has verified nothing by itself"
+        assert (node.state / "seen.json").exists(), "what the agent remembers is remembered here, too"
         node.refuses(f"{gun}:unsigned", OTHER_DIGEST, "is not signed", status=3)
         agent.send_signal(signal.SIGTERM)
         assert agent.wait(READY_SECONDS) == 0
@@ -176,6 +177,8 @@ def test_it_is_what_its_file_is_called_and_nobody_may_change_it(programs: Path, 
     assert said(programs / "trust-image-verifier", "--version") == f"trust-image-verifier {VERSION}\n"
     assert '"SchemaVersion": "0.1.0"' in said(programs / "docker-trust", "docker-cli-plugin-metadata")
     assert "which this build for machines without Python does not have" in said(programs / "trust", "demo", status=2)
+    in_service = said(programs / "trust", "key", "test", "awskms:///alias/root", status=8)
+    assert "next: this build for machines without Python has no such library" in in_service
     # The name by which it is called decides nothing: a link is what it leads to.
     (tmp_path / "trust-image-verifier").symlink_to(programs / "trust")
     assert said(tmp_path / "trust-image-verifier", "--version") == f"trust {VERSION}\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
+from keys.backup.errors import SharesUnsupported
 from keys.errors import (
     KeyAmbiguous,
     KeyEncryptionUnknown,
@@ -23,6 +24,7 @@ from keys.errors import (
     KeysError,
     KeyStoreUnreadable,
     KeyStoreUnwritable,
+    KeySupportMissing,
     KeyUriMalformed,
     PassphraseMissing,
     PassphraseWrong,
@@ -452,6 +454,8 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     KeyAmbiguous: Row(status=KEYS, advice=_template("trust key list")),
     KeyExists: Row(status=KEYS, advice=token_advice.advice_key_exists),
     KeyFileMalformed: Row(status=KEYS, advice=_template("{command}")),
+    SharesUnsupported: Row(status=KEYS, advice=token_advice.advice_library_missing),
+    KeySupportMissing: Row(status=KEYS, advice=token_advice.advice_library_missing),
     KeyEncryptionUnknown: Row(
         status=KEYS,
         advice=_template(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
+from keys.backup.errors import SharesUnsupported
 from keys.errors import (
     KeyCommandFailed,
     KeyElsewhere,
@@ -37,7 +39,6 @@ from trustcli.errors import KeyCompromised
 ADVICE: Final[Mapping[type[KeysError], str]] = {
     SignatureNotVerified: "nothing was sent; see which key is really there: trust key test KEY",
     KeyElsewhere: "trust key export KEY --public writes the public half",
-    KeySupportMissing: "pip install '{extra}'",
     TokenModuleUnusable: "check module-path in the key URI, and who may read it",
     TokenMissing: "plug it in, or name another: p11tool --list-token-urls",
     TokenAmbiguous: "say which by its serial number: serial=... in the key URI",
@@ -57,6 +58,19 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
     KeyCommandFailed: "run it by hand, as docs/reference/keys.md shows",
 }
 """The next step for each class of errors; fields of the error stand in braces."""
+
+
+def advice_library_missing(error: Exception) -> str:
+    """Return how the library is installed that keys of a kind, or shares of a backup, need; "" for other errors."""
+    if isinstance(error, KeySupportMissing):
+        command = f"pip install '{error.extra}'"
+    elif isinstance(error, SharesUnsupported):
+        command = error.command
+    else:
+        return ""
+    if getattr(sys, "frozen", False):
+        return f"this build for machines without Python has no such library: run it on a machine with Python: {command}"
+    return command
 
 
 def advice_key_uri(form: object) -> str:

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from keys.backup.errors import SharesUnsupported
+from keys.backup.slip39 import EXTRA as SHARES_EXTRA
 from keys.error_record import about
-from keys.errors import KeyNotAuthorised, KeysError
+from keys.errors import KeyNotAuthorised, KeysError, KeySupportMissing
 from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
 from trustcli.config.global_options import GlobalOptions
 from trustcli.config.settings import load_settings
 from trustcli.console.failure_table import advice_pinned_by_key, row_for
+from trustcli.console.token_advice import advice_library_missing
 from trustcli.doctor.failing import failed
 from trustcli.errors import CertificateRefused, RemoteRefused
 from trustcli.registry.reference import parse_reference
@@ -261,3 +264,27 @@ def test_what_is_no_image_is_not_written_like_one(kind: str, name: str, advice: 
     assert found.startswith(advice)
     assert bool(found) is bool(advice)
     assert "trust login" not in found
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [
+        (
+            KeySupportMissing(scheme="pkcs11", library="python-pkcs11", extra="content-trust[pkcs11]"),
+            "pip install 'content-trust[pkcs11]'",
+        ),
+        (
+            SharesUnsupported(place="shares", library="segno", command=SHARES_EXTRA),
+            "pip install 'content-trust[shares]'",
+        ),
+    ],
+)
+def test_nobody_is_told_to_install_a_library_where_there_is_no_python(
+    error: KeysError, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert row_for(error).advice(error) == command
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    advice = row_for(error).advice(error)
+    assert advice.startswith("this build for machines without Python has no such library")
+    assert advice.endswith(f": {command}")
+    assert advice_library_missing(NotSigned(gun="r.example/app", tag="1.0")) == ""
