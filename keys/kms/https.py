@@ -39,7 +39,7 @@ def safe_address(address: str) -> bool:
         parts = urlsplit(address)
     except ValueError:
         return False
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
+    if not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
 

@@ -63,6 +63,11 @@ class KeyService(ABC):
         self.server.stop()
 
     @property
+    @abstractmethod
+    def names(self) -> dict[str, str]:
+        """How errors name it and the key."""
+
+    @property
     def pem(self) -> str:
         return self._public(Encoding.PEM).decode()
 
@@ -125,6 +130,10 @@ class AwsKms(KeyService):
         }
 
     @property
+    def names(self) -> dict[str, str]:
+        return {"service": "AWS KMS", "key": ARN}
+
+    @property
     def spec(self) -> str:
         names = {
             "p256": "ECC_NIST_P256",
@@ -177,6 +186,10 @@ class Vault(KeyService):
 
     def environ(self, folder: Path) -> dict[str, str]:
         return {"VAULT_ADDR": self.server.url, "VAULT_TOKEN": "hvs.token"}
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {"service": f"Vault at {self.server.netloc}", "key": "transit/release version 3"}
 
     @property
     def data(self) -> dict[str, Any]:
@@ -251,6 +264,10 @@ class GoogleKms(KeyService):
         )
         return {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
 
+    @property
+    def names(self) -> dict[str, str]:
+        return {"service": "Google Cloud KMS", "key": "release version 2"}
+
     def stop(self) -> None:
         super().stop()
         self.tokens.stop()
@@ -302,13 +319,19 @@ class AzureVault(KeyService):
         return {}
 
     @property
+    def names(self) -> dict[str, str]:
+        return {"service": f"Azure Key Vault {AZURE_HOST}", "key": "release version 0123abcd"}
+
+    @property
     def key(self) -> dict[str, object]:
         kid = f"https://{AZURE_HOST}/keys/release/0123abcd"
         key: dict[str, object] = {"kid": kid, "key_ops": ["sign", "verify"]}
         numbers: Any = None if self.kind == "ed25519" else self.held.public_key().public_numbers()
-        if self.kind == "rsa":
+        if self.kind == "ed25519":
+            key |= {"kty": "OKP", "crv": "Ed25519"}
+        elif self.kind == "rsa":
             key |= {"kty": "RSA", "n": _number(numbers.n), "e": _number(numbers.e)}
-        elif numbers is not None:
+        else:
             curve = {"p256": "P-256", "p384": "P-384"}.get(self.kind, "P-256K")
             key |= {"kty": "EC-HSM", "crv": curve, "x": _number(numbers.x), "y": _number(numbers.y)}
         return key | self.changes

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa, x448
@@ -15,23 +17,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from keys.algorithms import Algorithm, generate
 from keys.errors import KeysError, SignatureNotVerified
 from keys.key_info import KeyInfo
-from keys.kms import azure
+from keys.kms import aws, azure, gcp
+from keys.kms.asking import REQUEST_SECONDS
+from keys.kms.aws import AwsKeys
 from keys.kms.azure import AzureKeys
 from keys.kms.errors import (
     KeyNotInService,
     KeyServiceAnswerWrong,
+    KeyServiceDeclined,
     KeyServiceKeyDisabled,
     KeyServiceKeyUnfit,
     KeyServiceNoCredentials,
     KeyServiceUnreachable,
 )
-from keys.kms.https import MAX_ANSWER, ask, safe_address
+from keys.kms.gcp import GcpKeys
+from keys.kms.https import MAX_ANSWER
 from keys.kms.service_keys import ServiceKeys
 from keys.kms.vault import VaultKeys
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner
-from tests.support.certificates import make_authority
-from tests.support.hostile_server import json_reply, reply
+from tests.support.hostile_server import HostileServer, answering, json_reply, reply
 from tests.support.key_services import (
     AZURE_HOST,
     AwsKms,
@@ -48,7 +53,6 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 NOBODY: Final = EnvironmentPassphrases({}, None)
 P256: Final = generate()
 ED25519: Final = generate(Algorithm.ED25519)
-DEFINITE: Final = Waiting().patience
 
 
 @pytest.fixture
@@ -69,6 +73,36 @@ def refused(error: type[KeysError], words: str, keys: ServiceKeys, uri: str) -> 
     with pytest.raises(error, match=words) as caught:
         keys.find(uri, NOBODY, "root")
     assert type(caught.value) is error
+    key = keys.key(uri)
+    assert caught.value.details() == {**caught.value.details(), "service": key.service, "key": key.name}
+
+
+def sign_refused(
+    error: type[KeysError], words: str, keys: ServiceKeys, service: KeyService, payload: bytes = b"x"
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        sign(keys, service, payload)
+    assert type(caught.value) is error
+    assert caught.value.details() == {**caught.value.details(), **service.names}
+
+
+@pytest.mark.parametrize(
+    ("keys", "uri", "service", "key"),
+    [
+        (AwsKeys, "awskms:alias/release", "AWS KMS", "alias/release"),
+        (GcpKeys, GoogleKms.uri, "Google Cloud KMS", "release version 2"),
+        (AzureKeys, "azurekms://x.vault.azure.net/keys/a", "Azure Key Vault x.vault.azure.net", "a"),
+        (AzureKeys, "azurekms://x.vault.azure.net/keys/a/1", "Azure Key Vault x.vault.azure.net", "a version 1"),
+        (VaultKeys, "hv:a", "Vault at v.example:1", "transit/a"),
+        (VaultKeys, "hv:a/2?mount=b/c", "Vault at v.example:1", "b/c/a version 2"),
+    ],
+)
+def test_how_a_service_and_its_key_are_named(
+    keys: Callable[[], ServiceKeys], uri: str, service: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAULT_ADDR", "https://v.example:1/path/")
+    found = keys().key(uri)
+    assert (found.service, found.name) == (service, key)
 
 
 # --- AWS
@@ -85,6 +119,23 @@ def test_what_aws_says_of_a_key_that_does_not_fit(start: Start) -> None:
     refused(KeyServiceKeyUnfit, "its use is ENCRYPT_DECRYPT, and not SIGN_VERIFY", keys, service.uri)
     service.usage, service.arn = "SIGN_VERIFY", "1234"
     refused(KeyServiceAnswerWrong, "does not name the key by its ARN", keys, service.uri)
+    service.faults.append(json_reply(200, {"KeyId": "1234", "KeyUsage": "SIGN_VERIFY"}))
+    refused(KeyServiceAnswerWrong, "the public key in its answer cannot be read", keys, service.uri)
+
+
+def test_aws_is_asked_once_at_a_time_and_not_for_ever(start: Start) -> None:
+    """How often it is asked, and for how long in all, is decided in one place for all services."""
+    start(AwsKms)
+    assert [aws._client(region).meta.region_name for region in ("us-west-2", None)] == ["us-west-2", "eu-central-1"]
+    config = aws._client("us-west-2").meta.config
+    assert (config.connect_timeout, config.read_timeout) == (REQUEST_SECONDS, REQUEST_SECONDS)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+
+
+def test_a_refusal_of_aws_without_anything_in_it() -> None:
+    error = aws._AwsKey("release", None)._refusal({})
+    assert type(error) is KeyServiceDeclined
+    assert error.details() == {"service": "AWS KMS", "key": "release", "reason": "it answered None: None"}
 
 
 @pytest.mark.parametrize(
@@ -121,16 +172,49 @@ def test_what_google_says_of_a_key_that_does_not_fit(start: Start) -> None:
 def test_google_signs_so_many_bytes_with_ed25519(start: Start) -> None:
     service, keys = start(GoogleKms, ED25519)
     sign(keys, service, b"x" * 65536)
-    with pytest.raises(KeyServiceKeyUnfit, match="at most 65536 bytes, and not 65537"):
-        sign(keys, service, b"x" * 65537)
+    sign_refused(KeyServiceKeyUnfit, "at most 65536 bytes, and not 65537", keys, service, b"x" * 65537)
     assert service.operations == ["asymmetricSign"]
+
+
+def test_what_google_says_may_be_no_text_at_all(start: Start) -> None:
+    service, keys = start(GoogleKms)
+    service.faults.append(json_reply(200, {"algorithm": service.algorithm, "pem": "\ud800"}))
+    refused(KeyServiceAnswerWrong, "the public key in its answer cannot be read", keys, service.uri)
+    service.faults.append(json_reply(200, {"algorithm": service.algorithm, "pem": f" \n{service.pem}"}))
+    assert keys.find(service.uri, NOBODY, "root").public == P256.public_key()
+    service.faults.append(json_reply(400, {"error": "odd"}))
+    refused(KeyServiceDeclined, "it answered 400$", keys, service.uri)
+
+
+def test_google_is_asked_once_who_one_is(start: Start) -> None:
+    service, keys = start(GoogleKms)
+    private = keys.open(service.uri, P256.public_key(), NOBODY, "root")
+    signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
+    for _ in range(2):
+        signer.sign(b"x")
+    assert len(service.tokens.requests) == 1
+    (claims,) = (claims_of(request.body) for request in service.tokens.requests)
+    assert claims["scope"] == "https://www.googleapis.com/auth/cloudkms"
+
+
+def claims_of(body: bytes) -> dict[str, Any]:
+    """What a service account says of itself when it asks for a token."""
+    part = parse_qs(body.decode())["assertion"][0].split(".")[1]
+    found: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return found
+
+
+def test_who_says_who_one_is_at_google_may_be_silent_for_so_long(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, keys = start(GoogleKms)
+    monkeypatch.setattr(gcp, "REQUEST_SECONDS", 0.05)
+    service.tokens.script = lambda _, wire: wire.stopping.wait() and None
+    refused(KeyServiceUnreachable, "it cannot be reached: .*[Tt]imed out", keys, service.uri)
 
 
 def test_what_google_gives_for_a_signature_is_looked_at(start: Start) -> None:
     service, keys = start(GoogleKms)
     service.faults.append(json_reply(200, {"signature": "%"}))
-    with pytest.raises(KeyServiceAnswerWrong, match="not in base64"):
-        sign(keys, service)
+    sign_refused(KeyServiceAnswerWrong, "not in base64", keys, service)
 
 
 def test_who_one_is_at_google_is_not_known_or_not_accepted(
@@ -158,12 +242,15 @@ def test_a_key_without_a_version_is_recorded_with_the_newest(start: Start) -> No
     ("changes", "error", "words"),
     [
         ({"key_ops": ["verify"]}, KeyServiceKeyUnfit, "it may verify, and not sign"),
+        ({"key_ops": ["verify", "encrypt"]}, KeyServiceKeyUnfit, "it may verify, encrypt, and not sign$"),
         ({"key_ops": []}, KeyServiceKeyUnfit, "it may do nothing, and not sign"),
         ({"kid": f"https://{AZURE_HOST}/keys/other/0123abcd"}, KeyServiceAnswerWrong, "names another key"),
         ({"kid": f"https://{AZURE_HOST}/keys/release/ffff"}, KeyServiceAnswerWrong, "names another key"),
         ({"x": "AAAA"}, KeyServiceAnswerWrong, "the public key in its answer cannot be read"),
         ({"x": "%"}, KeyServiceAnswerWrong, "a number in its answer is not in base64"),
-        ({"kty": "oct-HSM", "crv": None}, KeyServiceKeyUnfit, "its type is oct-HSM; here sign"),
+        ({"kty": "oct-HSM"}, KeyServiceKeyUnfit, "its type is oct-HSM P-256; here sign P-256, P-384, RSA$"),
+        ({"kty": "oct-HSM", "crv": None}, KeyServiceKeyUnfit, "its type is oct-HSM; here sign P-256, P-384, RSA$"),
+        ({"crv": "P-521"}, KeyServiceKeyUnfit, "its type is EC-HSM P-521; here sign P-256, P-384, RSA$"),
         ({"kty": "RSA", "n": "AQAB", "e": "AQAB"}, KeyServiceAnswerWrong, "cannot be read"),
     ],
 )
@@ -172,8 +259,34 @@ def test_what_azure_says_of_a_key_that_does_not_fit(
 ) -> None:
     service, keys = start(AzureVault)
     service.changes.update(changes)
-    with pytest.raises(error, match=words):
-        keys.find(service.uri, NOBODY, "root")
+    refused(error, words, keys, service.uri)
+
+
+@pytest.mark.parametrize("answer", [{"attributes": None}, {"attributes": []}, {"key_ops": None}, {"key_ops": "x"}])
+def test_what_azure_does_not_say_of_a_key_refuses_none(answer: dict[str, object], start: Start) -> None:
+    service, keys = start(AzureVault)
+    service.changes.update(answer)
+    said = {"key": service.key, "attributes": service.attributes} | answer
+    service.faults.append(json_reply(200, said))
+    kid = f"https://{AZURE_HOST}:443/keys/release/0123abcd"
+    service.faults.append(json_reply(200, {"key": {**service.key, "kid": kid}}))
+    for _ in range(2):
+        assert keys.find(service.uri, NOBODY, "root").uri == service.uri
+    service.faults.append(json_reply(400, {"error": "odd"}))
+    refused(KeyServiceDeclined, "it answered 400$", keys, service.uri)
+
+
+def test_azure_is_asked_at_the_host_of_the_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy is told the host alone: what is asked there is encrypted."""
+    proxy = HostileServer(answering(reply(502)))
+    try:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        keys = AzureKeys(Waiting().patience, tokens=lambda _: "azure-token")
+        refused(KeyServiceUnreachable, "it cannot be reached", keys, AzureVault.uri)
+        assert {(each.method, each.target) for each in proxy.requests} == {("CONNECT", f"{AZURE_HOST}:443")}
+        assert "azure-token" not in str(proxy.requests)
+    finally:
+        proxy.stop()
 
 
 def test_a_weak_rsa_key_in_azure_is_refused(start: Start) -> None:
@@ -215,7 +328,8 @@ def test_who_one_is_at_azure(start: Start, monkeypatch: pytest.MonkeyPatch) -> N
         (exceptions.ServiceResponseError("cut"), KeyServiceUnreachable),
         (ValueError("no tenant"), KeyServiceNoCredentials),
     ):
-        refused(error, str(outcome).strip(), keys(outcome), service.uri)
+        before = "who one is there cannot be asked: " if error is KeyServiceUnreachable else ""
+        refused(error, f"version 0123abcd: {before}{str(outcome).strip()}$", keys(outcome), service.uri)
     assert service.operations == ["get"]
 
 
@@ -297,93 +411,13 @@ def test_a_kind_of_key_that_nobody_knows(start: Start) -> None:
 def test_what_vault_gives_for_a_signature_is_looked_at(signature: object, start: Start) -> None:
     service, keys = start(Vault)
     service.faults.append(json_reply(200, {"data": {"signature": signature}}))
-    with pytest.raises(KeyServiceAnswerWrong, match="signature"):
-        sign(keys, service)
+    sign_refused(KeyServiceAnswerWrong, "signature", keys, service)
 
 
 def test_an_answer_without_end_is_not_read(start: Start) -> None:
     service, keys = start(Vault)
     service.faults.append(reply(200, b'"' + b"x" * MAX_ANSWER + b'"'))
     refused(KeyServiceAnswerWrong, f"more than {MAX_ANSWER} bytes", keys, service.uri)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "http://vault.example:8200",
-        "vault.example",
-        "https://user:opensesame@vault.example",
-        "https://[",
-        "ftp://127.0.0.1",
-        "https://x/?a=1",
-    ],
-)
-def test_a_token_goes_nowhere_without_https(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VAULT_ADDR", address)
-    monkeypatch.setenv("VAULT_TOKEN", "x")
-    with pytest.raises(KeyServiceNoCredentials, match="VAULT_ADDR is no address with https") as caught:
-        VaultKeys(DEFINITE).find("hv:release", NOBODY, "root")
-    assert "opensesame" not in str(caught.value)
-
-
-def test_addresses_to_which_credentials_may_go() -> None:
-    for address in ("https://vault.example:8200", "http://127.0.0.1:8200", "http://localhost", "http://[::1]:1"):
-        assert safe_address(address)
-
-
-def test_the_token_of_vault_login_is_found_and_the_namespace_sent(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    service, keys = start(Vault)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("VAULT_TOKEN", "")
-    monkeypatch.setenv("VAULT_NAMESPACE", "team a")
-    refused(KeyServiceNoCredentials, "there is no token", keys, service.uri)
-    file = tmp_path / ".vault-token"
-    for bad in (b"", b"\xff", b"a\nb"):
-        file.write_bytes(bad)
-        refused(KeyServiceNoCredentials, "there is no token", keys, service.uri)
-    file.write_text("hvs.token\n")
-    assert keys.find(service.uri, NOBODY, "root").uri == service.uri
-    assert service.server.requests[-1].headers["x-vault-namespace"] == "team%20a"
-
-
-def test_vault_is_known_by_its_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority = make_authority(tmp_path)
-    service = Vault(P256, authority.server_context(tmp_path))
-    try:
-        for name, value in service.environ(tmp_path).items():
-            monkeypatch.setenv(name, value)
-        keys = VaultKeys(Waiting().patience)
-        monkeypatch.setenv("VAULT_CACERT", str(authority.file))
-        assert keys.find(service.uri, NOBODY, "root").uri == service.uri
-        certificate, key = authority.client_certificate(tmp_path)
-        monkeypatch.setenv("VAULT_CLIENT_CERT", str(certificate))
-        monkeypatch.setenv("VAULT_CLIENT_KEY", str(key))
-        assert keys.find(service.uri, NOBODY, "root").uri == service.uri
-        monkeypatch.setenv("VAULT_CLIENT_CERT", str(tmp_path / "none"))
-        refused(KeyServiceNoCredentials, "VAULT_CLIENT_KEY cannot be used", keys, service.uri)
-        monkeypatch.delenv("VAULT_CLIENT_CERT")
-        monkeypatch.delenv("VAULT_CACERT")
-        refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
-        monkeypatch.delenv("VAULT_CLIENT_KEY")
-        refused(KeyServiceUnreachable, "certificate verify failed", keys, service.uri)
-    finally:
-        service.stop()
-
-
-def test_no_service_is_asked_that_no_authority_of_this_machine_vouches_for(tmp_path: Path) -> None:
-    service = Vault(P256, make_authority(tmp_path).server_context(tmp_path))
-    try:
-        with pytest.raises(KeyServiceUnreachable, match="certificate verify failed"):
-            ask(VaultKeys().key("hv:release"), service.server.url, headers={})
-    finally:
-        service.stop()
-
-
-def test_the_address_of_vault_is_its_own_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("VAULT_ADDR", raising=False)
-    assert VaultKeys().key("hv:release").service == "Vault at 127.0.0.1:8200"
 
 
 def test_base64_of_azure_has_no_padding() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ from keys.notary_signer import NotarySigner
 from keys.passphrase import EnvironmentPassphrases
 from keys.signers import FileSigner
 from keys.uris.proof import proven
-from keys.uris.uri import is_key_uri
+from keys.uris.uri import is_key_uri, shown_uri
 from tests.support.hostile_server import json_reply, reply
 from tests.support.key_services import (
     AZURE_HOST,
@@ -85,6 +86,11 @@ def signer(keys: ServiceKeys, service: KeyService) -> FileSigner:
     return FileSigner(private, KeyInfo.of(private, purpose="root"))
 
 
+def named(error: KeysError, service: KeyService) -> bool:
+    """Whether an error names the service and the key."""
+    return {**error.details(), **service.names} == error.details()
+
+
 @pytest.mark.parametrize(
     ("kind", "algorithm"),
     [(k, a) for k in KINDS for a in Algorithm if a is not Algorithm.ED25519 or k not in WITHOUT_ED25519],
@@ -118,10 +124,10 @@ def test_it_certifies_itself_for_notary(kind: type[KeyService], algorithm: Algor
 @pytest.mark.parametrize("kind", WITHOUT_ED25519)
 def test_a_service_without_usable_ed25519_keys_refuses_them(kind: type[KeyService], start: Start) -> None:
     service, keys = start(kind, HELD[Algorithm.ED25519])
-    with pytest.raises(KeyServiceKeyUnfit):
-        keys.find(service.uri, NOBODY, "root")
-    with pytest.raises(KeyServiceKeyUnfit, match="Ed25519"):
-        signer(keys, service).sign(b"x")
+    for ask in (lambda: keys.find(service.uri, NOBODY, "root"), lambda: signer(keys, service).sign(b"x")):
+        with pytest.raises(KeyServiceKeyUnfit, match=r"Ed25519|OKP") as caught:
+            ask()
+        assert named(caught.value, service)
     assert "sign" not in "".join(service.operations).lower()
 
 
@@ -129,7 +135,7 @@ def test_a_service_without_usable_ed25519_keys_refuses_them(kind: type[KeyServic
 def test_a_signature_of_another_key_is_not_used(kind: type[KeyService], start: Start) -> None:
     service, keys = start(kind)
     service.signing = generate()
-    with pytest.raises(SignatureNotVerified, match=r"release|1234abcd"):
+    with pytest.raises(SignatureNotVerified, match=re.escape("{key} in {service}".format(**service.names))):
         signer(keys, service).sign(b"x")
 
 
@@ -138,8 +144,9 @@ def test_a_curve_that_nobody_uses_is_refused_by_name(kind: type[KeyService], sta
     service, keys = start(kind, ec.generate_private_key(ec.SECP256K1()))
     if isinstance(service, GoogleKms):
         service.algorithm = "EC_SIGN_P256_SHA256"  # it may say what it likes
-    with pytest.raises(KeyServiceKeyUnfit, match=r"secp256k1|P-256K"):
+    with pytest.raises(KeyServiceKeyUnfit, match=r"secp256k1|P-256K") as caught:
         keys.find(service.uri, NOBODY, "root")
+    assert named(caught.value, service)
 
 
 REFUSALS: Final[list[tuple[type[KeyService], bytes, type[KeysError], str]]] = [
@@ -157,6 +164,13 @@ REFUSALS: Final[list[tuple[type[KeyService], bytes, type[KeysError], str]]] = [
     (AzureVault, azure_error(401, "Unauthorized", "who?"), KeyServiceDenied, "it answered 401: who"),
     (AzureVault, azure_error(403, "Forbidden", "no", "ForbiddenByPolicy"), KeyServiceDenied, "it answered 403: no"),
     (AzureVault, azure_error(403, "Forbidden", "x", "KeyDisabled"), KeyServiceKeyDisabled, "it is not to be used: x"),
+    (AzureVault, azure_error(403, "Forbidden", "x", "KeyExpired"), KeyServiceKeyDisabled, "it is not to be used: x"),
+    (
+        AzureVault,
+        azure_error(403, "Forbidden", "x", "KeyNotYetValid"),
+        KeyServiceKeyDisabled,
+        "it is not to be used: x",
+    ),
     (AzureVault, azure_error(403, "Forbidden", "on a disabled key"), KeyServiceKeyDisabled, "a disabled key"),
     (AzureVault, azure_error(404, "KeyNotFound", "none"), KeyNotInService, "has no key release version 0123abcd"),
     (AzureVault, azure_error(400, "BadParameter", "odd"), KeyServiceDeclined, "it answered 400: odd"),
@@ -179,6 +193,7 @@ def test_a_refusal_is_told_by_its_name_and_not_asked_again(  # noqa: PLR0917
         with pytest.raises(error, match=words) as caught:
             ask()
         assert type(caught.value) is error
+        assert named(caught.value, service)
         assert not service.faults
     assert waiting.paused == []
     assert service.operations == []
@@ -187,6 +202,7 @@ def test_a_refusal_is_told_by_its_name_and_not_asked_again(  # noqa: PLR0917
 BUSY: Final[list[tuple[type[KeyService], bytes, type[KeysError]]]] = [
     (AwsKms, aws_error("ThrottlingException", "slow down"), KeyServiceThrottled),
     (AwsKms, aws_error("KMSInternalException", "ouch", 500), KeyServiceUnreachable),
+    (AwsKms, aws_error("Whatever", "ouch", 500), KeyServiceUnreachable),
     (AwsKms, aws_error("Whatever", "ouch", 503), KeyServiceUnreachable),
     (GoogleKms, google_error(429, "RESOURCE_EXHAUSTED", "slow down"), KeyServiceThrottled),
     (GoogleKms, google_error(503, "UNAVAILABLE", "ouch"), KeyServiceUnreachable),
@@ -210,6 +226,7 @@ def test_a_service_that_is_busy_is_asked_again_a_few_times(
     with pytest.raises(error) as caught:
         signer(keys, service).sign(b"x")
     assert type(caught.value) is error
+    assert named(caught.value, service)
     assert len(service.faults) == 5, "four tries"
 
 
@@ -226,16 +243,19 @@ def test_it_is_not_asked_again_when_the_time_is_over(start: Start) -> None:
 def test_a_service_that_does_not_answer_is_not_waited_for_for_ever(kind: type[KeyService], start: Start) -> None:
     service, keys = start(kind, patience=Patience(seconds=0.2))
     service.silent.set()
-    with pytest.raises(KeyServiceLate, match=r"it did not answer within 0\.2 seconds"):
-        keys.find(service.uri, NOBODY, "root")
+    for ask in (lambda: keys.find(service.uri, NOBODY, "root"), lambda: signer(keys, service).sign(b"x")):
+        with pytest.raises(KeyServiceLate, match=r"it did not answer within 0\.2 seconds") as caught:
+            ask()
+        assert named(caught.value, service)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_service_that_is_not_there(kind: type[KeyService], start: Start, waiting: Waiting) -> None:
     service, keys = start(kind)
     service.server.stop()
-    with pytest.raises(KeyServiceUnreachable, match="it cannot be reached"):
+    with pytest.raises(KeyServiceUnreachable, match=r"it cannot be reached: (?!None)[A-Z\[]") as caught:
         keys.find(service.uri, NOBODY, "root")
+    assert named(caught.value, service)
     assert len(waiting.paused) == 3
 
 
@@ -244,11 +264,18 @@ def test_a_service_that_is_not_there(kind: type[KeyService], start: Start, waiti
 def test_an_answer_that_is_none(kind: type[KeyService], answer: bytes, start: Start) -> None:
     service, keys = start(kind)
     service.faults.append(answer)
-    with pytest.raises((KeyServiceAnswerWrong, KeyServiceKeyUnfit)):
+    with pytest.raises((KeyServiceAnswerWrong, KeyServiceKeyUnfit)) as caught:
         keys.find(service.uri, NOBODY, "root")
+    assert named(caught.value, service)
     service.faults.append(answer)
     with pytest.raises((KeyServiceAnswerWrong, SignatureNotVerified)):
         signer(keys, service).sign(b"x")
+
+
+GOOGLE_FORM: Final = (
+    "it is written gcpkms:projects/P/locations/L/keyRings/R/cryptoKeys/K/cryptoKeyVersions/N; the version is part of "
+    "it, since each has a key of its own$"
+)
 
 
 def test_what_was_not_foreseen_is_raised_as_it_is(waiting: Waiting) -> None:
@@ -264,9 +291,12 @@ def test_what_was_not_foreseen_is_raised_as_it_is(waiting: Waiting) -> None:
     [
         ("awskms:", "awskms:ARN"),
         ("awskms:a/b", "awskms:ARN"),
+        ("awskms:%ff", "is no UTF-8"),
+        ("gcpkms:%ff", "is no UTF-8"),
+        ("azurekms://%ff", "is no UTF-8"),
         ("awskms://host/alias/x", "awskms:ARN"),
         ("awskms:arn:aws:s3:eu-central-1:111122223333:key/x", "awskms:ARN"),
-        ("gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k", "the version is part of it"),
+        ("gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k", GOOGLE_FORM),
         ("gcpkms:projects/p/locations/l/keyRings/../cryptoKeys/k/cryptoKeyVersions/1", "the version is part of it"),
         ("azurekms:company/keys/k", "azurekms://NAME.vault.azure.net"),
         ("azurekms://evil.example/keys/k", "azurekms://NAME.vault.azure.net"),
@@ -281,8 +311,9 @@ def test_what_was_not_foreseen_is_raised_as_it_is(waiting: Waiting) -> None:
     ],
 )
 def test_a_uri_that_names_no_key_is_refused(uri: str, form: str) -> None:
-    with pytest.raises(KeyUriMalformed, match=form):
+    with pytest.raises(KeyUriMalformed, match=form) as caught:
         check_key_uri(uri)
+    assert caught.value.uri == shown_uri(uri)
 
 
 @pytest.mark.parametrize(
@@ -314,9 +345,16 @@ def test_keys_are_made_with_the_tools_of_the_service(keys: ServiceKeys) -> None:
     assert caught.value.uri == uri
 
 
-@pytest.mark.parametrize(("scheme", "library"), [("awskms", "botocore"), ("gcpkms", "google"), ("azurekms", "azure")])
+@pytest.mark.parametrize(
+    ("scheme", "library", "named"),
+    [
+        ("awskms", "botocore", "botocore"),
+        ("gcpkms", "google", "google-auth"),
+        ("azurekms", "azure", "azure-identity"),
+    ],
+)
 def test_a_library_that_is_not_installed_is_named(
-    scheme: str, library: str, monkeypatch: pytest.MonkeyPatch, waiting: Waiting
+    scheme: str, library: str, named: str, monkeypatch: pytest.MonkeyPatch, waiting: Waiting
 ) -> None:
     kind = next(each for each in KINDS if each.scheme == scheme)
     for name in [each for each in sys.modules if each.partition(".")[0] == library]:
@@ -326,7 +364,7 @@ def test_a_library_that_is_not_installed_is_named(
     keys: ServiceKeys = {AwsKms: AwsKeys, GoogleKms: GcpKeys, AzureVault: AzureKeys}[kind](waiting.patience)
     with pytest.raises(KeySupportMissing) as caught:
         keys.find(kind.uri, NOBODY, "root")
-    assert caught.value.extra == f"content-trust[{scheme}]"
+    assert caught.value.details() == {"scheme": scheme, "library": named, "extra": f"content-trust[{scheme}]"}
     private = keys.open(kind.uri, P256.public_key(), NOBODY, "root")
     with pytest.raises(KeySupportMissing):
         FileSigner(private, KeyInfo.of(private, purpose="root")).sign(b"x")
