@@ -62,6 +62,8 @@ def main() -> int:
     shutil.rmtree(RESULTS, ignore_errors=True)
     survivors, ran, kinds = set[Mutant](), 0, 0
     for name, part in tomllib.loads(PARTS.read_text()).items():
+        if not has_wanted(part["mutated"], wanted):
+            continue
         folder = prepare(RESULTS / name, part)
         made = subprocess.run([sys.executable, _MAKING, children], cwd=folder, env=_without_path(), check=False)
         if made.returncode != 0:
@@ -76,6 +78,9 @@ def main() -> int:
             return status
         caught = {name for name, outcome in outcomes(folder) if outcome in _CAUGHT}
         survivors.update(mutant for name, mutant in judged.items() if name not in caught)
+    if not ran + kinds:
+        sys.stderr.write(f"nothing is mutated of {', '.join(wanted)}\n")
+        return 1
     explained = {mutant for mutant in explanations(EXPLAINED.read_text()) if is_wanted(mutant.function, wanted)}
     unexplained, outdated = survivors - explained, explained - survivors
     _print("survives, and is not explained", unexplained)
@@ -90,6 +95,12 @@ def main() -> int:
 def is_wanted(function: str, wanted: Sequence[str]) -> bool:
     """Tell whether a function is one of those wanted, or lies in a class, module or package that is. None: all are."""
     return not wanted or any(f"{function}.".startswith(f"{name}.") for name in wanted)
+
+
+def has_wanted(mutated: Iterable[str], wanted: Sequence[str]) -> bool:
+    """Tell whether something that is wanted may lie in these folders. None wanted: in all."""
+    folders = [folder.replace("/", ".") for folder in mutated]
+    return any(is_wanted(folder, wanted) for folder in folders) or any(is_wanted(name, folders) for name in wanted)
 
 
 def is_of_a_kind(mutant: Mutant) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation import __main__ as runner
-from tests.mutation.__main__ import EXPLAINED, Mutant, explanations, function_of, is_wanted
+from tests.mutation.__main__ import EXPLAINED, Mutant, explanations, function_of, has_wanted, is_wanted
 from tests.mutation.kinds import is_same_to_programs, is_wording
 from tests.mutation.making import changed_lines, plain_name
 
@@ -71,6 +71,22 @@ def test_which_functions_are_wanted(wanted: list[str], expected: bool) -> None: 
     assert is_wanted("keys.pem.Block.text", wanted) is expected
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ([], True),
+        (["trustdata"], True),
+        (["trustdata.verification"], True),
+        (["trustdata.verification.checks.check_version"], True),
+        (["trustcli", "keys.pem"], True),
+        (["trustdata.verify"], False),
+        (["trustdata.wire", "trustdata.verification_x"], False),
+    ],
+)
+def test_which_parts_are_made(wanted: list[str], expected: bool) -> None:  # noqa: FBT001
+    assert has_wanted(["trustdata/verification", "keys"], wanted) is expected
+
+
 SURVIVOR = '[[survivor]]\nfunction = "a.b"\nchange = ["-x", "+y"]\nwhy = "{why}"\n'
 
 
@@ -99,11 +115,11 @@ def test_explanations_that_explain_nothing(text: str, error: type[Exception]) ->
 
 
 def test_what_is_explained_now() -> None:
-    """Each once, with one line taken and one put in its place, of a function that there is; wording needs no entry."""
+    """Each once, with a line taken and at most one put in its place, of a function that there is; wording has none."""
     found = list(explanations(EXPLAINED.read_text()))
     assert len(found) == len(set(found))
     for mutant in found:
-        assert [line[0] for line in mutant.change] == ["-", "+"], mutant.function
+        assert [line[0] for line in mutant.change] in (["-", "+"], ["-"]), mutant.function
         assert not is_wording(mutant.change), mutant.function
         assert not is_same_to_programs(mutant.change), mutant.function
         source = _source(mutant.function)
@@ -328,6 +344,9 @@ def test_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     assert "tiny.code.least is explained, and does not survive:\n  -if second < first:\n  +if second >= first:" in told
     assert run(monkeypatch, tiny, explained=EQUAL + OUTDATED, wanted=["tiny.code.rounds"]) == 0
     assert " 0 survive" in capsys.readouterr().out
+    for nothing in ("tiny.code.round", "tiny2"):
+        assert run(monkeypatch, tiny, explained=EQUAL, wanted=[nothing]) == 1
+        assert f"nothing is mutated of {nothing}" in capsys.readouterr().err
 
 
 @pytest.mark.long

@@ -108,6 +108,7 @@ def what_may_leave_the_token() -> None:
             seen.append(key)
             assert (key[Attribute.TOKEN], key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (False, True, True)
             assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
+            assert not key[Attribute.DERIVE]
             wrapped: bytes = self._key.wrap_key(key, **how)
             return wrapped
 

@@ -63,6 +63,7 @@ def test_a_token_that_does_not_show_the_public_half_of_a_new_key_is_unfit() -> N
             return b"wrapped"
 
     facts = TokenFacts(label="one", serial="1", manufacturer="", model="", flags=0)
-    with pytest.raises(TokenKeyUnfit, match="does not show the public half"):
+    with pytest.raises(TokenKeyUnfit, match="does not show the public half") as caught:
         make_wrapped(cast("Any", FakeSession()), cast("Any", FakeWrapping()), facts)
+    assert caught.value.token == facts.described
     assert len(destroyed) == 2, "and nothing is left on it"

@@ -16,11 +16,13 @@ from tests.simulator.repository import APP, NOW
 from tests.simulator.scene import GOOD, good_collection
 from tests.support.issuers import CA, END, LEAF, Issuer, chain, days
 from tests.support.loaded_modules import modules_loaded_by
+from trustdata.digest import is_sha256_hex
 from trustdata.envelope import Envelope
-from trustdata.errors import PinsDisagree, RootNotCertified, RootNotPinned
+from trustdata.errors import LockDisagrees, PinsDisagree, RootNotCertified, RootNotPinned
 from trustdata.judgement import Question
 from trustdata.roles import RELEASES, ROOT
 from trustdata.verification.certified_roots import MAX_JUDGED, root_certified_until
+from trustdata.verification.lock_entry import LockEntry, SourcedLock, check_lock
 from trustdata.verification.trust_pinning import AuthorityPin, Pin, SourcedPin, chain_holds, check_named, check_pins
 from trustdata.wire.formats import wire_named
 from trustdata.wire.notary import NOTARY
@@ -198,12 +200,24 @@ def test_every_pin_must_hold() -> None:
         assert isinstance(Client(collection.scene.server, pins=list(pins)).judge().refusal, error)
 
 
+def test_a_ca_that_vouches_leaves_the_lock_alone_with_another_root() -> None:
+    chain_ = roots(CertifiedCollection(root=key_below(TOP)))
+    other = LockEntry(format=NOTARY.name, root_version=2, root=Pin("sha256", "ab" * 32), minimum={})
+    lock, pinned = SourcedLock(entry=other, source="trust.lock"), [SourcedPin(pin=PIN, source="policy.toml")]
+    with pytest.raises(LockDisagrees) as caught:
+        check_lock(APP, lock, pinned, chain_, at=NOW)
+    assert (caught.value.known, caught.value.known_by) == (f"sha256:{chain_[1].sha256}", "policy.toml")
+    check_lock(APP, lock, [SourcedPin(pin=pin_of(OTHER), source="policy.toml")], chain_, at=NOW)  # check_pins refuses
+
+
 def test_authorities_are_told_apart_by_what_they_are() -> None:
     assert (str(PIN), PIN.kind) == ("ca:corp", "ca")
     assert PIN.identity == f"ca:corp:{PIN.digest}"
     assert pin_of(TOP, OTHER) != pin_of(OTHER)
     assert pin_of(TOP, OTHER).digest == pin_of(OTHER, TOP).digest
     assert len({PIN.identity, pin_of(OTHER).identity, pin_of(TOP, name="other").identity}) == 3
+    assert len({pin_of(TOP).digest, pin_of(OTHER).digest, pin_of(TOP, OTHER).digest}) == 3
+    assert all(is_sha256_hex(pin.digest) for pin in (pin_of(TOP), pin_of(TOP, OTHER), AuthorityPin.of("none", ())))
     assert Pin("key", "ab" * 32).identity == "key:" + "ab" * 32
 
 
@@ -220,8 +234,9 @@ def test_it_is_held_until_the_first_certificate_that_it_needs_ends() -> None:
     lapse = check_pins(APP, [*pinned, SourcedPin(pin=pin_of(TOP, OTHER), source="")], chain_, at=early)
     assert lapse is not None
     assert lapse.after == early
-    assert isinstance(lapse.refusal, RootNotCertified)
-    assert "has ended, at 2026-12-01 12:00 UTC" in lapse.refusal.reason
+    reason = "a certificate by which it vouched has ended, at 2026-12-01 12:00 UTC"
+    named = {"gun": APP, "pin": "ca:corp", "pin_source": "policy.toml", "version": chain_[-1].version}
+    assert (type(lapse.refusal), lapse.refusal.details()) == (RootNotCertified, {**named, "reason": reason})
     with pytest.raises(RootNotCertified, match="is valid from"):
         check_pins(APP, pinned, chain_, at=early + days(1))
     assert chain_holds(PIN, chain_, early)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.refusal import refused
-from trustdata.errors import LockDamaged
+from trustdata.errors import FileNewer, LockDamaged
 from trustdata.gun import parse_gun
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_document import read_lock, role_order, write_lock
@@ -69,6 +69,13 @@ def test_a_file_without_a_collection() -> None:
 def test_what_is_no_text(raw: bytes, line: int) -> None:
     with refused(LockDamaged, "is no UTF-8", path="trust.lock", line=line):
         read_lock(raw, path="trust.lock")
+
+
+def test_a_file_of_a_newer_version_is_not_damaged() -> None:
+    """Whatever else stands in it: another program has written it, and still needs it."""
+    for text in ('format = "content-trust-lock-2"\n', 'format = "content-trust-lock-2"\nmore = 1\n'):
+        with refused(FileNewer, path="trust.lock", what="a lock file", version=2, known=1):
+            read_lock(text.encode(), path="trust.lock")
 
 
 def test_the_order_of_roles() -> None:

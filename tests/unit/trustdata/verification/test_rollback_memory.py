@@ -15,7 +15,7 @@ from tests.simulator import keyring
 from tests.simulator.scene import Scene, good_collection
 from tests.support.refusal import refused
 from trustdata.envelope import Envelope
-from trustdata.errors import MalformedMetadata, MemoryDamaged
+from trustdata.errors import FileNewer, MalformedMetadata, MemoryDamaged
 from trustdata.gun import NAME_MEMBER
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification.lock_entry import LockEntry, SourcedLock
@@ -377,3 +377,10 @@ def test_the_whole_file() -> None:
 def test_a_damaged_file(raw: bytes, reason: str) -> None:
     with refused(MemoryDamaged, reason, path="seen.json"):
         read_collections(raw, path="seen.json")
+
+
+def test_a_file_of_a_newer_version_is_not_damaged() -> None:
+    """Whatever else stands in it: another program has written it, and still needs it."""
+    for raw in (b'{"format":"content-trust-seen-2"}', b'{"format":"content-trust-seen-2","more":1}'):
+        with refused(FileNewer, path="seen.json", what="a rollback memory", version=2, known=1):
+            read_collections(raw, path="seen.json")

@@ -168,6 +168,20 @@ def test_a_digest_is_found_as_one_looks_at_every_tag(wire: WireFormat) -> None:
             assert released_with_digest(digest, roles) == looked_at
 
 
+def test_a_digest_is_found_that_the_text_of_the_file_hides(wire: WireFormat) -> None:
+    """A file may write any character as an escape, so that the digest does not stand there as it is."""
+    one, index = (good_collection(wire).forger.target(digest) for digest in (GOOD, EVIL))
+    platforms = {"2.0": {**index, **PLATFORMS}} if wire is TUF else {}  # Notary v1 has one form of `custom` alone
+    roles = collection({RELEASES: {"1.0": one, **platforms}}, wire)
+    raw = roles[RELEASES].raw
+    for text in (GOOD, base64.b64encode(bytes.fromhex(GOOD)).decode()):
+        raw = raw.replace(text.encode(), f"\\u{ord(text[0]):04x}{text[1:]}".encode())
+    assert raw != roles[RELEASES].raw
+    hidden = {**roles, RELEASES: wire.parse(RELEASES, raw)}
+    for found in (released_with_digest(GOOD, hidden), listed_by_signers([RELEASES], hidden, digest=GOOD)):
+        assert [each.tag for each in found] == ["1.0", *platforms]
+
+
 def test_tags_that_nobody_asked_about_refuse_no_digest() -> None:
     """One tag without SHA-256, or of which two digests are released, stopped every pull by digest."""
     wrong = {"1.0": WITHOUT_SHA256, "2.0": target(OLD)}
@@ -195,6 +209,20 @@ def test_what_signers_list_under_a_digest(wire: WireFormat) -> None:
     found = {digest: [each.tag for each in listed_by_signers([ALICE], roles, digest=digest)] for digest in (GOOD, EVIL)}
     assert found == {GOOD: ["1.0", "2.0"], EVIL: ["2.0", "3.0"]}
     assert [each.tag for each in listed_by_signers([ALICE], roles, "3.0", digest=GOOD)] == ["3.0"]
+
+
+def test_a_signer_who_lists_nothing_of_it_hides_no_other(wire: WireFormat) -> None:
+    """Whether the role has no file, or not the tag, or, in Notary v1, a target that is of no use."""
+    one = good_collection(wire).forger.target(GOOD)
+    roles = collection({RELEASES: {"2.0": one}, ALICE: {"1.0": one, "2.0": one}}, wire)
+    for tag in ("1.0", "2.0"):
+        assert BOB not in roles
+        assert [each.tag for each in listed_by_signers([BOB, RELEASES, ALICE], roles, tag)] == [tag]
+    assert [each.tag for each in listed_by_signers([BOB, ALICE], roles)] == ["1.0", "2.0"]
+    if wire is NOTARY:
+        unusable = {"hashes": {"sha512": NOTARY_SHA512}, "length": 1}
+        roles = collection({ALICE: {"1.0": unusable, "2.0": one, "3.0": unusable, "4.0": one}}, wire)
+        assert [each.tag for each in listed_by_signers([ALICE], roles)] == ["2.0", "4.0"]
 
 
 def test_whoever_is_asked_first_the_platforms_are_those_that_any_signer_lists(wire: WireFormat) -> None:

@@ -30,6 +30,8 @@ from trustdata.wire.notary import NOTARY
 from trustdata.wire.tuf import TUF
 
 HEX = "0123456789abcdef" * 4
+DIGITS = "each with 64 hexadecimal digits, none a capital"
+IN_A_POLICY = "sha256:HEX of a root file, key:HEX of a root key, cert:HEX of its certificate (ca:NAME of a [[ca]])"
 STRANGER, ANOTHER = Pin("sha256", "ab" * 32), Pin("key", "cd" * 32)
 
 
@@ -131,6 +133,21 @@ def test_keys_alone_vouch_for_a_root_that_names_its_collection() -> None:
         assert caught.value.pin_recorded is recorded
 
 
+def test_a_name_that_the_newest_root_no_longer_has_is_none() -> None:
+    chain = chain_of(good_collection())
+    key = Pin("key", chain[0].root.roles[ROOT].keyids[0])
+    check_named(APP, pins(key), chain, names=lambda root: root in chain)
+    with refused(RootNotNamed, gun=APP, pin=str(key), pin_source="source 0", found=str(fingerprint(chain[0]))):
+        check_named(APP, pins(key), chain, names=lambda root: root is chain[0])
+
+
+def test_the_fingerprint_of_a_root_that_names_its_collection_is_enough_for_a_pattern_of_names() -> None:
+    """No key need vouch for the name: it stands in the pinned file itself."""
+    chain = chain_of(good_collection())
+    pinned = SourcedPin(pin=fingerprint(chain[0]), source="policy.toml", of_pattern=True)
+    check_named(APP, [pinned], chain, names=lambda root: root is not None)
+
+
 def fingerprint_of(pem: bytes) -> str:
     return x509.load_pem_x509_certificate(pem).fingerprint(SHA256()).hex()
 
@@ -154,8 +171,15 @@ def test_a_policy_may_pin_the_certificate_of_a_root_key() -> None:
 def test_what_a_policy_may_pin() -> None:
     for text in (f"sha256:{'a' * 64}", f"key:{'a' * 64}", f"cert:{'a' * 64}"):
         assert str(parse_policy_pin(text)) == text
-    with pytest.raises(InvalidName):
-        parse_pin(f"cert:{'a' * 64}")
     for text in (f"ca:{'a' * 64}", "cert:ab", f"cert:{'A' * 64}"):
-        with pytest.raises(InvalidName):
+        with refused(InvalidName, f"must be {IN_A_POLICY}, {DIGITS}", kind="pin", name=text):
             parse_policy_pin(text)
+
+
+def test_outside_a_policy_there_is_less_to_pin() -> None:
+    """Whoever writes the pin of a CA there reads where it belongs; nobody else reads of CAs."""
+    for text, more in ((f"cert:{'a' * 64}", ""), ("ca", ""), ("ca:corp", "; a CA is pinned in a policy alone")):
+        with pytest.raises(InvalidName) as caught:
+            parse_pin(text)
+        said = f"must be sha256:HEX of a root file or key:HEX of a root key, {DIGITS}{more}"
+        assert caught.value.details() == {"kind": "pin", "name": text, "reason": said}
