@@ -87,9 +87,9 @@ from trustserver.storage.opening import (
 from trustserver.storage.ports import KeySealer, MetadataStore
 from trustserver.storage.token_opening import open_tokens, take_secrets
 from trustserver.webhooks.hooks import Hook
+from trustserver.webhooks.one_request import Sender
 from trustserver.webhooks.outbox import Outbox
 from trustserver.webhooks.running import Webhooks
-from trustserver.webhooks.sending import Sender
 
 UPKEEP_SECONDS: Final = 60
 """Seconds between two rounds of renewal and cleaning up."""

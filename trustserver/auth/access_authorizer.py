@@ -45,8 +45,8 @@ from trustserver.auth.callers import (
 from trustserver.auth.client_certificates import ClientCertificates
 from trustserver.auth.credentials import Credential, authorizations, read_credential
 from trustserver.auth.exchanges import Exchanges
-from trustserver.auth.failures import Failures
 from trustserver.auth.password_checks import PasswordChecks
+from trustserver.auth.recent_failures import Failures
 from trustserver.auth.refusals import Refusals, unknown_sender
 from trustserver.auth.rights import EVERY_RIGHT, NEEDED, Right
 from trustserver.auth.rules import EVERY_NAME, AccessRules, Decision

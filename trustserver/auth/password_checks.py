@@ -21,9 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
 
-from trustserver.auth.failures import Failures
 from trustserver.auth.passwords import MAX_PASSWORD, NOBODYS, check_password, hash_password, is_bcrypt
 from trustserver.auth.places import Places
+from trustserver.auth.recent_failures import Failures
 from trustserver.errors import Overloaded
 
 REMEMBERED_SECONDS: Final = 300.0

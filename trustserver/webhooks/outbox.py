@@ -19,7 +19,7 @@ from trustserver.storage.events import StoredEvent
 from trustserver.storage.ports import MetadataStore
 from trustserver.webhooks.hooks import Hook
 from trustserver.webhooks.message import message_of
-from trustserver.webhooks.sending import NotDelivered
+from trustserver.webhooks.one_request import NotDelivered
 
 IDLE_SECONDS: Final = 1.0
 """Seconds after which the record is looked at again."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trustserver.auth import failures, password_checks, places
+from trustserver.auth import password_checks, places, recent_failures
 from trustserver.auth.password_checks import FAILURES, FAILURES_OF_USER, MAX_WAITING, PasswordChecks
 from trustserver.auth.passwords import NOBODYS
 from trustserver.auth.places import Places
@@ -233,7 +233,7 @@ def test_what_is_remembered_is_bounded(
     checks: PasswordChecks, cheap: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(password_checks, "MAX_REMEMBERED", 3)
-    monkeypatch.setattr(failures, "MAX_KEYS", 2)
+    monkeypatch.setattr(recent_failures, "MAX_KEYS", 2)
 
     async def story() -> None:
         for number in range(10):

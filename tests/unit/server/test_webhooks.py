@@ -25,8 +25,8 @@ from trustserver.errors import StartRefused
 from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.webhooks.hooks import MAX_HOOKS, Hook, read_hooks
 from trustserver.webhooks.message import message_of, signature
+from trustserver.webhooks.one_request import NotDelivered, Sender, may_be_told
 from trustserver.webhooks.outbox import GIVE_UP_SECONDS, IDLE_SECONDS, LONGEST_WAIT, Outbox, OutboxThread
-from trustserver.webhooks.sending import NotDelivered, Sender, may_be_told
 
 APP = GUN("registry.example.com/team/app")
 OTHER = GUN("registry.example.com/other")

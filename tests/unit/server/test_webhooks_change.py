@@ -14,9 +14,9 @@ from trustserver.errors import StartRefused
 from trustserver.storage.events import Actor, EventKind, NewEvent
 from trustserver.webhooks import outbox, running
 from trustserver.webhooks.hooks import Hook
+from trustserver.webhooks.one_request import NotDelivered
 from trustserver.webhooks.outbox import Outbox
 from trustserver.webhooks.running import Webhooks
-from trustserver.webhooks.sending import NotDelivered
 
 ALICE = Actor(subject="token:alice", kind="token")
 WAIT = 60
