@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.served_door import connected, exchanged, parse_answers, serving, until_closed
 from trustcli.errors import SettingsUnusable, UsageError
-from trustcli.hooks.serving.listening import Listen, parse_listen
+from trustcli.hooks.serving.listening import Listen, listen_option
 from trustcli.hooks.serving.messages import Peer, Request, Response, plain
 from trustcli.hooks.serving.operator_pages import OperatorPages
 from trustcli.hooks.serving.request_head import RequestRefused, read_head
@@ -251,14 +251,14 @@ def test_what_is_read_of_a_head() -> None:
     ],
 )
 def test_an_address_to_listen_at(text: str, found: Listen) -> None:
-    assert parse_listen(text) == found
+    assert listen_option(text) == found
     assert str(found) == text
 
 
 @pytest.mark.parametrize("text", ["", "5443", ":5443", "::1:5443", "a:70000", "a:", "a:b", "a:٣"])
 def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(UsageError, match="wants HOST:PORT"):
-        parse_listen(text)
+    with pytest.raises(UsageError, match="must be HOST:PORT"):
+        listen_option(text)
 
 
 def test_an_address_in_use_is_named() -> None:

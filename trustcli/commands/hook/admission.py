@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from keys.record import replace
-from trustcli.commands.support.resident import refresh_option, resident_source
+from trustcli.commands.support.resident import (
+    DEFAULT_REFRESH,
+    Refresh,
+    SettingsFile,
+    StateFolder,
+    TlsCertificate,
+    TlsKey,
+    refresh_option,
+    resident_source,
+)
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 
@@ -39,10 +48,8 @@ def admission(
     policy: Annotated[
         Path, typer.Option("--policy", metavar="FILE", help="the policy: what no rule of it matches is refused")
     ],
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="the certificate, read again when it changes")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="its key, unencrypted")] = None,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
     self_signed: Annotated[
         bool, typer.Option("--self-signed", help="make a CA and a certificate, and print the caBundle")
     ] = False,
@@ -66,18 +73,9 @@ def admission(
     require_digests: Annotated[
         bool, typer.Option("--require-digests", help="/validate refuses Pods whose signed tags nobody has pinned")
     ] = False,
-    refresh: Annotated[
-        str, typer.Option("--refresh", metavar="TIME", help="how old trust data in use may be (60s, 5m)")
-    ] = "60s",
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="the webhook's settings, a trust.toml")
-    ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state", metavar="DIR", help="where memory, cache and its own certificate are kept, for it alone"
-        ),
-    ] = None,
+    refresh: Refresh = DEFAULT_REFRESH,
+    config: SettingsFile = None,
+    state: StateFolder = None,
 ) -> int:
     """Answer a cluster's API server, which asks at each new Pod: POST /validate, POST /mutate (AdmissionReview v1).
 
@@ -86,11 +84,11 @@ def admission(
     from trustcli.hooks.kubernetes.callers import Callers
     from trustcli.hooks.kubernetes.certificates import OwnCertificate, ServedCertificate, ca_bundle
     from trustcli.hooks.resident.limits import ResidentLimits
-    from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
+    from trustcli.hooks.serving.listening import listen_option, stopped_by_signals
     from trustcli.session import wall_clock
 
     session: Session = ctx.obj
-    place = parse_listen(listen)
+    place = listen_option(listen)
     if self_signed == (tls_cert is not None or tls_key is not None) or (tls_cert is None) != (tls_key is None):
         raise UsageError("give --tls-cert and --tls-key, or --self-signed instead")
     if dns_name and not self_signed:
@@ -113,11 +111,10 @@ def admission(
         server = _server(
             place, tls, deciders, templates=mutate_templates, require_digests=require_digests, callers=callers
         )
-        host, port = server.address
-        url = f"https://{f'[{host}]' if ':' in host else host}:{port}"
+        url = f"https://{server.address}"
         ca = tls.ca if isinstance(tls, OwnCertificate) else None
         bundle = ca_bundle(ca) if ca else None
-        with stopped_by_signals(server):  # before anybody is told that it runs
+        with stopped_by_signals(server.stop):  # before anybody is told that it runs
             session.output.result(f"admission at {url}")
             if ca:
                 session.output.result(f"CA certificate: {ca}")
@@ -205,7 +202,7 @@ def _namespace_policies(given: Sequence[str]) -> dict[str, Path]:
     for each in given:
         namespace, _, file = each.partition("=")
         if not _NAMESPACE.fullmatch(namespace) or not file:
-            raise UsageError(f"--namespace-policy is {each}, but wants NAMESPACE=FILE, such as team-a=team-a.toml")
+            raise UsageError(f"--namespace-policy is {each}, but must be NAMESPACE=FILE, such as team-a=team-a.toml")
         if namespace in found:
             raise UsageError(f"--namespace-policy names {namespace} twice")
         found[namespace] = Path(file)

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from trustcli.commands.support.operator_address import answered_at, metrics_option
-from trustcli.commands.support.resident import refresh_option, resident_source
+from trustcli.commands.support.operator_address import MetricsAddress, answered_at, metrics_option
+from trustcli.commands.support.resident import (
+    DEFAULT_REFRESH,
+    Refresh,
+    SettingsFile,
+    StateFolder,
+    TlsCertificate,
+    TlsKey,
+    refresh_option,
+    resident_source,
+)
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
 from trustcli.hooks.proxy.client_config import CLIENTS, client_config
@@ -49,13 +58,9 @@ def proxy(
     policy: Annotated[
         Path | None, typer.Option("--policy", metavar="FILE", help="the policy: what no rule of it matches is refused")
     ] = None,
-    refresh: Annotated[
-        str, typer.Option("--refresh", metavar="TIME", help="how old trust data in use may be (60s, 5m)")
-    ] = "60s",
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", metavar="FILE", help="the certificate, read again when it changes")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="its key, unencrypted")] = None,
+    refresh: Refresh = DEFAULT_REFRESH,
+    tls_cert: TlsCertificate = None,
+    tls_key: TlsKey = None,
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="listen beyond this machine without TLS: credentials can be read")
     ] = False,
@@ -66,15 +71,9 @@ def proxy(
         bool, typer.Option("--referrers", help="hand out what is attached to signed images, though nobody signed that")
     ] = False,
     allow_push: Annotated[bool, typer.Option("--allow-push", help="pass pushes through to the registry")] = False,
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="HOST:PORT", help="answer /metrics, /healthz and /readyz there")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="the proxy's settings, a trust.toml")
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option("--state", metavar="DIR", help="where memory and cache are kept, for it alone")
-    ] = None,
+    metrics: MetricsAddress = None,
+    config: SettingsFile = None,
+    state: StateFolder = None,
     address: Annotated[
         str, typer.Option("--address", metavar="URL", help="of config: the URL under which clients reach the proxy")
     ] = "",
@@ -98,7 +97,7 @@ def proxy(
     from trustcli.hooks.proxy.proxy_settings import ProxySettings
     from trustcli.hooks.resident.decider import resident_decider
     from trustcli.hooks.resident.limits import ResidentLimits
-    from trustcli.hooks.serving.listening import parse_listen, stopped_by_signals
+    from trustcli.hooks.serving.listening import listen_option, stopped_by_signals
 
     origin, path = parse_url(upstream, kind="registry")
     if path.rstrip("/").endswith("/v2"):
@@ -110,17 +109,16 @@ def proxy(
         referrers=referrers,
         redirect_blobs=blobs == "redirect",
     )
-    place = parse_listen(listen)
-    watched = metrics_option(metrics) if metrics is not None else None
+    place = listen_option(listen)
+    watched = metrics_option(metrics)
     limits = ResidentLimits(refresh=refresh_option(refresh))
     source = resident_source(session, config=config, state=state, default="proxy", policy=policy)
     tls = _certificate(place, tls_cert, tls_key, insecure_http=insecure_http)
     _check_upstream(origin, source, session.settings.insecure_registries)
     with resident_decider(source, limits=limits) as decider:
         server, pages = _server(settings, place, tls, origin, path, source, decider)
-        host, port = server.address
-        url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        with answered_at(watched, pages) as pages_url, stopped_by_signals(server):
+        url = f"{'https' if tls else 'http'}://{server.address}"
+        with answered_at(watched, pages) as pages_url, stopped_by_signals(server.stop):
             session.output.result(f"{settings.registry} verified at {url}")
             if pages_url:
                 session.output.result(f"metrics at {pages_url}/metrics")

@@ -1,27 +1,29 @@
-"""Answer what operators ask a resident hook at an address of its own, which those whom it serves need not reach."""
+"""Serve /metrics, /healthz and /readyz of a resident hook to its operator, at another address than its clients use."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
-from trustcli.errors import UsageError
+import typer
 
 if TYPE_CHECKING:
     from trustcli.hooks.serving.listening import Listen
     from trustcli.hooks.serving.operator_pages import OperatorPages
 
 
-def metrics_option(text: str) -> Listen:
-    """Return the address that `--metrics` says. Raises: UsageError."""
-    from trustcli.hooks.serving.listening import parse_listen
+MetricsAddress: TypeAlias = Annotated[
+    str | None, typer.Option("--metrics", metavar="HOST:PORT", help="answer /metrics, /healthz and /readyz there")
+]
 
-    try:
-        return parse_listen(text)
-    except UsageError as error:
-        raise UsageError(f"--metrics is {text}, but wants HOST:PORT, such as 127.0.0.1:9469") from error
+
+def metrics_option(text: str | None) -> Listen | None:
+    """Return the address that `--metrics` says; None without it. Raises: UsageError."""
+    from trustcli.hooks.serving.listening import listen_option
+
+    return None if text is None else listen_option(text, option="--metrics", port_as=9469)
 
 
 @contextmanager
@@ -34,7 +36,6 @@ def answered_at(listen: Listen | None, pages: OperatorPages) -> Iterator[str]:
         yield ""
         return
     from trustcli.hooks.serving.limits import Limits
-    from trustcli.hooks.serving.listening import Listen as Address
     from trustcli.hooks.serving.messages import Request, Response, plain
     from trustcli.hooks.serving.server import Server
 
@@ -42,11 +43,10 @@ def answered_at(listen: Listen | None, pages: OperatorPages) -> Iterator[str]:
         return pages.answer(request) or plain(404, "there are /healthz, /readyz and /metrics")
 
     server = Server(listen=listen, handler=handle, limits=Limits(connections=32, per_address=32, stopping=1.0))
-    host, port = server.address
     thread = threading.Thread(target=server.run, name="metrics", daemon=True)
     thread.start()
     try:
-        yield f"http://{Address(host=host, port=port)}"
+        yield f"http://{server.address}"
     finally:
         server.stop()
         thread.join(1.0)

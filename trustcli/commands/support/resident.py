@@ -1,11 +1,13 @@
-"""What the commands of resident hooks share: where their files are, and how old trust data may be."""
+"""What the commands of resident hooks share: their options, where their files are, and how old trust data may be."""
 
 from __future__ import annotations
 
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
 
 from trustcli.commands.support.durations import duration_option
 from trustcli.config.hook_environment import hook_environment
@@ -18,6 +20,20 @@ if TYPE_CHECKING:
     from trustcli.session import Session
 
 DEFAULT_REFRESH: Final = "60s"
+Refresh: TypeAlias = Annotated[
+    str, typer.Option("--refresh", metavar="TIME", help="how old trust data in use may be (60s, 5m)")
+]
+SettingsFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="the settings of this hook, a trust.toml")
+]
+StateFolder: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--state", metavar="DIR", help="where it keeps memory, cache and what it makes, for it alone"),
+]
+TlsCertificate: TypeAlias = Annotated[
+    Path | None, typer.Option("--tls-cert", metavar="FILE", help="the certificate, read again when it changes")
+]
+TlsKey: TypeAlias = Annotated[Path | None, typer.Option("--tls-key", metavar="FILE", help="its key, unencrypted")]
 _SHORTEST: Final = timedelta(seconds=5)
 _LONGEST: Final = timedelta(hours=1)
 

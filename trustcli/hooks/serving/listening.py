@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from keys.record import record
 from trustcli.errors import UsageError
 
-if TYPE_CHECKING:
-    from trustcli.hooks.serving.server import Server
 
-
-@record
-class Listen:
+class Listen(NamedTuple):
     """Where a server listens. `host`: a name or an address, without brackets; port 0 lets the system choose."""
 
     host: str
@@ -27,26 +22,30 @@ class Listen:
         return f"{host}:{self.port}"
 
 
-def parse_listen(text: str) -> Listen:
-    """Return the address that `HOST:PORT` means; IPv6 in brackets. Raises: UsageError."""
+def listen_option(text: str, *, option: str = "--listen", port_as: int = 5443) -> Listen:
+    """Return the address that an option says as `HOST:PORT`; IPv6 in brackets. Raises: UsageError.
+
+    `port_as`: the port in the examples of the error.
+    """
     host, colon, port = text.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
         colon = ""
     if not colon or not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65536):
-        raise UsageError(f"--listen is {text}, but wants HOST:PORT, such as 127.0.0.1:5443 or [::1]:5443")
+        examples = f"127.0.0.1:{port_as} or [::1]:{port_as}"
+        raise UsageError(f"{option} is {text}, but must be HOST:PORT, such as {examples}")
     return Listen(host=host, port=int(port))
 
 
 @contextmanager
-def stopped_by_signals(server: Server) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop the server in order while the block runs; for the main thread alone."""
+def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let SIGTERM and SIGINT stop a server in order while the block runs; for the main thread alone."""
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.stop()
+    def stopped(_number: int, _frame: FrameType | None) -> None:
+        stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stopped) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

@@ -82,10 +82,10 @@ class Server:
         self._answers = HeldAnswers(self.limits.held, patience=self.limits.patience)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def address(self) -> Listen:
         """Host and port that are listened at: with port 0 the one that was chosen."""
         host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
+        return Listen(host=str(host), port=int(port))
 
     @property
     def connections(self) -> int:
