@@ -16,7 +16,7 @@ from keys import sealed_file
 from keys.algorithms import PrivateKey
 from keys.durable_file import file_lock, make_private_folder, sync_folder, write_durably
 from keys.errors import KeyFileMalformed, KeyNotFound, KeyStoreInsecure, KeyStoreUnreadable, KeyStoreUnwritable
-from keys.file_access import not_private, read_at_most
+from keys.file_access import not_private, open_at_once, read_at_most
 from keys.key_info import KeyInfo
 from keys.pem import MAX_KEY_FILE
 from keys.scrypt_cost import PRODUCTION_COST, ScryptCost
@@ -114,8 +114,7 @@ class FileKeyStore:
             if not is_keyid(keyid) or not self._folder_exists():
                 raise KeyNotFound(key=ascii(keyid[:80]))
             try:
-                # Non-blocking: opening a pipe in the place of the file must not wait for a writer.
-                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+                descriptor = open_at_once(str(path), os.O_RDONLY)
             except FileNotFoundError as error:
                 raise KeyNotFound(key=keyid) from error
             try:

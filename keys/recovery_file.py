@@ -24,7 +24,7 @@ from keys.errors import (
     KeyFileMalformed,
     KeyFileUnwritable,
 )
-from keys.file_access import exposed_secret, key_file_error, read_at_most
+from keys.file_access import exposed_secret, key_file_error, open_at_once, read_at_most
 from keys.key_info import KeyInfo, Purpose
 from keys.passphrase import PassphraseProvider, ask_and_try, passphrase_bytes
 from keys.pem import MAX_KEY_FILE
@@ -125,8 +125,7 @@ def read_key_file(path: Path, *, platform_secrets: bool) -> bytes:
     Raises: KeyFileExposed (others may read or change it, and it is not encrypted), KeyFileMalformed, KeysError.
     """
     try:
-        # Non-blocking: opening a FIFO must not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_at_once(str(path), os.O_RDONLY)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise KeyFileMalformed(place=str(path), reason="it is not a regular file")

@@ -32,6 +32,7 @@ from keys.algorithms import PrivateKey
 from keys.document_version import DocumentKind
 from keys.errors import KeyElsewhere, KeyFileMalformed, KeyFileNewer, PassphraseMissing, PassphraseWrong
 from keys.foreign_files import SEALED, sealed_key
+from keys.json_members import unique_members
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.pem import MAX_KEY_FILE, unwrapped
@@ -126,7 +127,7 @@ class _SealedParts:
 def _known_document(data: bytes, *, place: str) -> dict[str, Any]:
     """Return the members of a file whose version is known. Raises: KeyFileMalformed, KeyFileNewer."""
     try:
-        document = json.loads(unwrapped(data), object_pairs_hook=_without_duplicates)
+        document = json.loads(unwrapped(data), object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
         raise KeyFileMalformed(place=place, reason="not the JSON of a sealed key") from error
     if (version := KIND.newer(document)) is not None:
@@ -188,13 +189,6 @@ def _object(value: object, members: set[str], *, place: str, what: str) -> dict[
     if not isinstance(value, dict) or set(value) != members:
         raise KeyFileMalformed(place=place, reason=f"{what} does not have the members that it should")
     return value
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate member")
-    return result
 
 
 def _encode(data: bytes) -> str:

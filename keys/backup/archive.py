@@ -35,6 +35,7 @@ from keys.backup.errors import BackupAltered, BackupMalformed, BackupNewer, Back
 from keys.document_version import DocumentKind
 from keys.errors import KeyFileMalformed, KeyNotAccepted, PassphraseMissing
 from keys.foreign_files import BACKUP
+from keys.json_members import unique_members
 from keys.key_info import KeyInfo
 from keys.material import read_private_der, tuf_key, write_private_der
 from keys.passphrase import passphrase_bytes
@@ -229,7 +230,7 @@ def _document(data: bytes, *, place: str) -> dict[str, Any]:
     if len(data) > MAX_ARCHIVE:
         raise BackupMalformed(place=place, reason=f"larger than {MAX_ARCHIVE} bytes")
     try:
-        document = json.loads(data, object_pairs_hook=_without_duplicates)
+        document = json.loads(data, object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
         raise BackupMalformed(place=place, reason="not the JSON of a backup") from error
     if (version := KIND.newer(document)) is not None:
@@ -342,10 +343,3 @@ def _derive(passphrase: str, salt: bytes, cost: ScryptCost) -> bytes:
 
 def _canonical(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate member")
-    return result

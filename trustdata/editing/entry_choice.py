@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from trustdata.editing.altered_entries import usable
 from trustdata.envelope import Envelope
-from trustdata.errors import ContentMismatch, TargetUnusable
-from trustdata.model import TargetFile, Targets
+from trustdata.model import Targets
 from trustdata.roles import RELEASES, RoleName, signer_name
-from trustdata.verification.target_lookup import Target, read_target
+from trustdata.verification.target_lookup import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class EntryChoice:
         for role, file in roles.items():
             listed = file.content.targets if isinstance(file.content, Targets) else {}
             for tag, entry in listed.items():
-                target = _target(role, tag, entry)
+                target = usable(role, tag, entry)
                 if role == self.signer or self._matches(target, signed):
                     found.setdefault(role, {})[tag] = target.digest if target is not None else ""
         return found
@@ -55,7 +55,7 @@ class EntryChoice:
         if self.signer is None or self.signer not in roles:
             return frozenset()
         listed = roles[self.signer].targets.targets
-        targets = (_target(self.signer, tag, entry) for tag, entry in listed.items())
+        targets = (usable(self.signer, tag, entry) for tag, entry in listed.items())
         return frozenset((target.tag, target.digest) for target in targets if target is not None)
 
     def _matches(self, target: Target | None, signed: frozenset[tuple[str, str]]) -> bool:
@@ -77,14 +77,6 @@ def listed_by_no_signer(
         for role in signers
         if role in files
         for tag, entry in files[role].targets.targets.items()
-        if (target := _target(role, tag, entry)) is not None
+        if (target := usable(role, tag, entry)) is not None
     }
     return tuple(t.tag for t in released if t.role == RELEASES and (t.tag, t.digest) not in listed)
-
-
-def _target(role: RoleName, tag: str, entry: TargetFile) -> Target | None:
-    """Return what an entry stands for; None if it is no image's: nobody runs what it lists."""
-    try:
-        return read_target(role, tag, entry)
-    except (TargetUnusable, ContentMismatch):
-        return None

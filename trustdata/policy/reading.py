@@ -38,6 +38,7 @@ from trustdata.suggestion import did_you_mean
 from trustdata.verification.trust_pinning import AuthorityPin, Pin, parse_policy_pin
 
 KIND: Final = DocumentKind(what="a policy")
+_A_TIME: Final = "must be a date or a time with its zone, such as 2027-06-30T12:00:00Z"
 MAX_ALIASES: Final = 1000
 """Each is compared with every other one when the policy is read."""
 _TERMS: Final = frozenset({"pins", "server", "signers", "threshold", "released", "max_life"})
@@ -257,13 +258,11 @@ class _Table:
             source=source,
             match=name,
             requirements=(self._requirement(source),),
-            pins=self._pins(),
+            pins=self._own_pins(),
             server=self._server(),
             max_life=self._max_life(),
             max_staleness=timedelta.max,
         )
-        if not terms.pins:
-            self._refuse("pins", "is missing; it says where trust in this collection begins")
         return Distributed(name=GUN(name), tag=named, terms=terms)
 
     def denying(self) -> DenyingCollection:
@@ -273,13 +272,11 @@ class _Table:
             source=f"{self._source}, deny list {name}",
             match=name,
             requirements=(),
-            pins=self._pins(),
+            pins=self._own_pins(),
             server=self._server(),
             max_life=self._max_life(),
             max_staleness=self._max_staleness() or timedelta.max,
         )
-        if not terms.pins:
-            self._refuse("pins", "is missing; it says where trust in this collection begins")
         return DenyingCollection(name=GUN(name), terms=terms)
 
     def _second(self, label: str, match: str) -> Rule:
@@ -386,6 +383,13 @@ class _Table:
     def _pins(self) -> tuple[Pin, ...]:
         return tuple(self._pin(index, text) for index, text in enumerate(self._texts("pins")))
 
+    def _own_pins(self) -> tuple[Pin, ...]:
+        """Return the pins of a collection that is not pinned anywhere else."""
+        pins = self._pins()
+        if not pins:
+            self._refuse("pins", "is missing; it says where trust in this collection begins")
+        return pins
+
     def _pin(self, index: int, text: str) -> Pin:
         kind, _, name = text.partition(":")
         if kind == "ca" and name in self._authorities:
@@ -433,7 +437,7 @@ class _Table:
             try:
                 value = date.fromisoformat(value) if "T" not in value else from_rfc3339(value)
             except ValueError as error:
-                self._refuse(member, "must be a date or a time with its zone, such as 2027-06-30T12:00:00Z", error)
+                self._refuse(member, _A_TIME, error)
         if isinstance(value, datetime):
             if value.tzinfo is None:
                 self._refuse(member, "must have its zone, such as 2027-06-30T12:00:00Z")
@@ -442,7 +446,7 @@ class _Table:
             start = datetime.combine(value, time(), tzinfo=UTC)
             return start + timedelta(days=1) if member == "until" and value < date.max else start
         if value is not None:
-            self._refuse(member, "must be a date or a time with its zone, such as 2027-06-30T12:00:00Z")
+            self._refuse(member, _A_TIME)
         return None
 
     def _flag(self, member: str, *, default: bool) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from keys.document_version import DocumentKind
+from keys.json_members import unique_members
 from trustdata.document_version import refuse_newer
 from trustdata.errors import MalformedMetadata, MemoryDamaged
 from trustdata.verification.rollback_memory import Memory, from_document
@@ -26,7 +27,7 @@ def read_collections(raw: bytes, *, path: str) -> dict[str, object]:
     `read_memory` decodes an entry. `path`: the name of the file in error messages. Raises: MemoryDamaged, FileNewer.
     """
     try:
-        document = json.loads(raw, object_pairs_hook=_without_duplicates)
+        document = json.loads(raw, object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
         reason = "is no JSON; restore it from a backup, or remove it to start without memory"
         raise MemoryDamaged(path=path, reason=reason) from error
@@ -52,10 +53,3 @@ def read_memory(entry: object, *, path: str) -> Memory:
 def write_collections(collections: Mapping[str, object]) -> bytes:
     """Return the content of the file. `collections`: by name, the results of `rollback_memory.to_document`."""
     return json.dumps({"format": KIND.stated, "collections": collections}, separators=(",", ":")).encode() + b"\n"
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("duplicate member")
-    return result

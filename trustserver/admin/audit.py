@@ -38,7 +38,8 @@ from trustserver.storage.ports import (
 )
 from trustserver.storage.published_log import OutdatedCollection
 
-_BACKUP: Final = "restore a backup in which it is sound"
+BACKUP: Final = "restore a backup in which it is sound"
+"""What helps where the stored data is not what it was."""
 _KEYS: Final = (
     "restore database and seal key of one time; without them the owner cannot be helped: the collection begins anew"
 )
@@ -125,7 +126,7 @@ class Audit:
         try:
             trusted = self._top_level(state)
         except TrustError as error:
-            yield AuditFinding(gun=gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
+            yield AuditFinding(gun=gun, code="does-not-verify", message=str(error), remedy=BACKUP)
         if trusted is None:
             return
         served_format = format_of(state)
@@ -194,12 +195,12 @@ class Audit:
                 continue
             if role not in state.files:
                 message = f"{role} is listed by the snapshot and not there"
-                yield AuditFinding(gun=state.gun, code="does-not-verify", message=message, remedy=_BACKUP)
+                yield AuditFinding(gun=state.gun, code="does-not-verify", message=message, remedy=BACKUP)
                 continue
             try:
                 loaded[role] = trusted.update_targets(state.files[role].raw, role, delegator)
             except TrustError as error:
-                remedy = f"{_BACKUP}, or let the owner publish {role} again"
+                remedy = f"{BACKUP}, or let the owner publish {role} again"
                 # In Notary v1 the owner may publish a delegation that no longer has enough signatures.
                 broken = rules.may_break_roles and isinstance(error, ThresholdNotMet)
                 message = str(error)
@@ -214,13 +215,13 @@ class Audit:
                 # In Notary v1 the owner may sign a snapshot that no longer lists a role.
                 dropped = rules.may_include_snapshot
                 yield AuditFinding(
-                    gun=state.gun, code="orphaned-file", message=message, remedy=_BACKUP, wrong=not dropped
+                    gun=state.gun, code="orphaned-file", message=message, remedy=BACKUP, wrong=not dropped
                 )
                 continue
             try:  # no role delegates to it any more, but a snapshot never drops a role
                 checks.check_content(role, file.raw, trusted.role_meta(role))
             except TrustError as error:
-                yield AuditFinding(gun=state.gun, code="does-not-verify", message=str(error), remedy=_BACKUP)
+                yield AuditFinding(gun=state.gun, code="does-not-verify", message=str(error), remedy=BACKUP)
 
     def _expired(self, gun: GUN, trusted: TrustedSet) -> Iterator[AuditFinding]:
         owned = {ROOT: trusted.root, **trusted.delegated}
@@ -262,7 +263,7 @@ def _tombstone(state: StoredCollection) -> Iterator[AuditFinding]:
     tombstone = state.tombstone
     if tombstone is None or len(tombstone.root_sha256) != 64 or state.files or state.keys:
         message = "its tombstone does not say what was deleted, or files and keys remain beside it"
-        yield AuditFinding(gun=state.gun, code="tombstone", message=message, remedy=_BACKUP)
+        yield AuditFinding(gun=state.gun, code="tombstone", message=message, remedy=BACKUP)
 
 
 def _older_than_remembered(

@@ -15,7 +15,7 @@ from trustdata.counting import counted
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.roles import RoleName
-from trustserver.admin.audit import Audit, AuditFinding, outdated_finding
+from trustserver.admin.audit import BACKUP, Audit, AuditFinding, outdated_finding
 from trustserver.admin.check_progress import CheckProgress
 from trustserver.admin.client_state import ClientState, read_client_state
 from trustserver.admin.event_audit import audit_events
@@ -32,7 +32,6 @@ from trustserver.storage.ports import KeySealer, MetadataStore, Status, Summary
 from trustserver.storage.published_log import LogEntry, PublishedLogFile, find_outdated, merge_stored
 from trustserver.storage.token_opening import open_tokens
 
-_BACKUP: Final = "restore a backup in which it is sound"
 _BATCH: Final = 200
 """How many collections are read at one time."""
 _BY_ITS_OWNER: Final = "its owner brings that back: docs/guides/restored-backup.md"
@@ -171,10 +170,10 @@ def _of_the_database(settings: Settings, store: MetadataStore, sealer: KeySealer
     try:
         verdict = database.quick_check(engine)
         if verdict != "ok":
-            yield AuditFinding(gun="", code="database", message=f"database: {verdict}", remedy=_BACKUP)
+            yield AuditFinding(gun="", code="database", message=f"database: {verdict}", remedy=BACKUP)
         for fault in audit_files(engine):
             code = "file-changed" if fault.changed else "orphaned-file"
-            yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=_BACKUP)
+            yield AuditFinding(gun=fault.gun, code=code, message=fault.message, remedy=BACKUP)
     finally:
         engine.dispose()
     yield from audit_events(store)
@@ -229,7 +228,7 @@ class _Walk:
 
 def _unissued(accepted: Accepted) -> AuditFinding:
     message = f"its snapshot and timestamp could not be issued: {accepted.failed}"
-    return AuditFinding(gun=accepted.gun, code="online-key", message=message, remedy=_BACKUP)
+    return AuditFinding(gun=accepted.gun, code="online-key", message=message, remedy=BACKUP)
 
 
 def _lost(accepted: Accepted) -> AuditFinding:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from trustserver.api.client_address import sender_of
+from trustserver.api.pages import page_size
 from trustserver.api.route_context import context_of
-from trustserver.errors import BadRequest
 from trustserver.responses.overview import overview_row
 
 DEFAULT_PAGE: Final = 100
 MAX_PAGE: Final = 1000
-_NUMBER: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
 class TombstoneView(BaseModel):
@@ -64,14 +62,8 @@ async def collections(request: Request, after: str = "", limit: str = str(DEFAUL
     """List the collections and deleted names that come after a name, sorted; `next` is the last of a full page."""
     services = context_of(request).services
     await services.authorizer.authorize_catalog(sender_of(request.scope))
-    size = _page_size(limit)  # a page costs three statements, whatever there is on the server
+    size = page_size(limit, most=MAX_PAGE)  # a page costs three statements, whatever there is on the server
     found = await asyncio.to_thread(services.store.overviews, after=after, limit=size)
     last = found[-1].summary.gun if len(found) == size else None
     rows = [OverviewView.model_validate(overview_row(overview)) for overview in found]
     return CollectionsView(collections=rows, next=last)
-
-
-def _page_size(text: str) -> int:
-    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE:
-        raise BadRequest(place="limit", reason=f"must be a number from 1 to {MAX_PAGE}")
-    return int(text)

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from trustdata.gun import GUN, parse_gun
 from trustserver.api.client_address import sender_of
+from trustserver.api.pages import page_size
 from trustserver.api.route_context import context_of
 from trustserver.errors import BadRequest
 from trustserver.responses.recorded import event_json
@@ -22,7 +23,6 @@ PAGE_BYTES: Final = 512 * 1024
 """A page ends before the event with which it would have more; it has at least one event."""
 PAGES_AT_ONCE: Final = 2
 """How many pages are read at one time: each may be a hundred large events."""
-_LIMIT: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
@@ -63,7 +63,7 @@ async def events(request: Request, name: str | None = None, after: str = "0", li
     context = context_of(request)
     services, gun = context.services, None if name is None else parse_gun(name)
     subject = await services.authorizer.authorize_catalog(sender_of(request.scope), only=gun)
-    size, number = _page_size(limit), _number(after)
+    size, number = page_size(limit, most=MAX_PAGE), _number(after)
     async with context.event_pages.place(services.address_of(request.scope) or subject.name):
         body = await asyncio.to_thread(_page, services.store, gun, after=number, limit=size)
     return Response(body, media_type="application/json")
@@ -83,12 +83,6 @@ def _page(store: MetadataStore, gun: GUN | None, *, after: int, limit: int) -> b
     is_last = len(rows) == len(found) < limit
     behind = b"null" if is_last else b"%d" % found[len(rows) - 1].number
     return b'{"events":[%b],"next":%b}' % (b",".join(rows), behind)
-
-
-def _page_size(text: str) -> int:
-    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= MAX_PAGE:
-        raise BadRequest(place="limit", reason=f"must be a number from 1 to {MAX_PAGE}")
-    return int(text)
 
 
 def _number(text: str) -> int:

@@ -239,7 +239,7 @@ def test_the_file_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(os, "open", counted)
     recovery_file.read(path, given("secret"))
-    assert opened == [path]
+    assert opened == [str(path)]
 
 
 def test_a_plain_key_that_a_platform_has_mounted_is_used_with_the_option(path: Path) -> None:

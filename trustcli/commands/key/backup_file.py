@@ -23,7 +23,7 @@ from keys.backup.errors import BackupMalformed, BackupPassphraseWrong, BackupSea
 from keys.backup.opening import key_from_shares, prove
 from keys.backup.share_text import MAX_SHARE_FILE, ReadShare, read_share_text
 from keys.errors import PassphraseWrong
-from keys.file_access import key_file_error, read_at_most
+from keys.file_access import key_file_error, open_at_once, read_at_most
 from keys.material import write_public_pem
 from keys.passphrase import ask_and_try
 from keys.rfc3339 import to_rfc3339
@@ -113,8 +113,7 @@ def who() -> str:
 def archive_bytes(file: Path) -> bytes:
     """Return the bytes of a backup, at most one more than any may have. Raises: KeysError."""
     try:
-        # Non-blocking: opening a FIFO must not wait for a writer.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = open_at_once(str(file), os.O_RDONLY)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise BackupMalformed(place=str(file), reason="it is not a regular file")

@@ -104,10 +104,7 @@ class ResidentReader:
         """Judge questions about one collection, as `TrustDataReader.judge` promises."""
         arrived = self._clocks.moment()
         kept = self._collection(gun, rule, arrived)
-
-        def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
-            return (role for question in questions for role in roles.needed(question))
-
+        needed = _needed_by(questions)
         state = self._state(kept, rule, needed)
         reading = self._reading(kept, state, questions, self._clocks.moment())
         if self._earns_refresh(kept, state, reading, arrived):
@@ -159,10 +156,7 @@ class ResidentReader:
 
     def judged_at_once(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading | None:
         """Judge questions as `judge` does; None if that would ask somebody, or wait for who is asking."""
-
-        def needed(roles: VerifiedRoles) -> Iterable[RoleName]:
-            return (role for question in questions for role in roles.needed(question))
-
+        needed = _needed_by(questions)
         now = self._clocks.moment()
         kept = self._collection(gun, rule, now)
         state = self._fresh(kept, needed, now)
@@ -446,6 +440,11 @@ class ResidentReader:
             ):
                 _, oldest = self._kept.popitem(last=False)
                 file_bytes -= oldest.file_bytes
+
+
+def _needed_by(questions: Sequence[Question]) -> Needed:
+    """Return what says which delegations these questions need."""
+    return lambda roles: (role for question in questions for role in roles.needed(question))
 
 
 def _lacks_something(reading: Reading) -> bool:
