@@ -3,6 +3,7 @@
 KeysError
 ├── KeyNotFound          the key store has no such key: its holder must provide it
 │   ├── KeyNotAuthorised     no key in the store may sign this
+│   ├── KeyUnknown           a text names no key: none of the store, no file, no digits of an id
 │   ├── KeyFileMissing       the file that should hold the key, and which the user named, is not there
 │   └── KeyNotOnToken        the token has no such key
 ├── KeyAmbiguous         several keys match: the caller must name one
@@ -42,7 +43,7 @@ KeysError
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from keys.document_version import newer_sentence
 from keys.error_record import ErrorRecord
@@ -78,6 +79,17 @@ class KeyNotAuthorised(KeyNotFound):
     """No key in the store is allowed to sign a role. `key`: the role, and who can sign it."""
 
     code: ClassVar[str] = "key-not-authorised"
+
+
+class KeyUnknown(KeyNotFound):
+    """A key is named of which the public half would do, and there is none. `digits`: those of an id would do, too."""
+
+    code: ClassVar[str] = "key-unknown"
+    digits: bool = True
+
+    def __str__(self) -> str:
+        places = f"no key of the store and no file is called {self.key}"
+        return f"{places}, and it is not 12 or more digits of a key id" if self.digits else places
 
 
 class KeyFileMissing(KeyNotFound):
@@ -265,7 +277,8 @@ class PassphraseMissing(KeysError):
 
     def __str__(self) -> str:
         set_one = f"; set one of {', '.join(self.sources)}" if self.sources else ""
-        return f"the passphrase of {self.key} is missing{set_one}"
+        what = "PIN" if any(map(_is_of_pins, self.sources)) else "passphrase"
+        return f"the {what} of {self.key} is missing{set_one}"
 
 
 class PassphraseUnreadable(KeysError):
@@ -277,7 +290,12 @@ class PassphraseUnreadable(KeysError):
     reason: str
 
     def __str__(self) -> str:
-        return f"the passphrase of {self.key} cannot be read from {self.source}: {self.reason}"
+        what = "PIN" if _is_of_pins(self.source) else "passphrase"
+        return f"the {what} of {self.key} cannot be read from {self.source}: {self.reason}"
+
+
+def _is_of_pins(source: str) -> bool:
+    return source.startswith("TRUST_TOKEN_PIN")
 
 
 class PassphraseWrong(KeysError):
@@ -352,6 +370,9 @@ class KeySupportMissing(KeysError):
         return f"keys of the kind {self.scheme}: need the library {self.library}, which is not installed"
 
 
+ANY_TOKEN: Final = "any"  # noqa: S105 - in the place of a token that a URI does not name
+
+
 class TokenError(KeysError):
     """A hardware token, or its library, failed. `token`: its label and serial number, or what was asked for."""
 
@@ -380,6 +401,8 @@ class TokenMissing(TokenError):
     present: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        if self.token == ANY_TOKEN and not self.present:
+            return "there is no token at all"
         there = f"there are: {', '.join(self.present)}" if self.present else "there is none at all"
         return f"there is no token {self.token}; {there}"
 
@@ -392,7 +415,9 @@ class TokenAmbiguous(TokenError):
     candidates: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.token} fits several tokens: {', '.join(self.candidates)}"
+        several = "the key URI names no token, and there are several"
+        what = several if self.token == ANY_TOKEN else f"{self.token} fits several tokens"
+        return f"{what}: {', '.join(self.candidates)}"
 
 
 class TokenGone(TokenError):

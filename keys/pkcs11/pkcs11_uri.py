@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from keys.errors import KeyUriMalformed
+from keys.errors import ANY_TOKEN, KeyUriMalformed
 from keys.record import record
 from keys.uris.uri import PKCS11, absolute_path, decoded, shown_uri, split_uri
 
@@ -42,7 +42,9 @@ class Pkcs11Uri:
     def described_token(self) -> str:
         """The token as the URI names it, for messages."""
         named = {"token": self.token, "serial": self.serial, "manufacturer": self.manufacturer, "model": self.model}
-        return ";".join(f"{name}={ascii(value)[1:-1]}" for name, value in named.items() if value is not None) or "any"
+        return (
+            ";".join(f"{name}={ascii(value)[1:-1]}" for name, value in named.items() if value is not None) or ANY_TOKEN
+        )
 
     @property
     def described_key(self) -> str:

@@ -110,7 +110,7 @@ def _tell(session: Session, found: Sequence[Scanned]) -> None:
             if each.revoked:
                 session.output.notice(f"  {each.revoked}")
     counts = ", ".join(f"{number} {state}" for state, number in _counts(found).items())
-    session.output.notice(f"{counted(len(found), 'container')}{f': {counts}' if counts else ' runs here'}")
+    session.output.notice(f"{counted(len(found), 'container')}: {counts}" if found else "no container runs")
 
 
 def _counts(found: Sequence[Scanned]) -> dict[str, int]:

@@ -20,6 +20,8 @@ NAME: Final = "name"
 IMAGE: Final = "image"
 SIGNER: Final = "signer"
 KEY: Final = "key"
+KEY_OR_FILE: Final = "key or file"
+"""A key of the store; what begins as none of them does is a file."""
 SERVER: Final = "server"
 FILE: Final = "file"
 FOLDER: Final = "folder"
@@ -67,7 +69,7 @@ _PLAN: Final = {"--plan": FLAG}
 _YES: Final = {"--yes": FLAG, "-y": FLAG}
 _NAMES: Final = {"--names": FILE}
 _BULK_NAMES: Final = {"--glob": FREE, "--jobs": FREE, "--report": FILE}
-_BULK: Final = {**_BULK_NAMES, "--all-with": KEY}
+_BULK: Final = {**_BULK_NAMES, "--all-with": KEY_OR_FILE}
 _IMAGES: Final = {"--images": FILE}
 _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-unsigned": FREE,
@@ -162,9 +164,9 @@ TRUST: Final = Words(
                     options={
                         **_NAMES,
                         **_BULK,
-                        "--key": KEY,
-                        "--new-key": KEY,
-                        "--replace": KEY,
+                        "--key": KEY_OR_FILE,
+                        "--new-key": KEY_OR_FILE,
+                        "--replace": KEY_OR_FILE,
                         **_PLAN,
                         **_DECISIONS,
                         **_YES,
@@ -189,7 +191,7 @@ TRUST: Final = Words(
                 "load": Words(options=_KEY_FILE, arguments=(FILE,)),
                 "import": Words(options=_KEY_FILE, arguments=(FILE,)),
                 "list": Words(),
-                "show": Words(options={"--decrypt": FLAG}, arguments=(FILE,)),
+                "show": Words(options={"--decrypt": FLAG}, arguments=(KEY_OR_FILE,)),
                 "test": Words(arguments=(KEY,)),
                 "export": Words(
                     options={"--output": FILE, "-o": FILE, "--public": FLAG, "--plain": FLAG, "--notary": FLAG},
@@ -211,7 +213,7 @@ TRUST: Final = Words(
                         **_YES,
                         **_PLAN,
                     },
-                    arguments=(KEY, NAME),
+                    arguments=(KEY_OR_FILE, NAME),
                 ),
                 "passwd": Words(arguments=(KEY,)),
                 "remove": Words(options=_YES, arguments=(KEY,)),
@@ -225,9 +227,9 @@ TRUST: Final = Words(
                     options={
                         **_NAMES,
                         **_BULK,
-                        "--key": KEY,
-                        "--new-key": KEY,
-                        "--replace": KEY,
+                        "--key": KEY_OR_FILE,
+                        "--new-key": KEY_OR_FILE,
+                        "--replace": KEY_OR_FILE,
                         "--recovery-key": FILE,
                         **_PLAN,
                         **_DECISIONS,

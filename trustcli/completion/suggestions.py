@@ -15,6 +15,7 @@ from trustcli.completion.grammar import (
     GLOBAL,
     IMAGE,
     KEY,
+    KEY_OR_FILE,
     NAME,
     SERVER,
     SIGNER,
@@ -119,18 +120,20 @@ def _values(kind: Value, current: str, place: _Place, known: Callable[[], KnownH
         return Suggestions(directive=0)
     if kind == FOLDER:
         return Suggestions(directive=FOLDERS)
-    here = known() if kind in {NAME, IMAGE, SIGNER, KEY, SERVER} else None
+    here = known() if kind in {NAME, IMAGE, SIGNER, KEY, KEY_OR_FILE, SERVER} else None
     if here is None:
-        return NOTHING
+        return Suggestions(directive=0) if kind == KEY_OR_FILE else NOTHING
     if kind == IMAGE:
         return _images(current, here)
     lists: Mapping[str, Callable[[], Iterable[str]]] = {
         NAME: here.names,
         SIGNER: lambda: here.signers(place.given),
         KEY: here.keys,
+        KEY_OR_FILE: here.keys,
         SERVER: here.servers,
     }
-    return _fitting((word for word in lists[kind]() if not word.startswith("-")), current)
+    found = _fitting((word for word in lists[kind]() if not word.startswith("-")), current)
+    return Suggestions(directive=0) if kind == KEY_OR_FILE and not found.words else found
 
 
 def _images(current: str, here: KnownHere) -> Suggestions:

@@ -297,7 +297,9 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     cli_errors.ContentUnknown: Row(status=NOT_SIGNED, advice=_template("start it from a registry, and scan again")),
     # 4: not trusted; first of all that the root is not the expected one
     errors.NotTrusted: Row(status=NOT_TRUSTED, advice=_template("do not use this image; tell the publisher")),
-    errors.DigestDenied: Row(status=NOT_TRUSTED, advice=_template("do not run it; {denied_by} says what is denied")),
+    errors.DigestDenied: Row(
+        status=NOT_TRUSTED, advice=_template("do not run it; trust deny --list {denied_by} says what is denied")
+    ),
     errors.Unpinned: Row(
         status=NOT_TRUSTED,
         advice=_template(
@@ -417,7 +419,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
         status=UNREACHABLE,
         advice=_template(
             "start the engine, or name it in DOCKER_HOST; without one, trust sign without --local asks the registry, "
-            "and trust verify prints name@digest for another program to pull"
+            "trust verify prints name@digest for another program to pull, and trust scan reads --pods and --crictl FILE"
         ),
     ),
     cli_errors.RemoteMisbehaved: Row(

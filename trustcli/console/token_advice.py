@@ -15,6 +15,7 @@ from keys.errors import (
     KeyNotOnToken,
     KeysError,
     KeySupportMissing,
+    KeyUnknown,
     SignatureNotVerified,
     TokenAmbiguous,
     TokenGone,
@@ -38,9 +39,12 @@ from trustcli.errors import KeyCompromised
 
 ADVICE: Final[Mapping[type[KeysError], str]] = {
     SignatureNotVerified: "nothing was sent; see which key is really there: trust key test KEY",
+    KeyUnknown: "check the name: trust key list lists those of the store, trust inspect --pretty NAME those that count",
     KeyElsewhere: "trust key export KEY --public writes the public half",
-    TokenModuleUnusable: "check module-path in the key URI, and who may read it",
-    TokenMissing: "plug it in, or name another: p11tool --list-token-urls",
+    TokenModuleUnusable: "check module-path in the key URI, who may read it, and the library's own settings "
+    "(SoftHSM2: SOFTHSM2_CONF, and the folder of tokens that it names)",
+    TokenMissing: "plug it in, or name another; where the library looks for tokens is said by its own settings "
+    "(SoftHSM2: SOFTHSM2_CONF)",
     TokenAmbiguous: "say which by its serial number: serial=... in the key URI",
     TokenGone: "plug it in again, then run the same command again",
     KeyNotOnToken: "see what is on it: p11tool --provider MODULE --login --list-all; then name that",

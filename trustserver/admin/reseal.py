@@ -56,6 +56,11 @@ def rotate_seal(
         if plan:
             _tell_plan(settings, keys, sealer)
             return True
+        if keys.marks().current == sealer.mark and set(keys.seals()) <= {sealer.mark}:
+            typer.echo(
+                f"nothing to do: {settings.next_seal_key} is the current seal key, and all keys are sealed with it"
+            )
+            return True
         with _alone(settings, at), _known_to_servers(settings, keys, sealer, at) as served:
             broken = reseal(keys, sealer, served=served, at=at, tell=lambda text: typer.echo(text, err=True))
     finally:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from keys.algorithms import key_fingerprint
+from keys.errors import KeyUnknown
 from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.support.bulk_runs import AT
@@ -177,6 +178,33 @@ def test_a_lost_root_key_of_all_collections_with_the_recovery_key(home: Home) ->
         named = {key_fingerprint(root.keys[keyid]) for keyid in root.roles[ROOT].keyids}
         assert key_fingerprint(new[0].public) in named
         assert fingerprint not in named
+
+
+def test_the_root_key_that_goes_is_named_in_every_way(home: Home, tmp_path: Path) -> None:
+    """By the name or the id that it has in the store, by any first digits of it, by a file; whatever the format."""
+    recovery = str(home.folder / "recovery.key")
+    (first,) = (info for info in home.session().keystore.list() if info.purpose == "root")
+    for number, named in enumerate([first.keyid[:3], "root-0", str(tmp_path / "root-1.pub"), recovery]):
+        assert home.run("key", "generate", f"root-{number}", "--purpose", "root", "--dir", str(tmp_path)) == DONE
+        new = home.session().keystore.get(f"root-{number}")
+        assert states(home, "root", TEAM[0], "--key", f"root-{number}", "--replace", named) == {TEAM[0]: "done"}, named
+        root = home.sites[TEAM[0]].stored[ROOT].root
+        held = {key_fingerprint(root.keys[keyid]) for keyid in root.roles[ROOT].keyids}
+        assert key_fingerprint(new.public) in held
+        assert len(held) == 2
+    with pytest.raises(UsageError, match="--replace chooses among root keys; those of targets are all replaced"):
+        home.run("key", "rotate", "targets", TEAM[0], "--replace", "root-0")
+
+
+def test_a_root_key_to_replace_that_is_none_is_told_with_those_that_are(home: Home) -> None:
+    root = home.sites[TEAM[0]].stored[ROOT].root
+    for named in ("ffffff", next(info.keyid for info in home.session().keystore.list() if info.gun == TEAM[1])):
+        found = rows(home, "root", TEAM[0], "--replace", named, expect=REFUSED)[TEAM[0]]["error"]
+        assert f"{named} is no root key of {TEAM[0]} that can go (those are: " in found["message"]
+        assert all(keyid[:12] in found["message"] for keyid in root.roles[ROOT].keyids)
+    with pytest.raises(KeyUnknown, match="no key of the store and no file is called nobody, and it is not 12"):
+        home.run("key", "rotate", "root", TEAM[0], "--replace", "nobody")
+    assert set(roots(home).values()) == {1}
 
 
 def test_every_collection_with_a_key_and_no_other(home: Home) -> None:

@@ -12,6 +12,7 @@ from tests.simulator.owner import EVERY_KEY
 from tests.simulator.repository import APP
 from tests.simulator.scene import APP_IMAGE, GOOD, NEWER, OTHER, Scene, good_collection
 from tests.simulator.session import SimulatedSession
+from trustcli.console.failure_table import row_for
 from trustcli.errors import UsageError
 from trustdata.denied import MAX_REASON
 from trustdata.errors import DigestDenied, InvalidName
@@ -59,6 +60,17 @@ def test_a_digest_is_denied_told_listed_and_allowed_again() -> None:
     assert removed.stdout.getvalue() == f"denied no longer {IMAGE}\n"
     assert refusal(scene) is None
     assert owner_lists(scene) == ""
+    not_there = SimulatedSession(scene.newcomer(), keys=EVERY_KEY)
+    assert not_there.ends("deny", "--remove", IMAGE, "--yes") == 0
+    assert f"{APP}: 1 digest not on the list, nothing to do" in not_there.stderr.getvalue()
+
+
+def test_who_meets_a_denied_digest_is_told_the_command_that_lists_it() -> None:
+    scene = good_collection()
+    run(scene, "deny", IMAGE, "--yes")
+    denied = refusal(scene)
+    assert isinstance(denied, DigestDenied)
+    assert row_for(denied).advice(denied) == f"do not run it; trust deny --list {APP} says what is denied"
 
 
 def owner_lists(scene: Scene) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from keys.errors import KeyNotFound
+from keys.errors import KeyUnknown
 from keys.material import tuf_key, write_private_pem, write_public_pem
 from tests.simulator import keyring
 from tests.simulator.client import Client
@@ -102,8 +102,8 @@ def test_a_key_that_nothing_names(scene: Scene, wire: WireFormat) -> None:
     assert session.run("key", "compromised", "f" * 12, APP) == 0
     assert session.stdout.getvalue() == ""
     assert "1 collection read: none names the key ffffffffffff" in session.stderr.getvalue()
-    with pytest.raises(KeyNotFound, match=re.escape("nobody")):
-        _session(scene.newcomer()).run("key", "compromised", "nobody", APP)
+    with pytest.raises(KeyUnknown, match=re.escape("no file is called nobody.pub, and it is not 12 or more digits")):
+        _session(scene.newcomer()).run("key", "compromised", "nobody.pub", APP)
 
 
 def test_a_collection_that_cannot_be_read_is_no_clean_one(scene: Scene, wire: WireFormat) -> None:

@@ -80,12 +80,22 @@ def test_a_digest_that_is_not_there_is_refused_before_anything(home: Home) -> No
     before = revisions(home)
     for keep, said in (
         (f"{A}:1.0@sha256:{EVIL}", f"it is released as sha256:{GOOD}"),
-        (f"{A}:none@sha256:{GOOD}", "it is released as nothing"),
+        (f"{A}:none@sha256:{GOOD}", "there is no such released tag"),
         (f"{A}:1.0", "a tag stays as a digest that you know"),
-        ("registry.example.com/x/y:1@sha256:" + GOOD, "nothing that was read here"),
+        ("registry.example.com/x/y:1@sha256:" + GOOD, "was not read"),
     ):
         with pytest.raises(UsageError, match=said):
             home.run("key", "compromised", "alice", "--remove", "--yes", "--keep", keep)
+    assert revisions(home) == before
+    assert compromised_keys(home.session()) == frozenset()
+
+
+def test_a_voucher_whom_nobody_knows_is_refused_before_anything(home: Home) -> None:
+    """Whoever mistypes the signer would lose every tag."""
+    before = revisions(home)
+    for words in (("--remove", "--yes"), ("--plan",)):
+        with pytest.raises(UsageError, match="bbo is a signer in no collection that was read: they have alice, bob"):
+            home.run("key", "compromised", "alice", *words, "--keep-if-signed-by", "bob", "--keep-if-signed-by", "bbo")
     assert revisions(home) == before
     assert compromised_keys(home.session()) == frozenset()
 

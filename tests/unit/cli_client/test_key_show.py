@@ -116,14 +116,14 @@ def test_a_key_of_the_store_by_its_name_or_id_if_no_file_is_called_so(
     (tmp_path / "alice").write_bytes(write_public_pem(tuf_key(KEY)))
     assert shown(home, "alice")[0]["keyid"] == tuf_key(KEY).keyid
     (row,) = shown(home, "bob", status=KEYS)
-    assert row["error"]["message"] == "bob does not exist"
+    assert row["error"]["message"] == "no key of the store and no file is called bob"
 
 
 def test_one_file_that_cannot_be_read_does_not_hide_the_others(home: Home) -> None:
     good = file_of(home, write_public_pem(tuf_key(KEY)))
     missing = str(home.folder / "none.key")
     rows = shown(home, missing, good, status=KEYS)
-    assert rows[0]["error"]["code"] == "key-not-found"
+    assert rows[0]["error"]["code"] == "key-unknown"
     assert rows[1]["form"] == "public key"
     shutil.copy(good, home.folder / "odd.key")
     (home.folder / "odd.key").write_bytes(b"\x1b[2Jnothing")

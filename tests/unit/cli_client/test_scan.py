@@ -147,6 +147,7 @@ def test_people_and_spreadsheets_are_told_the_same(machine: Machine) -> None:
 
 def test_nothing_that_runs_is_no_failure(machine: Machine) -> None:
     assert machine.scan() == (0, [])
+    assert machine.home.err.splitlines()[-1] == "no container runs"
 
 
 @pytest.mark.parametrize(

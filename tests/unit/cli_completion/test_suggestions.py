@@ -132,6 +132,27 @@ def test_signers_and_keys(typist: Typist) -> None:
     assert typist.tab("key", "export", "") == sorted([keyid[:12], "bob"])
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("key", "show"),
+        ("key", "compromised"),
+        ("key", "rotate", "root", "--key"),
+        ("key", "rotate", "root", "--replace"),
+        ("key", "rotate", "root", "--all-with"),
+        ("signer", "rotate", "alice", "--new-key"),
+        ("signer", "rotate", "alice", "--replace"),
+    ],
+    ids=" ".join,
+)
+def test_what_may_be_a_key_or_a_file_is_either(typist: Typist, words: tuple[str, ...]) -> None:
+    assert typist.directive(*words, "bob") == 0, "nothing is known here, so it is a file"
+    keyid = key(typist.home, "bob")
+    assert typist.tab(*words, "") == sorted([keyid[:12], "bob"])
+    assert typist.directive(*words, "b") == 4
+    assert (typist.tab(*words, "./b"), typist.directive(*words, "./b")) == ([], 0)
+
+
 def test_servers_of_the_settings(typist: Typist) -> None:
     (typist.home / "trust.toml").write_text('[servers]\n"r.example" = "https://trust.example.com"\n')
     assert typist.tab("collections", "") == ["https://trust.example.com"]

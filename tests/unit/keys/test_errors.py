@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keys.errors import (
+    ANY_TOKEN,
     KeyEncryptionUnknown,
     KeyExists,
     KeyFileExposed,
@@ -13,7 +14,9 @@ from keys.errors import (
     KeyNotAuthorised,
     KeyNotFound,
     KeyStoreInsecure,
+    KeyUnknown,
     PassphraseMissing,
+    PassphraseUnreadable,
     PassphraseWrong,
     TokenAmbiguous,
     TokenMissing,
@@ -96,3 +99,25 @@ def test_tokens_are_told_with_those_that_are_there() -> None:
     assert str(TokenMissing(token="T", present=("A", "B"))) == "there is no token T; there are: A, B"
     assert str(TokenMissing(token="T")) == "there is no token T; there is none at all"
     assert str(TokenAmbiguous(token="T", candidates=("A", "B"))) == "T fits several tokens: A, B"
+
+
+def test_a_uri_that_names_no_token_is_told_as_such() -> None:
+    several = TokenAmbiguous(token=ANY_TOKEN, candidates=("A", "B"))
+    assert str(several) == "the key URI names no token, and there are several: A, B"
+    assert str(TokenMissing(token=ANY_TOKEN)) == "there is no token at all"
+    assert str(TokenMissing(token=ANY_TOKEN, present=("A",))) == "there is no token any; there are: A"
+
+
+def test_a_pin_is_called_one() -> None:
+    missing = PassphraseMissing(key="token T", sources=("TRUST_TOKEN_PIN", "TRUST_TOKEN_PIN_FILE"))
+    assert str(missing).startswith("the PIN of token T is missing; set one of TRUST_TOKEN_PIN, ")
+    unreadable = PassphraseUnreadable(key="token T", source="TRUST_TOKEN_PIN_FILE (pin)", reason="it is empty")
+    assert str(unreadable) == "the PIN of token T cannot be read from TRUST_TOKEN_PIN_FILE (pin): it is empty"
+    assert str(PassphraseUnreadable(key="k", source="A", reason="r")) == "the passphrase of k cannot be read from A: r"
+    assert str(PassphraseMissing(key="the key", sources=("A",))).startswith("the passphrase of the key ")
+
+
+def test_a_text_that_names_no_key_is_told_with_what_would_do() -> None:
+    places = "no key of the store and no file is called bob"
+    assert str(KeyUnknown(key="bob")) == f"{places}, and it is not 12 or more digits of a key id"
+    assert str(KeyUnknown(key="bob", digits=False)) == places

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -132,8 +132,23 @@ def test_all_keys_are_sealed_anew_and_the_old_seal_key_opens_none(ground: Ground
     done(ground, private)
     with pytest.raises(StartRefused, match="is not the seal key of the stored keys"):
         ground.sealer("old")
-    assert ground.rotate() == (status, said), "again: nothing to do"
+    again = f"nothing to do: {ground.folder / 'new'} is the current seal key, and all keys are sealed with it\n"
+    assert ground.rotate() == (0, again)
     done(ground, private)
+
+
+@pytest.mark.parametrize("state", ["stopped", "served"])
+def test_the_seal_key_of_now_is_no_next_one_and_a_server_knows_it(ground: Ground, state: str) -> None:
+    """The files were swapped, or it is done already: that the server does not know it would be untrue."""
+    before = ground.rows()
+    served = exclusive_use(ground.settings("old"), at=NOW, listen="http://127.0.0.1:4443")
+    with served if state == "served" else nullcontext():
+        status, said = ground.rotate(key="new", following="old")
+    assert (status, said) == (
+        0,
+        f"nothing to do: {ground.folder / 'old'} is the current seal key, and all keys are sealed with it\n",
+    )
+    assert ground.rows() == before
 
 
 def test_the_server_publishes_and_renews_all_along(ground: Ground) -> None:

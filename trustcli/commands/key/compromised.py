@@ -42,6 +42,7 @@ from trustcli.state.compromised import CompromisedKey
 from trustdata.compromise import examine
 from trustdata.counting import counted
 from trustdata.digest import hex_of
+from trustdata.editing import repository_editor
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import TrustError, shown
 from trustdata.gun import GUN
@@ -172,6 +173,7 @@ def _respond(reading: Reading, response: Response, options: BulkOptions, *, name
     session = reading.session
     reading.summarise(named)
     _check_kept(reading, response)
+    _check_vouching(reading, response)
     # One that cannot be read fails in the run, and says why there.
     guns = [each.gun for each in reading.examined if each.named or each.failure is not None]
     fingerprint = response.key.fingerprint
@@ -203,8 +205,19 @@ def _check_kept(reading: Reading, response: Response) -> None:
         for tag, digest in tags.items():
             now = released.get(tag) if released is not None else None
             if now != digest:
-                what = f"sha256:{now}" if now else "nothing" if released is not None else "nothing that was read here"
-                raise UsageError(f"--keep {gun}:{shown(tag)}@sha256:{digest}: it is released as {what}")
+                why = f"it is released as sha256:{now}" if now else "there is no such released tag"
+                if released is None:
+                    why = f"{gun} was not read"
+                raise UsageError(f"--keep {gun}:{shown(tag)}@sha256:{digest}: {why}")
+
+
+def _check_vouching(reading: Reading, response: Response) -> None:
+    """Refuse a voucher whom no collection knows: whoever mistypes a signer would lose the tags. Raises: UsageError."""
+    known = frozenset[str]().union(*reading.signers.values())
+    for signer in sorted(response.vouching - known):
+        there = f"they have {', '.join(map(shown, sorted(known)))}" if known else "they have none"
+        what = f"is a signer in no collection that was read: {there}"
+        raise UsageError(f"--keep-if-signed-by {shown(signer)}: {shown(signer)} {what}")
 
 
 def _ask(reading: Reading, response: Response) -> None:
@@ -246,6 +259,7 @@ class Reading:
     failures: list[dict[str, object]] = field(default_factory=list)
     released: dict[GUN, dict[str, str]] = field(default_factory=dict)
     """What each collection releases: digests in hex by tag."""
+    signers: dict[GUN, frozenset[str]] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=lambda: [DONE])
 
     def read(self, gun: GUN) -> None:
@@ -259,6 +273,7 @@ class Reading:
             self.examined.append(ExaminedCollection(gun=gun, failure=error))
             return
         self.released[collection.gun] = released(roles)
+        self.signers[collection.gun] = frozenset(map(signer_name, repository_editor.signers_of(roles)))
         found = examine(roles, self.key, known=known, at=self.session.at)
         self.examined.append(ExaminedCollection(gun=gun, format=collection.wire.name, compromise=found))
 

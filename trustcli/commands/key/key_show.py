@@ -5,7 +5,6 @@ No private part is shown. An encrypted key is decrypted only if that is asked fo
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Literal, TypeAlias
 from securesystemslib.signer import Key
 
 from keys.algorithms import algorithm_of_tuf_key, key_fingerprint, public_key_of
-from keys.errors import KeyIsPrivate, KeyNotFound
+from keys.errors import KeyIsPrivate, KeyNotFound, KeyUnknown
 from keys.key_info import KeyInfo
 from keys.material import tuf_key
 from keys.notary import X509, notary_key
@@ -70,8 +69,10 @@ def keys_of(session: Session, named: str, *, decrypt: bool) -> list[ShownKey]:
         return [ShownKey(place=shown_uri(named), form="key at a URI", public=tuf_key(found.public), uri=found.uri)]
     file = Path(named)
     if not os.path.lexists(file):
-        with contextlib.suppress(KeyNotFound):
+        try:
             return [_of_info(session.keystore.get(named), named)]
+        except KeyNotFound as error:
+            raise KeyUnknown(key=shown(named), named=True, digits=False) from error
     data = read_key_file(file)
     if is_sealed(data):
         return [_of_info(read_info(data, place=str(file)), str(file))]

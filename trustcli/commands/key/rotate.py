@@ -11,6 +11,7 @@ from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun, che
 from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
 from trustcli.commands.support.list_options import NamesFile
+from trustcli.commands.support.named_key import key_of_few
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
 from trustcli.commands.support.recovery_place import recovery_place
 from trustcli.commands.support.selection import AllWith, Globs, select
@@ -31,7 +32,9 @@ def rotate(
             "--key", "--new-key", metavar="KEY", help="The new key (root, targets): of the store, a key URI, or a file."
         ),
     ] = "",
-    replace: Annotated[str, typer.Option(help="Root: the key to take out, where several are here.")] = "",
+    replace: Annotated[
+        str, typer.Option(metavar="KEY", help="Root: the key to take out, where several are here.")
+    ] = "",
     recovery_key: Annotated[
         str | None,
         typer.Option(metavar="FILE|URI", help="Root: sign with the recovery key in this file, or at this URI."),
@@ -54,7 +57,7 @@ def rotate(
     rotation = Rotation(
         role=RoleName(role),
         key=brought(session, key, role=role, plan=plan_) if key else "",
-        replace=replace,
+        replace=key_of_few(session, replace) if replace else None,
         replaced=chosen.key,
         recovery=None if recovery_key is None else recovery_place(recovery_key),
         decisions=decisions,

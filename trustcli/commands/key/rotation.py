@@ -62,14 +62,14 @@ ROTATABLE = ("root", "targets", "snapshot", "timestamp")
 class Rotation:
     """What to rotate.
 
-    `key`: the new key, by its id or name in the store; empty: make one. `replace`: the id of the root key to take out;
-    empty: the only one that is here. `replaced`: the root key to take out where it is one. `recovery`: the recovery
+    `key`: the new key, by its id or name in the store; empty: make one. `replace`: the root key to take out; None: the
+    only one that is here. `replaced`: the root key to take out where it is one. `recovery`: the recovery
     key's file, to sign the root with. `decisions`: of the owner, about roles that nobody vouches for.
     """
 
     role: RoleName
     key: str = ""
-    replace: str = ""
+    replace: NamedKey | None = None
     replaced: NamedKey | None = None
     recovery: RecoveryPlace | None = None
     decisions: OwnerDecisions = NOTHING_DECIDED
@@ -172,6 +172,8 @@ def _check(rotation: Rotation) -> None:
     check_role(rotation.role)
     if rotation.role in ONLINE and rotation.key:
         raise UsageError(f"the server makes the key of {rotation.role}; leave --key out")
+    if rotation.role != ROOT and rotation.replace is not None:
+        raise UsageError(f"--replace chooses among root keys; those of {rotation.role} are all replaced")
 
 
 class _NewKeys:
@@ -413,14 +415,19 @@ class _Rotator:
         """Return the id of the root key to take out.
 
         It is the one that `--replace` names, or `--all-with`; with a recovery key, the only other root key; else the
-        only root key in this store. Raises: KeyNotFound, KeyAmbiguous.
+        only root key in this store. Raises: KeyNotFound, KeyAmbiguous, PublishRefused (`--replace` names none).
         """
         root = roles[ROOT].root
         recovery = accepted_fingerprints([self._recovery.public_key] if self._recovery else [])
         kept = matching_keyids(root.keys, recovery)
         keyids = [keyid for keyid in root.roles[ROOT].keyids if keyid not in kept]
-        if self._rotation.replace:
-            candidates = [keyid for keyid in keyids if keyid.startswith(self._rotation.replace)]
+        named = self._rotation.replace
+        if named is not None:
+            candidates = [keyid for keyid in keyids if keyid in named.among(root.keys)]
+            if not candidates:
+                those = ", ".join(map(short_keyid, keyids))
+                reason = f"{named.named} is no root key of {self._gun} that can go (those are: {those})"
+                raise PublishRefused(role=ROOT, reason=reason)
         elif self._rotation.replaced is not None and self._rotation.replaced.among(root.keys) & set(keyids):
             candidates = [keyid for keyid in keyids if keyid in self._rotation.replaced.among(root.keys)]
         elif self._recovery is not None:

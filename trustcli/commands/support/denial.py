@@ -113,11 +113,12 @@ def _deny(session: Session, denial: Denial, decisions: OwnerDecisions) -> Done:
         for target in released_although_denied(denied, roles.each_released()):
             session.output.notice(f"{gun}:{shown(target.tag)} is signed still, and nothing lets it run")
     verb = "denied no longer" if denial.removes else "denied"
+    so_already = "not on the list" if denial.removes else "denied already"
     same = [digest for digest in denial.digests if digest not in edit.changed]
     return Done(
         changed=outcome.published is not None,
         lines=tuple(f"{verb} {gun}@{digest}" for digest in denial.digests if digest in edit.changed),
-        note=f"{gun}: {counted(len(same), 'digest')} {verb} already, nothing to do" if same else "",
+        note=f"{gun}: {counted(len(same), 'digest')} {so_already}, nothing to do" if same else "",
         row=_row(tuple(edit.changed), denied),
     )
 

@@ -10,17 +10,19 @@ from typing import Final
 
 from keys import recovery_file
 from keys.algorithms import key_fingerprint
-from keys.errors import KeyIsPrivate, KeyNotFound
+from keys.errors import KeyIsPrivate, KeyNotFound, KeyUnknown
 from keys.uris.uri import is_key_uri
 from trustcli.commands.support.signer_key import signer_key
 from trustcli.session import Session
 from trustdata.envelope import Envelope
+from trustdata.errors import shown
 from trustdata.model import Key
 from trustdata.roles import ROOT, TARGETS, RoleName
 from trustdata.sought_key import SoughtKey
 
 _DIGITS: Final = re.compile(r"[0-9a-f]{12,64}")
 """Digits of a key id that is not in the store: fewer could be met by chance."""
+_ANY_DIGITS: Final = re.compile(r"[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +53,19 @@ def named_key(session: Session, named: str) -> NamedKey:
         return NamedKey(named=named, fingerprint=key_fingerprint(signer_key(session, named)))
     try:
         return NamedKey(named=named, fingerprint=key_fingerprint(session.keystore.get(named).public))
-    except KeyNotFound:
+    except KeyNotFound as error:
         if Path(named).is_file():
             return NamedKey(named=named, fingerprint=key_fingerprint(_in_file(session, Path(named))))
         if _DIGITS.fullmatch(named):  # a key that is lost is not in the store
             return NamedKey(named=named, digits=named)
-        raise
+        raise KeyUnknown(key=shown(named), named=True) from error
+
+
+def key_of_few(session: Session, named: str) -> NamedKey:
+    """Return the key that a text names where a few can be meant: any digits of an id will do. Raises: KeysError."""
+    if _ANY_DIGITS.fullmatch(named) and all(info.name != named for info in session.keystore.list()):
+        return NamedKey(named=named, digits=named)
+    return named_key(session, named)
 
 
 def _in_file(session: Session, file: Path) -> Key:
