@@ -19,6 +19,7 @@ from keys.errors import KeysError
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
 from trustserver.admin import access_app, events_app, seal_app
+from trustserver.admin.store_options import Config, Data, Database
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(
@@ -59,11 +60,6 @@ def _global(
     del version_
 
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Folder of database, seal key and TLS files. [./trust-server-data]")
-]
-Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
 SealKey = Annotated[
     Path | None,
     typer.Option(

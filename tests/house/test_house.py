@@ -95,6 +95,7 @@ _SERVER_COMMAND_LINE = {
             "reseal",
             "seal_app",
             "shown_settings",
+            "store_options",
             "users",
         )
     ),

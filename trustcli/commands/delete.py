@@ -12,14 +12,15 @@ import typer
 
 from trustcli.client.ports import CollectionState, DeletedCollection, PublishRemote
 from trustcli.client.tuf_remote import TufRemote
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.change_options import WithoutAsking
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import carry_out
 from trustcli.commands.support.name_lists import named_collections, real_names
 from trustcli.commands.support.planning import Planning
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
-from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.session import Session
@@ -36,7 +37,7 @@ def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: WithoutAsking = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what would be deleted; nothing is sent.")] = False,
 ) -> int:
     """Delete collections at the trust server; clients that know them refuse the names from then on."""
@@ -59,8 +60,9 @@ def command(
                 session.output.notice(_described(session, gun, state, server))
                 left.append(gun)
         what = ", ".join(left)
-        if left and not confirm(session, f"Delete {what} for good?"):
-            raise UsageError(f"nothing was deleted; to delete {what} without being asked: --yes")
+        if left:
+            question = f"Delete {what} for good?"
+            confirm_or_stop(session, question, yes=False, nothing="nothing was deleted", to=f"delete {what}")
     return carry_out(session, guns, check=check, do=lambda gun: _delete(session, gun), blank=_blank).report()
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.aliases import agree_to_aliases
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.change_options import OnlyPlan, WithoutAsking
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.commands.support.denial import Denial, carry_out_denials, denials_refused, list_denied, plan_denials
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_references
@@ -31,8 +32,8 @@ def command(
     reason: Annotated[str, typer.Option("--reason", metavar="WHY", help="Every refusal says it.")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Deny these digests no longer.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List what the collections deny; nothing is changed.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    yes: WithoutAsking = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
 ) -> int:
     """Deny digests: they run nowhere, whatever is signed. --remove takes them off the list, --list shows it."""
@@ -55,8 +56,8 @@ def command(
     verb = "Deny no longer" if remove else "Deny"
     if not yes and (outcomes := denials_refused(session, denials, decisions)) is not None:
         return outcomes.report()
-    if not yes and not confirm(session, f"{verb} {what}?"):
-        raise UsageError(f"nothing was changed; to {verb.lower()} {what} without being asked: --yes")
+    question, to = f"{verb} {what}?", f"{verb.lower()} {what}"
+    confirm_or_stop(session, question, yes=yes, nothing="nothing was changed", to=to)
     return carry_out_denials(session, denials, decisions).report()
 
 

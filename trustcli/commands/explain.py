@@ -17,16 +17,16 @@ from keys.rfc3339 import to_rfc3339
 from trustcli.client.collection import Collection
 from trustcli.client.policy_file import load_policy
 from trustcli.client.updater import Updater
-from trustcli.commands.support.durations import duration_option, time_option
+from trustcli.commands.support.durations import offline_bound, time_option
 from trustcli.commands.support.explanation_view import explanation_document, explanation_lines
-from trustcli.commands.support.judging import DEFAULT_MAX_AGE, verify
+from trustcli.commands.support.judging import verify
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.name_lists import image_names
 from trustcli.commands.support.simulated_time import SimulatedTime
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
-from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable, UsageError
+from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import parse_reference
 from trustcli.session import Session
@@ -60,12 +60,10 @@ def command(
 ) -> int:
     """Say why images are trusted or refused: every step, what it rests on, and what would change the answer."""
     session: Session = ctx.obj
-    if max_age is not None and not offline:
-        raise UsageError("--max-age bounds --offline, which is not given")
     terms = _Terms(
         signers=tuple(signer or ()),
         policy=load_policy(policy) if policy else None,
-        max_age=duration_option("--max-age", max_age or DEFAULT_MAX_AGE) if offline else None,
+        max_age=offline_bound(max_age, offline=offline),
         at=None if at is None else time_option(at, now=session.at),
     )
     names = image_names(images or (), images_file)

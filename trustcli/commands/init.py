@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trustcli.commands.support.change_options import OnlyPlan
 from trustcli.commands.support.founding import decide_recovery, recovery_choice
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.making import Making
@@ -48,7 +49,7 @@ def command(
         list[str] | None,
         typer.Option(metavar="NAME=FILE", help="A signer, and a public key (PEM), or a key URI; may be repeated."),
     ] = None,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
 ) -> int:
     """Make collections: root, targets, server-held snapshot and timestamp."""
     session: Session = ctx.obj

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.change_options import OnlyPlan, WithoutAsking
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import carry_out, plan_each
 from trustcli.commands.support.name_lists import named_collections, real_names
@@ -22,7 +23,7 @@ from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.revocation import Revocation, plan_revocation, revoke
 from trustcli.console.failure_table import row_for
 from trustcli.console.output import failure_document
-from trustcli.errors import RemoteUnreachable, UsageError
+from trustcli.errors import RemoteUnreachable
 from trustcli.publish.bulk.work import Done
 from trustcli.publish.plan import Plan
 from trustcli.registry.reference import parse_reference
@@ -41,8 +42,8 @@ def command(
     ctx: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    yes: WithoutAsking = False,
+    plan_: OnlyPlan = False,
 ) -> int:
     """Revoke signed tags that the registry no longer has."""
     session: Session = ctx.obj
@@ -68,8 +69,10 @@ def command(
     if plan_:
         return plan_each(session, guns, check)
     number = sum(len(look.gone) for look in looks.values())
-    if number and not yes and not confirm(session, f"Revoke {counted(number, 'tag')} that the registry no longer has?"):
-        raise UsageError(f"nothing was revoked; to revoke {counted(number, 'tag')} without being asked: --yes")
+    if number:
+        tags = counted(number, "tag")
+        question = f"Revoke {tags} that the registry no longer has?"
+        confirm_or_stop(session, question, yes=yes, nothing="nothing was revoked", to=f"revoke {tags}")
     outcomes = carry_out(session, guns, check=check, do=do, blank=lambda _: {**_Look(gun=GUN("")).row(), "revoked": []})
     for look in looks.values():
         for error in look.unjudged.values():

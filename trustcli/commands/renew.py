@@ -20,6 +20,7 @@ import typer
 from keys.errors import KeyNotFound, KeysError
 from keys.keyid import short_keyid
 from trustcli.commands.support.aliases import agree_to_aliases
+from trustcli.commands.support.change_options import OnlyPlan
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.durations import duration_option
 from trustcli.commands.support.list_options import NamesFile
@@ -77,7 +78,7 @@ def command(
     due_: Annotated[
         bool, typer.Option("--due", help="What is due wherever the keys here can sign; without NAME, not asked.")
     ] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.aliases import agree_to_aliases
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.change_options import OnlyPlan, WithoutAsking
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.commands.support.list_options import ImagesFile, NamesFile
 from trustcli.commands.support.name_lists import image_references
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
@@ -50,8 +51,8 @@ def command(
     names_file: NamesFile = None,
     globs: Globs = None,
     all_: Everywhere = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    yes: WithoutAsking = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,
@@ -83,8 +84,7 @@ def command(
     what = _described(revocations, choice)
     if not yes and (outcomes := revocations_refused(session, revocations, decisions)) is not None:
         return outcomes.report()
-    if not yes and not confirm(session, f"Revoke {what}?"):
-        raise UsageError(f"nothing was revoked; to revoke {what} without being asked: --yes")
+    confirm_or_stop(session, f"Revoke {what}?", yes=yes, nothing="nothing was revoked", to=f"revoke {what}")
     outcomes = carry_out_revocations(session, revocations, decisions)
     if len(revocations) != 1:
         return outcomes.report()

@@ -12,8 +12,7 @@ from typing import Annotated, Final
 import typer
 
 from trustcli.client.policy_file import load_policy
-from trustcli.commands.support.durations import duration_option
-from trustcli.commands.support.judging import DEFAULT_MAX_AGE
+from trustcli.commands.support.durations import offline_bound
 from trustcli.commands.support.option_file import STANDARD_INPUT, place_of, read_option_file
 from trustcli.commands.support.scanning import Scanned, scan
 from trustcli.console.exit_codes import DONE, worst
@@ -55,13 +54,11 @@ def command(
     session: Session = ctx.obj
     if csv and session.output.as_json:
         raise UsageError("--csv and --json contradict each other")
-    if max_age is not None and not offline:
-        raise UsageError("--max-age bounds --offline, which is not given")
     if [*(crictl or ()), *(pods or ())].count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) is named twice")
+    bound = offline_bound(max_age, offline=offline)
     rules = load_policy(policy) if policy else None
     running = _running(session, crictl or (), pods or ())
-    bound = duration_option("--max-age", max_age or DEFAULT_MAX_AGE) if offline else None
     found = scan(session, running, policy=rules, max_age=bound)
     status = worst([DONE, *(row_for(each.failure).status for each in found if each.failure is not None)])
     if csv:

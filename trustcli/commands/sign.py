@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from trustcli.client.collection import Collection
-from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
+from trustcli.commands.support.change_options import AgreeToAlias, OnlyPlan
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
 from trustcli.commands.support.founding import plan as plan_founding
@@ -58,7 +58,7 @@ def command(
     no_recovery_key: Annotated[bool, typer.Option("--no-recovery-key", help="With --init: no recovery key.")] = False,
     format_: Annotated[str, typer.Option("--format", help="With --init: the wire format, tuf or notary.")] = "tuf",
     yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,

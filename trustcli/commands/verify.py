@@ -7,20 +7,18 @@ It is called the most often and must start fast: its arguments are read with arg
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 
 from keys.rfc3339 import to_rfc3339
 from trustcli.client.policy_file import load_policy
 from trustcli.commands.support.agent_answers import decisions_of_agent
-from trustcli.commands.support.durations import duration_option
-from trustcli.commands.support.judging import DEFAULT_MAX_AGE, runnable_name, verify
+from trustcli.commands.support.durations import DEFAULT_MAX_AGE, offline_bound
+from trustcli.commands.support.judging import runnable_name, verify
 from trustcli.commands.support.name_lists import image_names
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.failure_table import row_for
 from trustcli.console.fast_arguments import FastParser
 from trustcli.console.output import failure_document
-from trustcli.errors import UsageError
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.session import Session
 
@@ -52,11 +50,7 @@ def main(session: Session, arguments: Sequence[str]) -> int:
         session.output.raw(parser_help(parser()).text())
         return DONE
     options = parser().parse_args(arguments)
-    if options.max_age is not None and not options.offline:
-        raise UsageError("--max-age bounds --offline, which is not given")
-    max_age: timedelta | None = (
-        duration_option("--max-age", options.max_age or DEFAULT_MAX_AGE) if options.offline else None
-    )
+    max_age = offline_bound(options.max_age, offline=options.offline)
     policy = load_policy(options.policy) if options.policy else None
     images = image_names(options.images, options.file)
     # What an agent does not tell: signers that nobody asked for, and those of an option.

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from trustserver.admin.store_options import Config, Data, Database
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(help="Who may do what.", no_args_is_help=True, rich_markup_mode=None)
@@ -17,9 +18,6 @@ app.add_typer(token_app, name="token")
 user_app = typer.Typer(help="Passwords that this server keeps.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(user_app, name="user")
 
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database. [./trust-server-data]")]
-Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
 Rights = Annotated[
     str, typer.Option("--rights", help="Rights that it brings along, by commas: pull,push. [what rules allow]")
 ]

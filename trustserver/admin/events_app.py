@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
+from trustserver.admin.store_options import Config, Data, Database
 from trustserver.settings import GivenSettings
 
 
@@ -24,12 +24,6 @@ class ListedByDefault(TyperGroup):
 
 
 app = typer.Typer(help="The record of changes: who changed what, and when.", cls=ListedByDefault, rich_markup_mode=None)
-
-Config = Annotated[Path | None, typer.Option("--config", help="TOML file with the same names as the options.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", help="Folder of database, seal key and TLS files. [./trust-server-data]")
-]
-Database = Annotated[str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")]
 
 
 @app.command("list")

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from trustserver.admin.store_options import Config, Data, Database
 from trustserver.settings import GivenSettings
 
 app = typer.Typer(
@@ -28,15 +29,9 @@ def rotate(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and change nothing.")] = False,  # noqa: FBT002
     seal_key: Annotated[Path | None, typer.Option("--seal-key", help="The seal key until now. [DATA/seal.key]")] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of database and seal key. [./trust-server-data]")
-    ] = None,
-    database: Annotated[
-        str | None, typer.Option("--database", help="Database URL. [SQLite in the data folder]")
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with the same names as the options.")
-    ] = None,
+    data: Data = None,
+    database: Database = None,
+    config: Config = None,
 ) -> None:
     """Seal all server-held keys with another seal key, while the server serves; if interrupted, run it again."""
     from trustserver.admin.reseal import rotate_seal as run

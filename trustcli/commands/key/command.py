@@ -25,7 +25,7 @@ from trustcli.commands.key.key_import import ImportedKey, ImportOptions, import_
 from trustcli.commands.key.key_removal import remove_keys
 from trustcli.commands.key.key_rows import lines, row
 from trustcli.commands.key.key_uses import key_uses
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.change_options import WithoutAsking
 from trustcli.console.exit_codes import DONE, worst
 from trustcli.console.output import failure_document
 from trustcli.errors import UsageError
@@ -263,11 +263,11 @@ def passwd(ctx: typer.Context, key: Annotated[str, typer.Argument(metavar="KEY")
 def remove(
     ctx: typer.Context,
     keys: Annotated[list[str], typer.Argument(metavar="KEY...", help="Ids, the first digits of them, or names.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: WithoutAsking = False,
 ) -> int:
     """Remove keys from the store for good; all are looked up before the first is removed."""
     session: Session = ctx.obj
-    return remove_keys(session, keys, agreed=lambda what: yes or confirm(session, f"Remove {what} for good?"))
+    return remove_keys(session, keys, yes=yes)
 
 
 app.command("backup")(backup.backup)

@@ -22,6 +22,7 @@ from trustcli.client.collection_list import listed_collections
 from trustcli.commands.key.key_response import KeyResponse, Response, released
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
+from trustcli.commands.support.change_options import WithoutAsking
 from trustcli.commands.support.compromise_view import ExaminedCollection, document, lines
 from trustcli.commands.support.compromised import compromised_list
 from trustcli.commands.support.confirmation import confirm
@@ -85,7 +86,7 @@ def compromised(
     ] = None,
     jobs: Jobs = JOBS,
     report: ReportFile = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: WithoutAsking = False,
     plan_: Annotated[bool, typer.Option("--plan", help="Show what --remove would do; nothing is written.")] = False,
 ) -> int:
     """Show what a stolen key can do and has signed, and take it out; without NAME in all collections known here."""

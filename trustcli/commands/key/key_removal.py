@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from keys.errors import KeysError
 from keys.uris.uri import shown_uri
 from trustcli.commands.key.key_rows import row
 from trustcli.commands.key.key_uses import key_uses
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.console.exit_codes import DONE
 from trustcli.console.output import failure_document
-from trustcli.errors import UsageError
 from trustcli.session import Session
 from trustdata.errors import shown
 
 
-def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable[[str], bool]) -> int:
+def remove_keys(session: Session, references: Sequence[str], *, yes: bool) -> int:
     """Remove the keys that the references denote, each once, and return the exit status.
 
-    `agreed`: asks the user whether to remove what it is given. A failure in the removing is that of the store, and so
+    `yes`: the user is not asked. A failure in the removing is that of the store, and so
     that of the other keys, too: they are not tried.
 
-    Raises: KeysError (one is not in the store, or the store cannot be read), UsageError (not agreed); nothing is
+    Raises: KeysError (one is not in the store, or the store cannot be read), UsageError (the user says no); nothing is
     removed then.
     """
     found = {info.keyid: info for info in map(session.keystore.get, references)}
@@ -31,8 +31,8 @@ def remove_keys(session: Session, references: Sequence[str], *, agreed: Callable
         for gun, roles in used[info.keyid].items():
             session.output.warn(f"{info.described} is a {' and '.join(map(shown, roles))} key of {gun}")
     what = ", ".join(info.described for info in found.values())
-    if not agreed(what):
-        raise UsageError(f"nothing was removed; to remove {what} without being asked: --yes")
+    question = f"Remove {what} for good?"
+    confirm_or_stop(session, question, yes=yes, nothing="nothing was removed", to=f"remove {what}")
     rows: list[dict[str, object]] = []
     failure: KeysError | None = None
     status = DONE

@@ -8,8 +8,8 @@ import typer
 
 from trustcli.commands.key.new_key import brought
 from trustcli.commands.key.rotation import ROTATABLE, Rotation, RotationRun, check_role
-from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
+from trustcli.commands.support.change_options import AgreeToAlias, OnlyPlan
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.named_key import key_of_few
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
@@ -42,7 +42,7 @@ def rotate(
     jobs: Jobs = JOBS,
     report: ReportFile = None,
     yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,

@@ -27,6 +27,7 @@ from trustcli.client.notary_remote import NotaryRemote
 from trustcli.commands.migrate.destination import Destination, rotation_need
 from trustcli.commands.migrate.source import Source, SourceCollection
 from trustcli.commands.support.aliases import refuse_alias
+from trustcli.commands.support.change_options import OnlyPlan
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import carry_out
 from trustcli.commands.support.name_lists import collection_names
@@ -91,7 +92,7 @@ def from_notary(
     no_rotation: Annotated[
         bool, typer.Option("--no-rotation", help="Rotate no keys, even where a root key is here.")
     ] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_expired: AcceptExpired = None,
 ) -> int:
     """Take over collections, with chain and files as they are; without names, all of the source's change feed."""

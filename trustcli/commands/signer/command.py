@@ -11,9 +11,9 @@ from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.signer.removal import SignerRemovalRun
 from trustcli.commands.signer.rotation import SignerRotation, SignerRotationRun
-from trustcli.commands.support.alias_option import AgreeToAlias
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.bulk import JOBS, BulkCommand, BulkOptions, Jobs, ReportFile
+from trustcli.commands.support.change_options import AgreeToAlias, OnlyPlan
 from trustcli.commands.support.compromised import refuse_compromised
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.many import PlanOne, carry_out, plan_each, read_each
@@ -64,7 +64,7 @@ def add(
     names: Annotated[list[str] | None, typer.Argument(metavar="NAME...")] = None,
     names_file: NamesFile = None,
     yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,
@@ -129,7 +129,7 @@ def remove(
         bool, typer.Option("--existing", help="Fail where there is no such signer, as docker does.")
     ] = False,
     yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,
@@ -182,7 +182,7 @@ def rotate(
     jobs: Jobs = JOBS,
     report: ReportFile = None,
     yes: AgreeToAlias = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be done; nothing is written or sent.")] = False,
+    plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
     start_empty: StartEmpty = None,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from trustcli.errors import UsageError
 from trustdata.duration import parse_duration
 from trustdata.errors import shown
+
+DEFAULT_MAX_AGE: Final = "24h"
+"""How long ago the last refresh may be, with `--offline` alone."""
 
 
 def duration_option(option: str, text: str) -> timedelta:
@@ -15,6 +19,18 @@ def duration_option(option: str, text: str) -> timedelta:
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def offline_bound(max_age: str | None, *, offline: bool) -> timedelta | None:
+    """Return how long ago the last refresh may be, by `--offline` and `--max-age`; None if the server is asked.
+
+    Raises: UsageError.
+    """
+    if offline:
+        return duration_option("--max-age", max_age or DEFAULT_MAX_AGE)
+    if max_age is not None:
+        raise UsageError("--max-age bounds --offline, which is not given")
+    return None
 
 
 def time_option(text: str, *, now: datetime) -> datetime:

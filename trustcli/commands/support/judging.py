@@ -27,8 +27,6 @@ TAGS_TOLD: Final = 5
 """How many signed tags are named beside one that is not."""
 TAGS_COMPARED: Final = 2000
 """How many tags are compared with a mistyped one, letter by letter: some 50 ms."""
-DEFAULT_MAX_AGE: Final = "24h"
-"""How old the last refresh may be with `--offline`, if `--max-age` is not given."""
 
 
 def verify(

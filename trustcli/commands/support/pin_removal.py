@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from trustcli.commands.support.confirmation import confirm
+from trustcli.commands.support.confirmation import confirm_or_stop
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.console.exit_codes import DONE
 from trustcli.errors import UsageError
@@ -81,5 +81,5 @@ def _of_names(decided: list[GUN], unpinned: list[GUN]) -> str:
 
 
 def _ask(session: Session, name: str, pin: str, *, yes: bool) -> None:
-    if not yes and not confirm(session, f"Remove the pin {pin} of {name}?"):
-        raise UsageError(f"nothing was removed; to remove the pin of {name} without being asked: --yes")
+    question, to = f"Remove the pin {pin} of {name}?", f"remove the pin of {name}"
+    confirm_or_stop(session, question, yes=yes, nothing="nothing was removed", to=to)

@@ -219,10 +219,8 @@ class TagRemoval:
 
     def check_effect(self, after: OwnerRoles) -> None:
         """Check that no client would find one of the tags afterwards. Raises: PublishRefused."""
-        for tag, target in self._still_released(after).items():
-            holders = repository_editor.holders_of(after, target.role)
-            reason = f"{tag} would still be released, as sha256:{target.digest}; who can remove it there: {holders}"
-            raise PublishRefused(role=target.role, reason=reason)
+        for target in self._still_released(after).values():
+            raise _would_stay(target, after)
 
     def check_gone(self, roles: OwnerRoles) -> None:
         """Check that none of the tags is released any more. Raises: TagChanged, PublishRefused."""
@@ -318,9 +316,7 @@ class EntryRemoval(TagRemoval):
     def _check_none_released(self, roles: OwnerRoles, tags: AbstractSet[str]) -> None:
         for target in each_released(roles.sound()):
             if target.tag in tags or self._is_chosen(target):
-                holders = repository_editor.holders_of(roles, target.role)
-                what = f"{target.tag} would still be released, as sha256:{target.digest}"
-                raise PublishRefused(role=target.role, reason=f"{what}; who can remove it there: {holders}")
+                raise _would_stay(target, roles)
 
     def _sought(self) -> str:
         return f"sha256:{min(self._choice.digests)}" if self._choice.digests else ""
@@ -363,3 +359,9 @@ def _check_unmoved(gun: GUN, before: Mapping[str, Target], now: Mapping[str, Tar
     for tag, target in now.items():
         if tag not in before or before[tag].digest != target.digest:
             raise tag_changed(gun, tag, target, roles, ours=NOTHING)
+
+
+def _would_stay(target: Target, roles: OwnerRoles) -> PublishRefused:
+    holders = repository_editor.holders_of(roles, target.role)
+    reason = f"{target.tag} would still be released, as sha256:{target.digest}; who can remove it there: {holders}"
+    return PublishRefused(role=target.role, reason=reason)
