@@ -31,12 +31,12 @@ from trustcli.errors import (
     RemoteUnreachable,
     SettingsUnusable,
 )
+from trustcli.http.challenges import Challenge
 from trustcli.http.errors import causes
 from trustcli.http.messages import Origin, Response, parse_url
 from trustcli.http.record import Authentication
 from trustcli.http.refusals import failing
 from trustcli.http.tls import speaks_no_tls
-from trustcli.http.token_auth import Challenge
 from trustcli.registry.reference import ImageReference
 from trustcli.session import Session
 from trustdata import bounded_json

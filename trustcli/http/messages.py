@@ -9,13 +9,13 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from keys.record import record
-from trustcli.http.patience import BUSY_STATUSES
 from trustcli.http.proxies import is_loopback
 from trustdata.errors import InvalidName
 
 MAX_ERROR_BODY = 64 * 1024
 """The most bytes that are read of an answer that is no success."""
 
+_BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -100,8 +100,8 @@ class Response:
 
     @property
     def busy(self) -> bool:
-        """Whether the server wants the request again later; how long it is waited for: `patience`."""
-        return self.status in BUSY_STATUSES
+        """Whether the server wants the request again later (RFC 6585, 4; RFC 9110, 15.6.4). Waiting: `patience`."""
+        return self.status in _BUSY
 
     @property
     def refuses(self) -> bool:

@@ -1,6 +1,6 @@
 """Wait where a server says that it is busy, and ask it again: one rule for registries, token servers and trust servers.
 
-Who is busy answers with one of BUSY_STATUSES (`messages.Response.busy`). What is sent again does no harm if it was
+Who is busy answers with one of two statuses (`messages.Response.busy`). What is sent again does no harm if it was
 received twice: requests without a body, and those for a token. Publishers repeat their uploads themselves, since what
 they send may be outdated by then (`publish.publisher`).
 """
@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from trustcli.http.messages import Origin, Response
 
-BUSY_STATUSES: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-"""The statuses of a server that wants the request again later (RFC 6585, 4; RFC 9110, 15.6.4)."""
 MAX_WAITS: Final = 4
 """How often one request is sent again."""
 COMMAND_SECONDS: Final = 60.0

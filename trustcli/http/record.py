@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trustcli.config.credential import Credential
+    from trustcli.http.challenges import Challenge
     from trustcli.http.messages import Origin, Response
     from trustcli.http.proxies import Proxy
-    from trustcli.http.token_auth import Challenge
     from trustdata.errors import TrustError
 
 

@@ -11,12 +11,12 @@ import base64
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from trustcli.config.credential import octets
 from trustcli.errors import RemoteMisbehaved, RemoteRefused, RemoteUnreachable
+from trustcli.http.challenges import Challenge, parse_challenges
 from trustcli.http.messages import Origin, Response, Transport, parse_url
 from trustcli.http.redirects import follow
 from trustcli.http.refusals import failing, first_line, is_page, login_command
@@ -38,22 +38,10 @@ _log = logging.getLogger(__name__)
 MAX_TOKEN_ANSWER = 256 * 1024
 """Bytes of a token server's answer, at most."""
 
-_WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"[\s,]*({_WORD})(?=[\s,]|$)", re.ASCII)
-_PARAMETER = re.compile(rf"[\s,]*({_WORD})\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|({_WORD}))", re.ASCII)
-_TOKEN68 = re.compile(r"\s*[A-Za-z0-9._~+/-]+=*\s*(?=,|$)", re.ASCII)
 _BEARER_VALUE = re.compile(r"[\x21-\x7e]+", re.ASCII)
 _SAME_METHOD = frozenset({307, 308})
 _SHORTEST_SECRET = 4  # characters: what is shorter occurs in messages by chance
 _NOT_IN_THE_CLEAR = "without credentials, which do not go over plain http"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
-    """One way of authentication that a server offers. `scheme` and the names of parameters are lower-case."""
-
-    scheme: str
-    parameters: Mapping[str, str]
 
 
 class CredentialSource(Protocol):
@@ -61,25 +49,6 @@ class CredentialSource(Protocol):
 
     def credential_for(self, server: str, *, repository: str = "") -> Credential | None:
         """Return what is stored for `host[:port]`, or None. `repository`: of a registry. Raises: SettingsUnusable."""
-
-
-def parse_challenges(values: Sequence[str]) -> tuple[Challenge, ...]:
-    """Return all challenges of WWW-Authenticate headers, in order. A header is read up to what cannot be understood."""
-    found: list[Challenge] = []
-    for value in values:
-        place = 0
-        while match := _SCHEME.match(value, place):
-            place = match.end()
-            parameters: dict[str, str] = {}
-            while parameter := _PARAMETER.match(value, place):
-                name, quoted, bare = parameter.groups()
-                parameters.setdefault(name.lower(), bare if quoted is None else re.sub(r"\\(.)", r"\1", quoted))
-                place = parameter.end()
-            token68 = _TOKEN68.match(value, place) if not parameters else None
-            if token68 and token68.group().strip():
-                place = token68.end()
-            found.append(Challenge(scheme=match.group(1).lower(), parameters=parameters))
-    return tuple(found)
 
 
 class ChallengeResponder:

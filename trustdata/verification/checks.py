@@ -8,7 +8,6 @@ numbers are those of the TUF specification 1.0.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -34,7 +33,6 @@ from trustdata.gun import GUN, NAME_MEMBER
 from trustdata.lifetimes import MaxLife
 from trustdata.model import Delegator, MetaFile, Root, Snapshot, UnversionedMeta
 from trustdata.roles import ROOT, RoleName, parse_role
-from trustdata.verification.minimum_versions import MinimumVersion
 from trustdata.wire import WireFormat
 
 _HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
@@ -262,15 +260,3 @@ def check_nothing_dropped(old: Snapshot, new: Snapshot) -> None:
         role = parse_role(name.removesuffix(".json"))
         offered = new.meta[name].version if name in new.meta else 0
         check_not_older(role, offered, meta.version, "listed by the snapshot before")
-
-
-def check_minimum_versions(
-    versions: Mapping[RoleName, int], minimums: Mapping[RoleName, MinimumVersion], roles: Iterable[RoleName]
-) -> None:
-    """Check that none of `roles` is missing or older than its minimum version.
-
-    `minimums`: from the rollback memory and the lock file. Raises: VersionRollback.
-    """
-    for role in roles:
-        if role in minimums:
-            check_not_older(role, versions.get(role, 0), minimums[role].version, minimums[role].source)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from keys.record import record
 from trustdata.envelope import Envelope
 from trustdata.roles import RoleName
+from trustdata.verification.checks import check_not_older
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 
 if TYPE_CHECKING:
@@ -38,3 +39,15 @@ def lowest_accepted(
             if role not in minimums or minimums[role].version < version:
                 minimums[role] = MinimumVersion(version=version, source=f"locked in {lock.source}")
     return minimums
+
+
+def check_minimum_versions(
+    versions: Mapping[RoleName, int], minimums: Mapping[RoleName, MinimumVersion], roles: Iterable[RoleName]
+) -> None:
+    """Check that none of `roles` is missing or older than its minimum version.
+
+    `minimums`: from the rollback memory and the lock file. Raises: VersionRollback.
+    """
+    for role in roles:
+        if role in minimums:
+            check_not_older(role, versions.get(role, 0), minimums[role].version, minimums[role].source)

@@ -23,7 +23,7 @@ from trustdata.model import Delegator, MetaFile
 from trustdata.roles import ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
 from trustdata.verification import checks
 from trustdata.verification.lock_entry import SourcedLock
-from trustdata.verification.minimum_versions import MinimumVersion, lowest_accepted
+from trustdata.verification.minimum_versions import MinimumVersion, check_minimum_versions, lowest_accepted
 from trustdata.verification.rollback_memory import Memory, OnlineKeys
 from trustdata.wire import WireFormat
 
@@ -140,7 +140,7 @@ class TrustedSet:
             raise RuntimeError("the timestamp comes before the snapshot")
         self._check_offline_role(self.root)
         self._minimums = lowest_accepted(memory=self._memory, lock=self._lock, chain=self.roots)
-        checks.check_minimum_versions({ROOT: self.root.version}, self._minimums, [ROOT])
+        check_minimum_versions({ROOT: self.root.version}, self._minimums, [ROOT])
         if self._memory is not None and self._memory.named:
             checks.check_still_named(self._gun, self.root)
         new = self._wire.parse(TIMESTAMP, raw)
@@ -154,9 +154,9 @@ class TrustedSet:
                 known = self.timestamp.timestamp.snapshot_meta.version
                 offered = new.timestamp.snapshot_meta.version
                 checks.check_not_older(SNAPSHOT, offered, known, "named by the timestamp before")
-        checks.check_minimum_versions({TIMESTAMP: new.version}, self._minimums, [TIMESTAMP])
+        check_minimum_versions({TIMESTAMP: new.version}, self._minimums, [TIMESTAMP])
         if self._wire.lists_versions:
-            checks.check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._minimums, [SNAPSHOT])
+            check_minimum_versions({SNAPSHOT: new.timestamp.snapshot_meta.version}, self._minimums, [SNAPSHOT])
         self.timestamp = new
         self._check_online_role(new)
         return new
@@ -201,10 +201,10 @@ class TrustedSet:
 
     def _check_snapshot_minimums(self, snapshot: Envelope) -> None:
         if not self._wire.lists_versions:  # `update_targets` checks the version in each file
-            checks.check_minimum_versions({SNAPSHOT: snapshot.version}, self._minimums, [SNAPSHOT])
+            check_minimum_versions({SNAPSHOT: snapshot.version}, self._minimums, [SNAPSHOT])
             return
         remembered = [role for role in self._minimums if role == TARGETS or is_delegated(role)]
-        checks.check_minimum_versions(listed_versions(snapshot), self._minimums, remembered)
+        check_minimum_versions(listed_versions(snapshot), self._minimums, remembered)
 
     def _check_final_snapshot(self, snapshot: Envelope) -> None:
         self._check_online_role(snapshot)
@@ -241,7 +241,7 @@ class TrustedSet:
         if self._wire.lists_versions:
             checks.check_version(new, meta.version)
         else:
-            checks.check_minimum_versions({role: new.version}, self._minimums, [role])
+            check_minimum_versions({role: new.version}, self._minimums, [role])
         self._check_offline_role(new)
         self.delegated[role] = new
         self._verified_pairs[delegator, role] = None
@@ -305,7 +305,7 @@ class TrustedSet:
         """
         if role in self.listed():
             return True
-        checks.check_minimum_versions({}, self._minimums, [role])
+        check_minimum_versions({}, self._minimums, [role])
         return False
 
     def listed(self) -> frozenset[RoleName]:

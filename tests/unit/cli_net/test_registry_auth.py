@@ -19,8 +19,9 @@ from trustcli.errors import (
     RemoteRefused,
     RemoteUnreachable,
 )
+from trustcli.http.challenges import parse_challenges
 from trustcli.http.messages import Origin, Response, parse_url
-from trustcli.http.token_auth import MAX_TOKEN_ANSWER, ChallengeResponder, parse_challenges
+from trustcli.http.token_auth import MAX_TOKEN_ANSWER, ChallengeResponder
 from trustdata.errors import TrustError
 
 SCOPE = "repository:team/app:pull"

@@ -21,8 +21,8 @@ from keys.errors import KeyNotFound
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.commands.key.rotation import check_followable, check_nothing_rolled_back, requested_online_key
-from trustcli.commands.support.compromised import compromised_keys, uncompromised_recovery
-from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.compromised import compromised_keys
+from trustcli.commands.support.key_source import KeySource, SessionKeys, uncompromised_recovery
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible

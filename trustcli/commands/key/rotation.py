@@ -21,8 +21,8 @@ from keys.key_info import Purpose
 from keys.keyid import short_keyid
 from trustcli.client.collection import Collection
 from trustcli.client.memory_cache import MemoryCache
-from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
-from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised
+from trustcli.commands.support.key_source import KeySource, SessionKeys, uncompromised_recovery
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.named_key import NamedKey
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound

@@ -25,9 +25,8 @@ from trustdata.gun import GUN
 from trustdata.limits import MAX_NOTARY_TIMESTAMP
 from trustdata.model import Key
 from trustdata.roles import ONLINE, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName, is_delegated
-from trustdata.verification.checks import check_minimum_versions
 from trustdata.verification.delegations import delegations_of
-from trustdata.verification.minimum_versions import lowest_accepted
+from trustdata.verification.minimum_versions import check_minimum_versions, lowest_accepted
 from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.verification.vouching import KnownFiles, find_unvouched
 from trustdata.wire.notary import NOTARY

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from keys.algorithms import accepted_fingerprints
 from keys.keyid import short_keyid
 from trustcli.client.ports import PublishRemote
-from trustcli.commands.support.recovery_place import RecoveryPlace
 from trustcli.errors import KeyCompromised, RemoteMisbehaved
 from trustcli.publish import key_record
 from trustcli.session import Session
 from trustcli.state.compromised import CompromisedKeys
-from trustdata.model import Key, Signer
+from trustdata.model import Key
 from trustdata.roles import RoleName
-
-if TYPE_CHECKING:
-    from trustcli.commands.support.key_source import KeySource
 
 
 def compromised_list(session: Session) -> CompromisedKeys:
@@ -38,16 +32,6 @@ def refuse_compromised(session: Session, key: Key) -> None:
     for fingerprint in accepted_fingerprints([key]) & known.keys():
         name = f"the key {short_keyid(key.keyid)}"
         raise KeyCompromised(key=name, since=known[fingerprint])
-
-
-def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryPlace) -> Signer:
-    """Return a signer with the recovery key at a place, unless that key was removed as compromised.
-
-    Raises: KeysError, KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
-    """
-    signer = source.recovery(place)
-    refuse_compromised(session, signer.public_key)
-    return signer
 
 
 def uncompromised_online_key(session: Session, server: PublishRemote, role: RoleName, key: Key) -> Key:

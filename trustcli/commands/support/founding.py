@@ -20,8 +20,8 @@ from keys.errors import KeyAmbiguous
 from trustcli.client.collection import Collection
 from trustcli.client.ports import DeletedCollection
 from trustcli.commands.support.aliases import refuse_alias
-from trustcli.commands.support.compromised import compromised_keys, refuse_compromised, uncompromised_recovery
-from trustcli.commands.support.key_source import KeySource, SessionKeys
+from trustcli.commands.support.compromised import compromised_keys, refuse_compromised
+from trustcli.commands.support.key_source import KeySource, SessionKeys, uncompromised_recovery
 from trustcli.commands.support.keys_in_use import keys_in_use
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_place

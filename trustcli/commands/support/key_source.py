@@ -17,7 +17,7 @@ from keys.errors import KeyNotAccepted
 from keys.key_info import KeyInfo, Purpose
 from keys.signers import FileSigner, keep_open, signer_for
 from trustcli.client.ports import PublishRemote
-from trustcli.commands.support.compromised import uncompromised_online_key
+from trustcli.commands.support.compromised import refuse_compromised, uncompromised_online_key
 from trustcli.commands.support.recovery_place import RecoveryPlace, recovery_signer
 from trustcli.publish.plan import KeyPlace
 from trustcli.publish.preparation import HeldKeys
@@ -65,6 +65,16 @@ class KeySource(Protocol):
 
     def new_online_key(self, server: PublishRemote, gun: GUN, role: RoleName) -> Key:
         """Request a new key from the server for a role of an existing collection, and return it."""
+
+
+def uncompromised_recovery(session: Session, source: KeySource, place: RecoveryPlace) -> Signer:
+    """Return a signer with the recovery key at a place, unless that key was removed as compromised.
+
+    Raises: KeysError, KeyCompromised, SettingsUnusable, FileNewer, FileExposed.
+    """
+    signer = source.recovery(place)
+    refuse_compromised(session, signer.public_key)
+    return signer
 
 
 def stored_place(info: KeyInfo) -> KeyPlace:

@@ -35,7 +35,7 @@ from trustdata.lifetimes import UNLIMITED_LIFE, MaxLife
 from trustdata.model import MetaFile, Snapshot, UnversionedMeta
 from trustdata.roles import RELEASES, ROOT, SNAPSHOT, TARGETS, TIMESTAMP, RoleName
 from trustdata.verification import checks
-from trustdata.verification.minimum_versions import MinimumVersion
+from trustdata.verification.minimum_versions import MinimumVersion, check_minimum_versions
 from trustdata.wire import WireFormat
 from trustdata.wire.notary import NOTARY
 
@@ -302,16 +302,16 @@ def test_what_a_snapshot_drops(
 @pytest.mark.parametrize("versions", [{TARGETS: 2}, {}])
 def test_minimum_versions(versions: dict[RoleName, int]) -> None:
     minimums = {TARGETS: MinimumVersion(version=3, source="locked in trust.lock")}
-    checks.check_minimum_versions({TARGETS: 3}, minimums, [ALICE, TARGETS])
-    checks.check_minimum_versions(versions, minimums, [ALICE])
+    check_minimum_versions({TARGETS: 3}, minimums, [ALICE, TARGETS])
+    check_minimum_versions(versions, minimums, [ALICE])
     offered = versions.get(TARGETS, 0)
     with refused(VersionRollback, role=TARGETS, offered=offered, known=3, source="locked in trust.lock"):
-        checks.check_minimum_versions(versions, minimums, [ALICE, TARGETS])
+        check_minimum_versions(versions, minimums, [ALICE, TARGETS])
 
 
 def test_a_role_that_is_gone_is_older_than_its_first_version() -> None:
     with refused(VersionRollback, role=TARGETS, offered=0, known=1, source="seen before"):
-        checks.check_minimum_versions({}, {TARGETS: MinimumVersion(version=1, source="seen before")}, [TARGETS])
+        check_minimum_versions({}, {TARGETS: MinimumVersion(version=1, source="seen before")}, [TARGETS])
 
 
 # --- content
