@@ -99,6 +99,8 @@ lock:
 	  > $(VENV)/build.in
 	$(UV_COMPILE) --constraint requirements-dev.lock $(VENV)/build.in >> $(VENV)/requirements.lock
 	mv $(VENV)/requirements.lock requirements.lock
+	sh release/extras.sh $(UV) $(PYTHON) > $(VENV)/requirements-extras.lock
+	mv $(VENV)/requirements-extras.lock requirements-extras.lock
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis mutants

@@ -1,8 +1,10 @@
 #!/bin/sh
-# install.sh [--whole] [--editable] FOLDER: content-trust in the virtual environment FOLDER, which is made if need be.
+# install.sh [--whole] [--extras NAME,NAME] [--editable] FOLDER: content-trust in the virtual environment FOLDER, which
+# is made if need be.
 #
 # Installed is exactly what a lock file names: requirements.lock, or with --whole requirements-dev.lock, which has the
-# developers' tools besides. In two steps, so that nothing that an index holds can decide anything (docs/adr/0027):
+# developers' tools besides. --extras adds what extras of pyproject.toml need: requirements-extras.lock has their names,
+# requirements-dev.lock versions and hashes. FOLDER keeps them: nobody needs to name them again. In two steps, so that nothing that an index holds can decide anything (docs/adr/0027):
 # the wheels are fetched by version and hash into FOLDER/wheels, then installed from there alone. Only the first step
 # asks an index, the one that pip's own settings name. What is complete is left alone; what was interrupted begins anew.
 #
@@ -13,16 +15,24 @@ unset PYTHONPATH PYTHONHOME # packages from elsewhere would count as installed
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "content-trust is not installed: $*"; exit 1; }
 
-set_name=runtime editable="" folder=""
-for argument; do
-  case $argument in
+usage="usage: install.sh [--whole] [--extras NAME,NAME] [--editable] FOLDER"
+set_name=runtime editable="" folder="" asked=""
+while [ $# -gt 0 ]; do
+  case $1 in
     --whole) set_name=whole ;;
     --editable) editable=--editable ;;
-    -*) fail "no option $argument; usage: install.sh [--whole] [--editable] FOLDER" ;;
-    *) folder=$argument ;;
+    --extras)
+      [ $# -gt 2 ] || fail "--extras wants names, and a folder after them; $usage"
+      asked=$2
+      shift
+      ;;
+    --extras=*) asked=${1#*=} ;;
+    -*) fail "no option $1; $usage" ;;
+    *) folder=$1 ;;
   esac
+  shift
 done
-[ -n "$folder" ] || fail "no folder given; usage: install.sh [--whole] [--editable] FOLDER"
+[ -n "$folder" ] || fail "no folder given; $usage"
 source=$(cd "$(dirname "$0")" && pwd)
 python=${PYTHON:-python3}
 
@@ -43,8 +53,19 @@ esac
 mkdir -p "$folder" || fail "$folder cannot be made"
 folder=$(cd "$folder" && pwd)
 wheels=$folder/wheels
-lock=$source/requirements.lock
-[ "$set_name" = runtime ] || lock=$source/requirements-dev.lock
+lock=$source/requirements.lock lock_name=requirements.lock
+[ "$set_name" = runtime ] || lock=$source/requirements-dev.lock lock_name=requirements-dev.lock
+
+# --- extras: those that are asked for now, and those that the folder has
+
+extras=$({ printf '%s\n' "$asked" | tr ',' '\n'; cat "$folder/.extras" 2>/dev/null; } | sed '/^$/d' | sort -u)
+packages=""
+for extra in $extras; do
+  found=$(awk -v extra="$extra:" '$1 == extra { sub(/^[^ ]* /, ""); print }' "$source/requirements-extras.lock")
+  [ -n "$found" ] ||
+    fail "there is no extra $extra; there are:$(sed -n 's/^\([a-z0-9]*\): .*/ \1/p' "$source/requirements-extras.lock" | tr -d '\n')"
+  packages="$packages $found"
+done
 
 # --- what is there already
 
@@ -53,7 +74,8 @@ def digest(*paths):
     return hashlib.sha256(b"".join(hashlib.sha256(open(path, "rb").read()).digest() for path in paths)).hexdigest()
 folder, source = sys.argv[1:]
 platform = "%s %s" % (sys.implementation.cache_tag, sysconfig.get_platform())
-locked = "%s, locks %s" % (platform, digest(source + "/requirements.lock", source + "/requirements-dev.lock"))
+locks = [source + "/requirements%s.lock" % which for which in ("", "-dev", "-extras")]
+locked = "%s, locks %s" % (platform, digest(*locks))
 print(platform)
 print(locked)
 print("environment: %s in %s, %s" % (sys.base_prefix, folder, locked))
@@ -76,8 +98,21 @@ elif [ -e "$folder/.installed" ]; then # from other locks, for another Python, o
   clear_environment
 elif [ -e "$folder/pyvenv.cfg" ] && [ "${folder#"$source"/}" != "$folder" ]; then # nobody else's: it lies in our source
   clear_environment
-elif [ -n "$(cd "$folder" && ls -A | grep -vxE 'wheels(\.new)?|\.pip-said')" ]; then
+elif [ -n "$(cd "$folder" && ls -A | grep -vxE 'wheels(\.new)?|\.pip-said|\.extras|\.lock')" ]; then
   fail "$folder is not empty, and not made by install.sh; name another folder"
+fi
+
+if [ -n "$extras" ]; then
+  printf '%s\n' $extras >"$folder/.extras"
+  if [ "$set_name" = runtime ]; then # the whole has them
+    # An entry begins with a name and goes on in lines with hashes, which are indented.
+    awk -v names="$packages" 'BEGIN { count = split(names, list, " "); for (i = 1; i <= count; i++) wanted[list[i]] = 1 }
+      /^[^ ]/ { name = $1; sub(/[[;=<>!~].*/, "", name); taken = name in wanted }
+      taken' "$source/requirements-dev.lock" >"$folder/.lock"
+    cat "$lock" >>"$folder/.lock"
+    lock=$folder/.lock set_name="runtime with $(printf '%s ' $extras)"
+    lock_name="requirements.lock, with the extras $(printf '%s, ' $extras | sed 's/, $/,/')"
+  fi
 fi
 
 has_set() { recorded "$1" "set: whole" || recorded "$1" "set: $set_name"; }
@@ -115,12 +150,12 @@ fetch() { # where to look besides pip's own settings
 if ! recorded "$wheels/.complete" "$locked" || ! has_set "$wheels/.complete"; then
   mkdir -p "$wheels"
   if [ -z "$(ls "$wheels")" ] || ! fetch pip_alone download --no-index >/dev/null 2>&1; then
-    say "fetching the wheels that $(basename "$lock") names"
+    say "fetching the wheels that $lock_name names"
     said=$folder/.pip-said
     fetch pip download 2>&1 | tee "$said" >&2
     if ! [ -e "$wheels.new/.complete" ]; then
       if grep -q 'DO NOT MATCH THE HASHES' "$said"; then
-        fail "an index sent something else than $(basename "$lock") names, see above; nothing of it was installed"
+        fail "an index sent something else than $lock_name names, see above; nothing of it was installed"
       elif grep -qE 'Retrying \(|Could not fetch URL|onnection|timed out|ProxyError|SSLError' "$said"; then
         fail "a package index was not reached, see above; pip's settings name it (pip config list), and its proxy"
       elif missing=$(sed -n 's/.*No matching distribution found for \([^ ]*\).*/\1/p' "$said" | head -1) && [ -n "$missing" ]; then
@@ -137,10 +172,10 @@ fi
 
 : >"$folder/.installing"
 if ! has_set "$folder/.installed"; then
-  say "installing what $(basename "$lock") names"
+  say "installing what $lock_name names"
   # Most of the developers' tools is never imported: what is will be compiled then, which halves the time.
   compile=""
-  [ "$set_name" = runtime ] || compile=--no-compile
+  [ "$set_name" != whole ] || compile=--no-compile
   # The build backend of requirements.lock is not for the environment: pip takes it from the wheels when it builds.
   # shellcheck disable=SC2086 # no option is no word
   if ! sed '/^# What builds/,$d' "$lock" |

@@ -9,6 +9,7 @@ from typing import Any, Final
 from keys.backup.archive import SharedSeal
 from keys.backup.errors import ShareMalformed, SharesUnsupported
 from keys.backup.slip39 import EXTRA, Share, read_share
+from keys.extras import how_to_install
 from keys.record import record
 from keys.rfc3339 import to_rfc3339
 
@@ -126,5 +127,5 @@ def _qr_library() -> Any:
     try:
         import segno
     except ImportError as error:
-        raise SharesUnsupported(place="QR codes", library="segno", command=EXTRA) from error
+        raise SharesUnsupported(place="QR codes", library="segno", command=how_to_install(EXTRA)) from error
     return segno

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from keys.backup.archive import KEY_BYTES, MOST_SHARES, SharedSeal
 from keys.backup.errors import ShareMalformed, SharesUnsupported
+from keys.extras import how_to_install
 
 WORDS: Final = 33
 """How many words a share of 32 bytes has."""
 _LIBRARY: Final = "shamir-mnemonic"
-EXTRA: Final = "pip install 'content-trust[shares]'"
+EXTRA: Final = "shares"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,5 +101,5 @@ def _library() -> Any:
     try:
         import shamir_mnemonic
     except ImportError as error:
-        raise SharesUnsupported(place="shares", library=_LIBRARY, command=EXTRA) from error
+        raise SharesUnsupported(place="shares", library=_LIBRARY, command=how_to_install(EXTRA)) from error
     return shamir_mnemonic

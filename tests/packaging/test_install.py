@@ -57,7 +57,9 @@ class Project:
 
 
 RUNS = {"cover": "7.1", "plugin": "1.0", "tiny": "1.0"}
-WHOLE = {**RUNS, "tool": "3.0", "tiny-backend": "1.0"}
+TOKENS = {"token": "2.0", "token-helper": "2.0"}
+CLOUD = {"tool": "3.0"}
+WHOLE = {**RUNS, **CLOUD, **TOKENS, "tiny-backend": "1.0"}
 
 
 def _locked(wheels: Iterable[Path], *, extra: str = "") -> str:
@@ -96,7 +98,10 @@ def project(tmp_path: Path, environ: dict[str, str], oldest: Path) -> Project:
     (source / "requirements.lock").write_text(
         f"# What runs.\n{_locked([cover, plugin])}# What builds this project.\n{_locked([backend])}"
     )
-    (source / "requirements-dev.lock").write_text(_locked([cover, plugin, tool, backend]))
+    helper = write_wheel(index, "token-helper", "2.0")
+    token = write_wheel(index, "token", "2.0", requires=["token-helper[x]"])
+    (source / "requirements-dev.lock").write_text(_locked([cover, plugin, tool, backend, helper, token]))
+    (source / "requirements-extras.lock").write_text("# What each needs.\ncloud: tool\ntokens: token token-helper\n")
     (source / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["tiny-backend>=1"]\nbuild-backend = "tiny_backend"\n'
         '[project]\nname = "tiny"\nversion = "1.0"\ndependencies = ["plugin>=1"]\n'
@@ -108,7 +113,7 @@ def project(tmp_path: Path, environ: dict[str, str], oldest: Path) -> Project:
 
 def _newer_releases(folder: Path) -> Path:
     folder.mkdir()
-    for name in ("cover", "plugin", "tool"):
+    for name in ("cover", "plugin", "tool", "token"):
         write_wheel(folder, name, "999")
     write_wheel(folder, "tiny-backend", "999", files={"tiny_backend.py": _BROKEN})
     return folder
@@ -139,7 +144,9 @@ def test_newer_releases_are_not_chosen(
     assert "installing what requirements.lock names" in said
     assert project.installed() == RUNS
     assert project.wheels() == {path.name for path in project.index.iterdir() if "999" not in path.name} - {
-        "tool-3.0-py3-none-any.whl"
+        "tool-3.0-py3-none-any.whl",
+        "token-2.0-py3-none-any.whl",
+        "token_helper-2.0-py3-none-any.whl",
     }
 
 
@@ -258,4 +265,39 @@ def test_a_folder_of_somebody_else_s_is_left_alone(project: Project) -> None:
 def test_options_that_do_not_exist() -> None:
     done = subprocess.run(["sh", SOURCE / "install.sh", "--all"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "no option --all; usage: install.sh [--whole] [--editable] FOLDER" in done.stderr
+    assert "no option --all; usage: install.sh [--whole] [--extras NAME,NAME] [--editable] FOLDER" in done.stderr
+
+
+def test_extras_are_added_by_hash_and_kept_over_updates(project: Project) -> None:
+    """A root key in a token is out of reach if the next update forgets the library."""
+    write_wheel(project.index, "token", "999")
+    assert "requirements.lock, with the extras tokens, names" in project.install("--extras", "tokens")
+    assert project.installed() == {**RUNS, **TOKENS}
+
+    # Another one is added, in place; what is known already is said by nobody again.
+    (packages,) = project.folder.glob("lib/python3*/site-packages")
+    (packages / "stays.txt").touch()
+    project.install("--extras=cloud")
+    assert project.installed() == {**RUNS, **TOKENS, **CLOUD}
+    assert (packages / "stays.txt").exists()
+
+    # Other locks: the environment begins anew, and has them again.
+    with (project.source / "requirements.lock").open("a") as lock:
+        lock.write("# Another one.\n")
+    project.install()
+    assert not (packages / "stays.txt").exists()
+    assert project.installed() == {**RUNS, **TOKENS, **CLOUD}
+
+
+def test_extras_that_cannot_be_had(project: Project) -> None:
+    said = project.install("--extras", "tokens,none", status=1)
+    assert said == "content-trust is not installed: there is no extra none; there are: cloud tokens\n"
+    assert not (project.folder / ".extras").exists()
+    done = subprocess.run(
+        ["sh", project.source / "install.sh", "--extras", project.folder], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--extras wants names, and a folder after them" in done.stderr
+    write_wheel(project.index, "token", "2.0", files={"token.py": "STOLEN = True\n"})
+    said = project.install("--extras", "tokens", status=1)
+    assert "an index sent something else than requirements.lock, with the extras tokens, names" in said

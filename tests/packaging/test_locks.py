@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import requires
 from typing import Final
 
 import pytest
@@ -10,10 +11,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.support.building import PROJECT, SOURCE
-from tests.support.locks import BUILDS, RUNS, WHOLE, Locked
+from tests.support.locks import BUILDS, EXTRAS, RUNS, WHOLE, Locked
 
 _RUNS: Final = PROJECT["project"]["dependencies"]
 _BUILDS: Final = PROJECT["build-system"]["requires"]
+_EXTRAS: Final = {k: v for k, v in PROJECT["project"]["optional-dependencies"].items() if k != "dev"}
 _DEVELOPS: Final = PROJECT["project"]["optional-dependencies"]["dev"]
 
 
@@ -50,7 +52,32 @@ def test_every_entry_has_hashes(locked: dict[str, Locked]) -> None:
         assert all(re.fullmatch("sha256:[0-9a-f]{64}", digest) for digest in entry.hashes), name
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("extra", sorted(_EXTRAS))
+def test_an_extra_is_what_runs_besides_with_all_that_it_needs(extra: str) -> None:
+    """As the installed packages say what they need; another platform may need more."""
+    left, needed = [Requirement(text) for text in _EXTRAS[extra]], set[str]()
+    while left:
+        asked = left.pop()
+        needed.add(canonicalize_name(asked.name))
+        left += [each for each in _needs(asked) if canonicalize_name(each.name) not in needed]
+    listed = EXTRAS[extra]
+    assert needed - RUNS.keys() <= listed
+    assert not listed & RUNS.keys()
+    assert listed <= WHOLE.keys()
+
+
+def _needs(asked: Requirement) -> list[Requirement]:
+    """What an installed package needs, with the extras of its own that are asked for."""
+    needs = [Requirement(text) for text in requires(asked.name) or ()]
+    environments = [{"extra": extra} for extra in ("", *asked.extras)]
+    return [each for each in needs if each.marker is None or any(map(each.marker.evaluate, environments))]
+
+
+def test_every_extra_of_users_is_listed() -> None:
+    assert EXTRAS.keys() == _EXTRAS.keys()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-extras.lock"])
 def test_no_lock_names_a_host_or_a_folder(name: str) -> None:
     """Where packages come from is the reader's own setting."""
     text = (SOURCE / name).read_text(encoding="utf-8")

@@ -43,3 +43,12 @@ _LOCKED_RUNS, _, _LOCKED_BUILDS = _LOCK.partition("# What builds")
 RUNS: Final = _entries(_LOCKED_RUNS)
 BUILDS: Final = _entries("# " + _LOCKED_BUILDS)
 WHOLE: Final = _entries((SOURCE / "requirements-dev.lock").read_text(encoding="utf-8"))
+EXTRAS: Final = {
+    extra: frozenset(names.split())
+    for extra, _, names in (
+        line.partition(":")
+        for line in (SOURCE / "requirements-extras.lock").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+}
+"""The names of the packages that each extra adds to what runs."""

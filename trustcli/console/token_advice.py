@@ -25,6 +25,7 @@ from keys.errors import (
     TokenPinLocked,
     TokenPinWrong,
 )
+from keys.extras import how_to_install
 from keys.kms.errors import (
     KeyNotInService,
     KeyServiceDenied,
@@ -67,7 +68,7 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
 def advice_library_missing(error: Exception) -> str:
     """Return how the library is installed that keys of a kind, or shares of a backup, need; "" for other errors."""
     if isinstance(error, KeySupportMissing):
-        command = f"pip install '{error.extra}'"
+        command = how_to_install(error.extra.partition("[")[2].removesuffix("]"))
     elif isinstance(error, SharesUnsupported):
         command = error.command
     else:

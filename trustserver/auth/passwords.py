@@ -13,6 +13,7 @@ from typing import Final
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from keys.extras import how_to_install
 from trustserver.errors import StartRefused
 
 MAX_PASSWORD: Final = 512
@@ -65,6 +66,6 @@ def require_bcrypt() -> None:
     try:
         import bcrypt
     except ImportError as error:
-        reason = "its hashes are checked by the package bcrypt: pip install 'content-trust[htpasswd]'"
+        reason = f"its hashes are checked by the package bcrypt: {how_to_install('htpasswd')}"
         raise StartRefused(what="an htpasswd file", reason=reason) from error
     del bcrypt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 
 from keys.backup.errors import SharesUnsupported
-from keys.backup.slip39 import EXTRA as SHARES_EXTRA
 from keys.error_record import about
 from keys.errors import KeyNotAuthorised, KeysError, KeySupportMissing
+from keys.extras import how_to_install
 from tests.simulator.home import Home
 from tests.simulator.repository import APP, RepositorySimulator
 from trustcli.config.global_options import GlobalOptions
@@ -267,24 +268,19 @@ def test_what_is_no_image_is_not_written_like_one(kind: str, name: str, advice: 
 
 
 @pytest.mark.parametrize(
-    ("error", "command"),
+    ("error", "extra"),
     [
-        (
-            KeySupportMissing(scheme="pkcs11", library="python-pkcs11", extra="content-trust[pkcs11]"),
-            "pip install 'content-trust[pkcs11]'",
-        ),
-        (
-            SharesUnsupported(place="shares", library="segno", command=SHARES_EXTRA),
-            "pip install 'content-trust[shares]'",
-        ),
+        (lambda: KeySupportMissing(scheme="pkcs11", library="python-pkcs11", extra="content-trust[pkcs11]"), "pkcs11"),
+        (lambda: SharesUnsupported(place="shares", library="segno", command=how_to_install("shares")), "shares"),
     ],
 )
 def test_nobody_is_told_to_install_a_library_where_there_is_no_python(
-    error: KeysError, command: str, monkeypatch: pytest.MonkeyPatch
+    error: Callable[[], KeysError], extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert row_for(error).advice(error) == command
+    assert row_for(error()).advice(error()) == how_to_install(extra)
+    assert extra in how_to_install(extra)
     monkeypatch.setattr("sys.frozen", True, raising=False)
-    advice = row_for(error).advice(error)
+    advice = row_for(error()).advice(error())
     assert advice.startswith("this build for machines without Python has no such library")
-    assert advice.endswith(f": {command}")
+    assert advice.endswith(f": pip install 'content-trust[{extra}]'")
     assert advice_library_missing(NotSigned(gun="r.example/app", tag="1.0")) == ""

@@ -23,6 +23,7 @@ from keys.backup.errors import (
 from keys.backup.opening import key_from_shares
 from keys.backup.share_text import MAX_SHARE_FILE, read_share_text, write_share
 from keys.backup.slip39 import check_split
+from keys.extras import how_to_install
 from tests.support.backups import AT, Made, shared
 
 
@@ -313,13 +314,13 @@ def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
         slip39.require_library()
     assert told_by(no.value) == {
         "place": "shares",
-        "command": "pip install 'content-trust[shares]'",
+        "command": how_to_install("shares"),
         "library": "shamir-mnemonic",
     }
     with pytest.raises(SharesUnsupported, match=r"^QR codes need the library segno, which is not installed$") as no:
         share_text.require_qr_library()
     assert told_by(no.value) == {
         "place": "QR codes",
-        "command": "pip install 'content-trust[shares]'",
+        "command": how_to_install("shares"),
         "library": "segno",
     }

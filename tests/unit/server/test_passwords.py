@@ -11,6 +11,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from keys.extras import how_to_install
 from tests.support.cli_runner import CliRunner
 from tests.support.server_owner import NOW
 from tests.support.server_site import GUN_A, Site
@@ -394,6 +395,6 @@ def test_without_the_package_nothing_is_taken_that_could_not_be_checked(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "bcrypt", None)
-    with pytest.raises(StartRefused, match=re.escape("pip install 'content-trust[htpasswd]'")):
+    with pytest.raises(StartRefused, match=re.escape(how_to_install("htpasswd"))):
         run("import", "trust.htpasswd", data=data)
     assert passwords.check_password(SECRET.encode(), hash_password(SECRET.encode()))
