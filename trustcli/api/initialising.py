@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from keys.error_record import about
 from trustcli.api.values import Initialised
-from trustcli.commands.support.founding import Recovery
+from trustcli.commands.support.creation import Recovery
 from trustcli.commands.support.making import Making
 from trustcli.commands.support.name_lists import collection_names
 from trustcli.commands.support.names import parse_format

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trustcli.commands.support.change_options import OnlyPlan
-from trustcli.commands.support.founding import decide_recovery, recovery_choice
+from trustcli.commands.support.creation import decide_recovery, recovery_choice
 from trustcli.commands.support.list_options import NamesFile
 from trustcli.commands.support.making import Making
 from trustcli.commands.support.many import carry_out, plan_each

@@ -11,8 +11,8 @@ from trustcli.client.collection import Collection
 from trustcli.commands.support.aliases import agree_to_aliases
 from trustcli.commands.support.change_options import AgreeToAlias, OnlyPlan
 from trustcli.commands.support.confirmation import confirm
-from trustcli.commands.support.founding import Recovery, create, decide_recovery, recovery_choice
-from trustcli.commands.support.founding import plan as plan_founding
+from trustcli.commands.support.creation import Recovery, create, decide_recovery, recovery_choice
+from trustcli.commands.support.creation import plan as plan_creation
 from trustcli.commands.support.key_file import signers_of
 from trustcli.commands.support.list_options import ImagesFile
 from trustcli.commands.support.many import carry_out, plan_each
@@ -171,7 +171,7 @@ def plan(
         return [Planned(plan=Plan(gun=gun, places={}, refusal=refusal))]
     if creates:
         collection = planning.collection(gun, wire=wire)
-        before = [plan_founding(session, planning, gun, decide_recovery(session, recovery), wire=wire)]
+        before = [plan_creation(session, planning, gun, decide_recovery(session, recovery), wire=wire)]
         if before[0].after is None:
             return before
     created = before[0].after if before else None

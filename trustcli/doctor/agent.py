@@ -9,7 +9,7 @@ from typing import Final
 
 from trustcli.doctor.findings import Finding, Severity
 from trustcli.hooks.agent.place import VARIABLE, socket_to_ask
-from trustcli.hooks.agent.standing import standing_of
+from trustcli.hooks.agent.probe import probe_agent
 from trustcli.hooks.deciding.context import context_hash
 from trustcli.session import Session
 
@@ -29,7 +29,7 @@ def check_agent(session: Session, *, policy: Path | None, with_allow_list: bool,
         context = context_hash(session.settings, policy=policy, with_allow_list=with_allow_list)
     except OSError:
         return  # another check says which file cannot be read
-    standing = standing_of(path, context, seconds=_SECONDS)
-    text = f"the agent {standing.why}" + ("" if standing.is_used else f": {who} verifies by itself, each time")
-    severity: Severity = "ok" if standing.is_used else "note"
-    yield Finding(check="agent", severity=severity, text=text, remedy=standing.remedy or None, place=path)
+    use = probe_agent(path, context, seconds=_SECONDS)
+    text = f"the agent {use.why}" + ("" if use.is_used else f": {who} verifies by itself, each time")
+    severity: Severity = "ok" if use.is_used else "note"
+    yield Finding(check="agent", severity=severity, text=text, remedy=use.remedy or None, place=path)

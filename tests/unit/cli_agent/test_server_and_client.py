@@ -22,8 +22,8 @@ from tests.simulator.scene import APP_IMAGE, GOOD, OTHER
 from trustcli.errors import SettingsUnusable
 from trustcli.hooks.agent.answers import Answers
 from trustcli.hooks.agent.client import Asked, Yes, ask_agent
+from trustcli.hooks.agent.probe import AgentUse, probe_agent
 from trustcli.hooks.agent.server import AgentLimits, AgentServer
-from trustcli.hooks.agent.standing import Standing, standing_of
 from trustcli.hooks.deciding.decision import Decision
 from trustcli.registry.reference import ImageReference, parse_reference
 from trustdata.errors import NotSigned
@@ -430,14 +430,14 @@ def test_an_agent_of_another_user_is_none(path: Path) -> None:
 # --- what `trust doctor` says of it
 
 
-def standing(path: Path, context: str = CONTEXT, seconds: float = PLENTY) -> Standing:
-    return standing_of(str(path), context, seconds=seconds)
+def standing(path: Path, context: str = CONTEXT, seconds: float = PLENTY) -> AgentUse:
+    return probe_agent(str(path), context, seconds=seconds)
 
 
 def test_an_agent_that_decides_alike_is_used_and_is_asked_about_no_image(path: Path) -> None:
     decider = Deciding()
     with serving(path, decider):
-        assert standing(path) == Standing(is_used=True, why="is asked first")
+        assert standing(path) == AgentUse(is_used=True, why="is asked first")
     assert decider.asked == []
 
 

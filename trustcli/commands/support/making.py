@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trustcli.commands.support.compromised import refuse_compromised
-from trustcli.commands.support.founding import create, decide_recovery
-from trustcli.commands.support.founding import plan as plan_founding
+from trustcli.commands.support.creation import create, decide_recovery
+from trustcli.commands.support.creation import plan as plan_creation
 from trustcli.commands.support.key_source import SessionKeys
 from trustcli.commands.support.planning import Planning, current
 from trustcli.commands.support.publication import check_visible
@@ -88,7 +88,7 @@ class Making:
             plans: list[Plan] = [] if missing else [Plan(gun=gun, places={}, note="it is as it shall be")]
         else:
             collection = planning.collection(gun, wire=template.wire)
-            founded = plan_founding(
+            created = plan_creation(
                 self._session,
                 planning,
                 gun,
@@ -97,9 +97,9 @@ class Making:
                 root_keys=template.root_keys,
                 threshold=template.threshold,
             )
-            if founded.after is None or not founded.after.roles:
-                return [founded.plan]
-            plans, state, missing = [founded.plan], founded.after, tuple(template.signers)
+            if created.after is None or not created.after.roles:
+                return [created.plan]
+            plans, state, missing = [created.plan], created.after, tuple(template.signers)
         for name in missing:
             before = state
             planned = planning.plan(

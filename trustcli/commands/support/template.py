@@ -23,7 +23,7 @@ from keys.algorithms import accepted_fingerprints, key_fingerprint
 from keys.document_version import DocumentKind
 from keys.keyid import short_keyid
 from keys.uris.uri import is_key_uri, shown_uri
-from trustcli.commands.support.founding import Recovery
+from trustcli.commands.support.creation import Recovery
 from trustcli.commands.support.names import parse_format
 from trustcli.commands.support.signer_key import read_signer_key, signer_key
 from trustcli.config.home_folder import expanded

@@ -1,4 +1,4 @@
-"""Say whether the agent of this node would be asked, and why not: who asks it for verdicts is silent about that."""
+"""Find out whether commands and hooks would use the agent of this machine, and why not: they themselves do not say."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from trustcli.hooks.agent.protocol import MAX_ANSWER, VERSION, NoFrame, peer_uid
 
 
 @record
-class Standing:
-    """How an agent stands with who asks. `is_used`: it is asked first, and its yes is taken.
+class AgentUse:
+    """Whether a process here would use the agent. `is_used`: it is asked first, and its yes is taken.
 
     `why`: the end of a sentence about it; `remedy`: what makes it be used; "" if it is.
     """
@@ -23,8 +23,8 @@ class Standing:
     remedy: str = ""
 
 
-def standing_of(path: str, context: str, *, seconds: float) -> Standing:
-    """Return how the agent at a path stands with a process with this hash of what decides. No image is asked about.
+def probe_agent(path: str, context: str, *, seconds: float) -> AgentUse:
+    """Ask the agent at a path about no image, as a process would whose settings have this hash (`context`).
 
     `seconds`: for the whole conversation.
     """
@@ -47,7 +47,7 @@ def standing_of(path: str, context: str, *, seconds: float) -> Standing:
         return _unused(f"does not answer ({reason})", "start trust agent anew, of the same version as this program")
 
 
-def _asked(path: str, context: str, seconds: float) -> Standing:
+def _asked(path: str, context: str, seconds: float) -> AgentUse:
     """Connect and ask. Raises: OSError, NoFrame."""
     until = time.monotonic() + seconds
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as connection:
@@ -75,7 +75,7 @@ def _code(connection: socket.socket, context: str, until: float) -> object:
     return answer.get("code")
 
 
-def _by_code(code: object) -> Standing:
+def _by_code(code: object) -> AgentUse:
     if code == "other-context":
         return _unused(
             "decides by other files, so that its answers are not taken",
@@ -83,8 +83,8 @@ def _by_code(code: object) -> Standing:
         )
     if code == "other-version":
         return _unused("is of another version", "stop it, and start the one that is installed now")
-    return Standing(is_used=True, why="is asked first")
+    return AgentUse(is_used=True, why="is asked first")
 
 
-def _unused(why: str, remedy: str) -> Standing:
-    return Standing(is_used=False, why=why, remedy=remedy)
+def _unused(why: str, remedy: str) -> AgentUse:
+    return AgentUse(is_used=False, why=why, remedy=remedy)

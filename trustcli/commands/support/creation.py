@@ -114,12 +114,12 @@ def create(
     if earlier_root is not None:
         session.output.notice(f"{gun}: {_ONLY_THE_PIN}")
         return _pin_and_refresh(session, collection, earlier_root)
-    founding = Founding(
+    creation = Creation(
         session, source or SessionKeys(session), collection, recovery, root_keys=root_keys, threshold=threshold
     )
-    publisher = session.publisher(collection, founding.keys)
+    publisher = session.publisher(collection, creation.keys)
     with _telling_what_was_made(session, gun, recovery):
-        uploads = publisher.prepare(OwnerRoles(), founding({}))
+        uploads = publisher.prepare(OwnerRoles(), creation({}))
         try:
             publisher.send_when_free(uploads)
         except (RemoteUnreachable, PublishRefused):
@@ -167,7 +167,7 @@ def plan(
     """
     _check_format_and_threshold(session, gun, wire, threshold)
     collection = planning.collection(gun, wire=wire)
-    founding = Founding(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
+    creation = Creation(session, planning.keys, collection, recovery, root_keys=root_keys, threshold=threshold)
     already_made = False
 
     def read() -> Current:
@@ -176,9 +176,9 @@ def plan(
         return Current(roles=OwnerRoles())
 
     def edit(roles: Roles) -> Contents:
-        return {} if already_made else founding(roles)
+        return {} if already_made else creation(roles)
 
-    planned = planning.plan(collection, edit, founding.keys, read=read)
+    planned = planning.plan(collection, edit, creation.keys, read=read)
     return replace(planned, plan=replace(planned.plan, note=_ONLY_THE_PIN)) if already_made else planned
 
 
@@ -197,7 +197,7 @@ def _check_format_and_threshold(session: Session, gun: GUN, wire: WireFormat, th
         raise UsageError("--threshold: docker and notary cannot sign for more than 1; leave it out in their format")
 
 
-class Founding:
+class Creation:
     """The edit that creates a collection. Call it once: it makes the missing keys and adds them to `keys`."""
 
     def __init__(
