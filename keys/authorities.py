@@ -67,7 +67,7 @@ class _Parts:
 def read_authorities(pem: str) -> tuple[bytes, ...]:
     """Read the certificates of trusted CAs from a PEM text, and return each in DER.
 
-    Raises: NotCertified: something else stands there, or a certificate is none of a CA, is too weak or has a critical
+    Raises: NotCertified: something else stands there, or a certificate is not a CA's, is too weak or has a critical
     extension that is not understood. Whether it is valid now is judged with each use.
     """
     ders = _ders(pem.encode(), "the text", most=MAX_AUTHORITIES)
@@ -75,7 +75,7 @@ def read_authorities(pem: str) -> tuple[bytes, ...]:
         parts = _parts(der, f"certificate {number}")
         _check_may_issue(parts, between=0)
         if der in ders[: number - 1]:
-            raise NotCertified(f"{parts.name} stands there a second time")
+            raise NotCertified(f"{parts.name} is there a second time")
     return tuple(ders)
 
 
@@ -90,19 +90,19 @@ def certified_until(key: Key, *, authorities: Sequence[bytes], at: datetime) -> 
     Whose key it is, the common name of its certificate, is judged elsewhere. Raises: NotCertified.
     """
     if not key.keytype.endswith(X509):
-        raise NotCertified("it stands in no certificate")
+        raise NotCertified("it has no certificate")
     try:
         pem = base64.b64decode(key.keyval["public"], validate=True)
     except ValueError as error:
         raise NotCertified("its certificate cannot be read") from error
     first, *others = _ders(pem, "its text", most=MAX_CERTIFICATES)
     own = _parts(first, "its certificate")
-    between = [_parts(der, f"the CA certificate {number} beside it") for number, der in enumerate(others, 1)]
+    between = [_parts(der, f"the certificate {number} beside it") for number, der in enumerate(others, 1)]
     trusted = [_parts(der, "the certificate of the pinned CA") for der in authorities]
     _check_own(own, at)
     for parts in between:
         if not parts.is_authority:
-            raise NotCertified(f"{parts.name} is none of a CA (basicConstraints)")
+            raise NotCertified(f"{parts.name} is not the certificate of a CA (basicConstraints)")
     return _followed(own, between, trusted, at)
 
 
@@ -150,7 +150,7 @@ def _has_issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
 
 def _check_own(own: _Parts, at: datetime) -> None:
     if own.is_authority:
-        raise NotCertified(f"{own.name} is that of a CA")
+        raise NotCertified(f"{own.name} is the certificate of a CA, which is never a collection's")
     if own.usage is not None and not own.usage.digital_signature:
         raise NotCertified(f"{own.name} is not for signatures (keyUsage)")
     _check_valid(own, at)
@@ -159,7 +159,7 @@ def _check_own(own: _Parts, at: datetime) -> None:
 def _check_may_issue(parts: _Parts, *, between: int) -> None:
     """Check that a certificate may have issued another. `between`: how many CAs stand between it and the root key."""
     if not parts.is_authority:
-        raise NotCertified(f"{parts.name} is none of a CA (basicConstraints)")
+        raise NotCertified(f"{parts.name} is not the certificate of a CA (basicConstraints)")
     if parts.longest is not None and between > parts.longest:
         raise NotCertified(f"{parts.name} allows {parts.longest} CAs below it, and there are {between} (pathlen)")
     if parts.usage is not None and not parts.usage.key_cert_sign:

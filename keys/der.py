@@ -1,4 +1,4 @@
-"""The outermost of DER: how long what bytes begin with is. For the whole of it there is a library."""
+"""Read the outer header of DER: where the first element of some bytes ends. A library reads what is inside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_one_sequence(der: bytes) -> bool:
 
 
 def sequence_length(der: bytes) -> int:
-    """Return how long the DER SEQUENCE is that the bytes begin with, with its header; 0 if they begin with no such."""
+    """Return the length of the DER SEQUENCE at the start of the bytes, with its header; 0 if none is there."""
     if len(der) < 2 or der[0] != _SEQUENCE:
         return 0
     if der[1] < _LONG_FORM:

@@ -129,7 +129,7 @@ class KeyNameTaken(KeyExists):
     name: str
 
     def __str__(self) -> str:
-        return f"the name {self.name} is that of another key in the key store, {self.key}"
+        return f"another key in the key store has the name {self.name}, {self.key}"
 
 
 class KeyFileMalformed(KeysError):

@@ -27,7 +27,7 @@ _ROOT: Final = 0
 _NOBODY: Final = 65534
 """Owns what a platform mounts into a container whose users are others than the host's."""
 _IN_MEMORY: Final = frozenset({0x01021994, 0x858458F6})
-"""Of `struct statfs`: the types tmpfs and ramfs."""
+"""The types tmpfs and ramfs, as `struct statfs` says them."""
 _STATFS_BYTES: Final = 256
 _PLATFORM_LINK: Final = "..data"
 """The link by which Kubernetes replaces all files of a volume at once."""

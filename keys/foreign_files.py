@@ -1,4 +1,4 @@
-"""Tell what a file is from which no key is read here, and by which command one is made of it.
+"""Tell what kind of file it is if no key is read from it here, and name the command that makes a PEM file of it.
 
 Other forms than PEM are not read (docs/adr/0060). Whoever brings one has a program that writes PEM; its command is
 named, so that nobody has to look for it. A private key stays encrypted, unless one is wanted that is not.
@@ -169,7 +169,7 @@ _PUTTY: Final = ForeignFile(
     commands=_private("puttygen FILE OPTION -O private-openssh -o KEY.pem", plain="-P "),
     is_private=True,
 )
-_PGP: Final = ForeignFile(kind="a key of PGP, and signatures of PGP are none of TUF")
+_PGP: Final = ForeignFile(kind="a key of PGP, whose signatures TUF does not know")
 _PGP_PACKETS: Final = re.compile(rb"[\x94\x98].[\x03\x04]|[\x95\x99]..[\x03\x04]", re.DOTALL)
 """A private or public key of version 3 or 4, with a length of one byte or of two (RFC 4880, 4.2.1 and 5.5)."""
 _SEALED: Final = ForeignFile(kind="a private key that trust has sealed, as in its key store", is_private=True)

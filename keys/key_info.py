@@ -98,7 +98,7 @@ class KeyInfo:
             raise KeyFileMalformed(place=place, reason="its description does not have the members that it should")
         texts = {m: members[m] for m in ("keyid", "algorithm", "purpose", "name", "gun")}
         if not all(isinstance(t, str) and len(t) <= _MAX_TEXT for t in texts.values()):
-            raise KeyFileMalformed(place=place, reason="its description has a member that is no short text")
+            raise KeyFileMalformed(place=place, reason="its description has a member that is not a short text")
         if texts["purpose"] not in PURPOSES:
             raise KeyFileMalformed(place=place, reason="its purpose is unknown")
         public = _public(members["public"], place=place)
@@ -143,4 +143,4 @@ def _time(text: object, *, place: str) -> datetime | None:
     try:
         return from_rfc3339(str(text))
     except ValueError as error:
-        raise KeyFileMalformed(place=place, reason="its time of creation is no time") from error
+        raise KeyFileMalformed(place=place, reason="its time of creation cannot be read") from error

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, Final
 
 _PLACES: Final = ("_sha2", "_sha256", "hashlib")
-"""Of Python 3.12 and later, of 3.11, and of every Python."""
+"""The modules of Python 3.12 and later, of 3.11, and of every Python."""
 
 
 def sha256_hex(content: bytes) -> str:

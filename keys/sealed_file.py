@@ -150,7 +150,7 @@ def _parse(data: bytes, *, place: str) -> _SealedParts | KeyInfo:
     if kdf["name"] != "scrypt" or cipher["name"] != "aes-256-gcm":
         raise KeyFileMalformed(place=place, reason="sealed by an unknown method")
     if not all(type(kdf[m]) is int for m in ("n", "r", "p")):
-        raise KeyFileMalformed(place=place, reason="the scrypt parameters are no whole numbers")
+        raise KeyFileMalformed(place=place, reason="the scrypt parameters are not whole numbers")
     cost = ScryptCost(n=kdf["n"], r=kdf["r"], p=kdf["p"])
     if not cost.acceptable:
         raise KeyFileMalformed(place=place, reason="the scrypt parameters are out of bounds")

@@ -282,7 +282,7 @@ class _Auditor:
             known = keys_of(as_delegator(self._files[delegator_name]))
             for keyid in row.keys:
                 if keyid not in known:  # Notary v1 allows an id without a key
-                    self._tell("key-missing", row.role, f"{row.role} names key {shown(keyid)}, which stands nowhere")
+                    self._tell("key-missing", row.role, f"{row.role} names key {shown(keyid)}, which is not there")
                     continue
                 one = _identity(known[keyid])
                 ids.setdefault(one, {}).setdefault(keyid, known[keyid])

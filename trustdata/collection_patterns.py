@@ -31,7 +31,7 @@ def pattern_matches(pattern: str, gun: GUN) -> bool:
 
 
 def matching_patterns(gun: GUN) -> frozenset[str]:
-    """Return every pattern that matches a name, for who has many patterns to look at."""
+    """Return every pattern that matches a name, for callers with many patterns to look at."""
     parts = gun.split("/")
     return frozenset({"*", gun, *("/".join([*parts[:count], "*"]) for count in range(1, len(parts)))})
 

@@ -1,4 +1,4 @@
-"""What a key that is in strange hands can do in one collection, and what stands there that it may have done.
+"""What a stolen key can do in one collection, and what it may have done there already.
 
     powers     the roles that name it, and whether it meets their threshold alone
     exposures  what its thief can make each client believe

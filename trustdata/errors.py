@@ -13,7 +13,7 @@
     │   ├── ContentMismatch          another hash, length or digest than its parent names
     │   ├── RootNotPinned            the pinned root is not in the root chain
     │   ├── CertificateOfAnotherName the certificate of a Notary v1 root key is not for this name
-    │   │   └── CertificateNotValidNow   it is, and not at this time: or the clock of who says so is wrong
+    │   │   └── CertificateNotValidNow   it is, and not at this time: or the clock of this machine is wrong
     │   ├── RootOfAnotherName        a root names another collection, or no longer names its own
     │   ├── RootNotNamed             a pin by key alone, and the root does not say whose it is
     │   ├── RootNotCertified         a pin by CA, and it does not vouch for the newest root

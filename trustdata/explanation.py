@@ -24,8 +24,8 @@ SignerState: TypeAlias = Literal[
 BEFORE: Final = "the command line and settings"
 """The value of `broke_at` if the verification did not begin: a name, a setting or a file of settings is at fault."""
 REQUEST: Final = "the request to the trust server"
-"""The value of `broke_at` if nothing that could be verified came: no connection, a refusal, an answer that is none of a
-trust server, or no data of this name."""
+"""The value of `broke_at` if nothing that could be verified came: no connection, a refusal, an answer that
+does not come from a trust server, or no data of this name."""
 STORED: Final = "the data stored on this machine"
 """The value of `broke_at` if rollback memory cannot be used, or the stored files are no base for `--offline`."""
 RELEASE: Final = "the release"

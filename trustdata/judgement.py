@@ -185,7 +185,7 @@ def _targets(question: Question, roles: Mapping[RoleName, Envelope]) -> list[Tar
     """Return the targets that the question may mean: the one of the tag, or all with the digest; at least one.
 
     Raises: MetadataMissing, NotSigned, TagMismatch, ReleaseConflict, DelegationOutOfScope, ContentMismatch;
-    PolicyRefused if signers alone decide, and one is none of the collection or has no file that verifies.
+    PolicyRefused if signers alone decide, and one does not belong to the collection or has no file that verifies.
     """
     if not question.needs_release:
         return _signed_targets(question, roles)

@@ -1,4 +1,4 @@
-"""What somebody may have meant who mistyped a word."""
+"""Suggest the word that a mistyped one was probably meant to be."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from trustdata.errors import shown
 
 
 def one_of(word: str, known: Iterable[str]) -> str:
-    """Return `; write one of tuf, notary` for a word that is none of them, and which of them may have been meant."""
+    """Return `; write one of tuf, notary` for a word that is not one of them, and which of them may have been meant."""
     choices = list(known)
     return f"; write one of {', '.join(choices)}{did_you_mean(word, choices)}"
 

@@ -96,7 +96,7 @@ UPKEEP_SECONDS: Final = 60
 NEAR_EXPIRY: Final = timedelta(days=30)
 """So long before a file of owners expires the record says so."""
 TOLD_EXPIRING: Final = 100
-"""Of how many such files one round tells at most."""
+"""How many such files one round records at most."""
 _log = logging.getLogger(__name__)
 _STDOUT = 1
 

@@ -220,7 +220,7 @@ def open_archive(backup: Backup, key: bytes) -> dict[str, PrivateKey]:
         ders = json.loads(content)["keys"]
         opened = {keyid: read_private_der(base64.b64decode(der), place=backup.place) for keyid, der in ders.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, KeyFileMalformed, KeyNotAccepted) as error:
-        raise BackupMalformed(place=backup.place, reason="what is sealed in it are no private keys") from error
+        raise BackupMalformed(place=backup.place, reason="no private keys are sealed in it") from error
     if {keyid: tuf_key(private).keyid for keyid, private in opened.items()} != {i.keyid: i.keyid for i in backup.infos}:
         raise BackupMalformed(place=backup.place, reason="what is sealed in it are not the keys that it names")
     return opened
@@ -320,7 +320,7 @@ def _time(value: object, *, place: str) -> datetime:
     try:
         return from_rfc3339(str(value))
     except ValueError as error:
-        raise BackupMalformed(place=place, reason="its time of creation is no time") from error
+        raise BackupMalformed(place=place, reason="its time of creation cannot be read") from error
 
 
 def _decode(text: Any, *, length: int | None, place: str, what: str) -> bytes:

@@ -122,7 +122,7 @@ class ShareForeign(BackupError):
     reason: str = "it belongs to another backup"
 
     def __str__(self) -> str:
-        return f"{_share(self.number)} in {self.place} is none of {self.backup}: {self.reason}"
+        return f"{_share(self.number)} in {self.place} does not belong to {self.backup}: {self.reason}"
 
 
 class ShareTwice(BackupError):

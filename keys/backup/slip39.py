@@ -66,7 +66,7 @@ def read_share(words: Sequence[str], *, place: str, number: int) -> Share:
     known = set(library.wordlist.WORDLIST)
     for position, word in enumerate(lower, 1):
         if word not in known:
-            reason = f"word {position}, {word[:20]!a}, is none of the words that shares are made of"
+            reason = f"word {position}, {word[:20]!a}, is not one of the words that shares are made of"
             raise ShareMalformed(place=place, number=number, reason=reason)
     if len(lower) != WORDS:
         raise ShareMalformed(place=place, number=number, reason=f"it has {len(lower)} words where {WORDS} are wanted")

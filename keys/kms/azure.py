@@ -2,7 +2,7 @@
 
     azurekms://NAME.vault.azure.net/keys/KEY/VERSION
 
-Who one is there, is said as for Microsoft's programs (DefaultAzureCredential), and found by their library.
+The identity there is set as for Microsoft's programs (DefaultAzureCredential), and found by their library.
 """
 
 from __future__ import annotations

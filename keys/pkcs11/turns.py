@@ -1,4 +1,4 @@
-"""One process after the other: SoftHSM rewrites the files of a token at each login, and who reads meanwhile sees none.
+"""One process after the other: SoftHSM rewrites the files of a token at each login, and readers meanwhile see none.
 
 The lock is on the library's own file, which all processes can open that use it. It belongs to nobody, so nobody is
 waited for longer than a moment.

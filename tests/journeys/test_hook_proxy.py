@@ -190,7 +190,7 @@ def test_each_caller_sees_what_the_registry_shows_to_them(
             "rkt is no client",
         ),
         (("--listen", "127.0.0.1:0", "--upstream", "https://r.example", "--metrics", "9470"), "--metrics is 9470"),
-        (("config", "docker"), "config wants --address"),
+        (("config", "docker"), "config needs --address"),
         (("config", "docker", "--address", "http://p.example/x", "--registry", "r.example"), "has a path"),
         (("--address", "http://p.example"), "--address is for"),
     ],

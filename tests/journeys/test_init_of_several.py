@@ -75,7 +75,7 @@ def test_what_an_interrupted_run_has_left_undone(owner: TrustUser, gun: str, ser
     ("before", "differs"),
     [
         (["--no-recovery-key", "--signer", "alice=alice.pub"], "it has 1 root keys, not 2; it has no signer bob"),
-        (["--recovery-key", "other.key"], "the recovery key is none of its root keys"),
+        (["--recovery-key", "other.key"], "the recovery key is not one of its root keys"),
         (["--recovery-key", "recovery.key", "--signer", "alice=bob.pub"], "signer alice has other keys"),
         (["--recovery-key", "recovery.key", "--signer", "carol=bob.pub"], "carol is a signer of it"),
         (["--recovery-key", "recovery.key", "--threshold", "2"], "2 root keys must sign a root, not 1"),

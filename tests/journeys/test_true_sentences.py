@@ -136,7 +136,7 @@ def test_a_key_that_is_here_already_has_nothing_to_do(trust: Run, tmp_path: Path
     assert trust("key", "import", str(sealed))[2].endswith("is in the key store already: nothing to do\n")
     status, _, said = trust("key", "generate", "alice")
     assert status == 8
-    assert f"the name alice is that of another key in the key store, signer key alice ({row['keyid'][:12]})" in said
+    assert f"another key in the key store has the name alice, signer key alice ({row['keyid'][:12]})" in said
     assert "next: give the new one another name" in said
 
 

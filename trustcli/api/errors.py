@@ -14,7 +14,7 @@ Failure: TypeAlias = TrustError | KeysError | UsageError
 
 
 class NotAllSigned(TrustError):
-    """Of several repositories, at least one was not signed.
+    """At least one of several repositories was not signed.
 
     `signed`: the images that are signed, published just now or before. `failures`: why, by repository. `not_tried`:
     repositories that were left as they are: because another one could not be signed, and nothing was published for any,

@@ -405,7 +405,7 @@ class Collection:
         return updater
 
     def warn_of_clocks(self, then: str = "so is this refusal") -> None:
-        """Say how far the clock here is from the server's, where a refusal hangs on the time. It decides nothing.
+        """Say how far the clock here is from the server's, where a refusal depends on the time. It decides nothing.
 
         `then`: what follows from a wrong clock.
         """

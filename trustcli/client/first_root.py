@@ -1,9 +1,9 @@
 """Find the root with which a Notary v1 collection begins, where the server has no version 1 (docs/adr/0064).
 
 `notary init`, `notary key rotate` and `notary publish` make a collection whose first published root is version 2. Who
-knows nothing of such a collection follows the roots down from the newest one, once. Who knows the hash of a root, by a
-pin, rollback memory or the lock file, asks for the root with this hash and for no other: a server that hides the first
-root gains nothing by it.
+knows nothing of such a collection follows the roots down from the newest one, once. Whoever knows the hash of a root,
+by a pin, rollback memory or the lock file, asks for the root with this hash and for no other: a server that hides the
+first root gains nothing by it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Read a collection as its owner does: every role that is reachable, and what must not be signed again (docs/adr/0041).
 
-A role that does not verify stops nothing here: it is left out and named, and only who needs it is refused.
+A role that does not verify stops nothing here: it is left out and named, and only what needs it is refused.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class OwnerReading:
             del self._files[role]
 
     def _accepted(self, file: Envelope, fault: TrustError | None) -> bool:
-        """Return whether the owner has accepted exactly this file. Who accepts it unsigned accepts it expired, too."""
+        """Return whether the owner has accepted exactly this file. An unsigned file may then be expired, too."""
         name = file_reference(file)
         return name in self._decisions.accept_unsigned or (fault is None and name in self._decisions.accept_expired)
 

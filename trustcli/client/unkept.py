@@ -1,4 +1,4 @@
-"""What a plan or a diagnosis reads and writes in place of cache and rollback memory: nothing is kept of it.
+"""Replace cache and rollback memory for plans and `trust doctor`: they are read, and nothing is written to them.
 
 The classes are imported where they are made, since most invocations keep what they verify.
 """

@@ -396,7 +396,7 @@ class Updater:
         return self._lock
 
     def counted_pins(self) -> list[SourcedPin]:
-        """Return the pins that the root chain must hold, but for the lock file's, which is checked apart.
+        """Return the pins that the root chain must hold, except the lock file's, which is checked separately.
 
         Rollback memory counts as a pin where there is another pin or a lock entry.
         """

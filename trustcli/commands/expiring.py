@@ -209,5 +209,5 @@ def _event(item: ExpiringRole) -> CalendarEvent:
         version=item.version or 0,
         at=item.expires,
         summary=f"{shown(item.role)} of {item.gun} expires",
-        description=f"Then clients refuse what hangs on it. {item.renewer[:1].upper()}{item.renewer[1:]}{renew}",
+        description=f"Then clients refuse what depends on it. {item.renewer[:1].upper()}{item.renewer[1:]}{renew}",
     )

@@ -186,7 +186,7 @@ def _is_taken(answer: Response, credential: Credential, record: Record) -> bool:
 
 
 def _of_a_stranger(answer: Response, remote: str) -> RemoteMisbehaved | RemoteRefused | None:
-    """Return the error that says so if an answer is none of a trust server: a page, or a 404 in other words."""
+    """Return the error that says so if an answer does not come from a trust server: a page, or a 404 in other words."""
     if answer.absent:
         return doubtful_absence(answer, remote=remote)
     reason = no_document(answer, what="an answer about logins", remote=remote) if answer.body.strip() else ""

@@ -61,7 +61,7 @@ def _names(pins: Iterable[tuple[GUN, PinEntry]], _: Mapping[str, PatternPin]) ->
 
 
 def _commands(pins: Iterable[tuple[GUN, PinEntry]], patterns: Mapping[str, PatternPin]) -> Iterator[str]:
-    """Yield a command for each pin. Who runs them elsewhere believes this machine, so they are to come safely there."""
+    """Yield a command for each pin. Whoever runs them elsewhere believes this machine: they must arrive unchanged."""
     for gun, entry in pins:
         named = ["--named", entry.named] if entry.named else []
         form = "tuf" if entry.format == TUF.name else "notary"

@@ -27,7 +27,7 @@ from trustdata.errors import shown
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 MAX_FILE: Final = 64 * 1024 * 1024
-"""Bytes of one file; of some ten thousand Pods."""
+"""Bytes of one file: enough for some ten thousand Pods."""
 MAX_VALUES: Final = 2_500_000
 _COLUMNS: Final = ("container", "image", "name", "digest", "state", "why")
 _FORMULA: Final = ("=", "+", "-", "@", "\t")

@@ -15,7 +15,7 @@ Value: TypeAlias = str | tuple[str, ...]
 """What is suggested for a value: one of the kinds below, or these words."""
 
 FLAG: Final = ""
-"""Of an option: it has no value."""
+"""Marks an option that has no value."""
 NAME: Final = "name"
 IMAGE: Final = "image"
 SIGNER: Final = "signer"

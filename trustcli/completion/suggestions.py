@@ -33,7 +33,7 @@ FOLDERS: Final = 16
 """Directives of Cobra's protocol, which Docker's CLI speaks with its plugins (spf13/cobra, completions.go)."""
 
 MOST: Final = 500
-"""Of more suggestions, only how they begin is given."""
+"""How many suggestions are given; of more, only how they begin."""
 _HARMLESS: Final = re.compile(r"[A-Za-z0-9_.:/\[\]-]+")
 """What no shell reads as anything else, and no terminal as a command. Every name and tag of an image is such a word."""
 

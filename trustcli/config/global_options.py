@@ -70,7 +70,7 @@ def extract(argv: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
         elif name in _WITH_VALUE or name == _REPEATED:
             given = value if equals else next(words, "")
             if not given or (not equals and given.startswith("--")):
-                raise UsageError(f"{name} wants a value")
+                raise UsageError(f"{name} needs a value")
             if name == _REPEATED:
                 insecure.append(given)
             else:

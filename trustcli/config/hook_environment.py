@@ -1,4 +1,4 @@
-"""The environment of a pull-time hook, which whoever starts it must not decide by if a settings file is named."""
+"""The environment of a pull-time hook: if a settings file is named, the caller's TRUST_ variables do not count."""
 
 from __future__ import annotations
 

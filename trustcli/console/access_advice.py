@@ -1,4 +1,4 @@
-"""What helps whom a server does not let in: another login, or somebody who grants the right."""
+"""Advice for a user whom a server does not let in: another login, or somebody who grants the right."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def advice_no_access(error: RemoteRefused, *, login: str = "", trust: str = "tru
 
 
 def _advice_unknown(error: RemoteRefused, login: str, name: str) -> str:
-    """Return what helps whom a server refuses for who they are, and not for a right that they lack."""
+    """Return advice for a user whom the server does not accept at all, whatever the right."""
     if str(error.server_details.get("reason", "")).startswith(OF_CERTIFICATE):
         ask = f"ask an administrator of {error.remote} for a [[certificate]] of this subject in the access file"
         return f"{ask}; without this certificate: {login}"

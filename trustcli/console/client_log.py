@@ -1,4 +1,4 @@
-"""The log of a run: what it asks, reads, verifies, decides and signs, for who looks for a fault (docs/adr/0077).
+"""The log of a run: what it asks, reads, verifies, decides and signs, for whoever looks for a fault (docs/adr/0077).
 
 Modules log with `logging.getLogger(__name__)`, below `trustcli`: `info` for steps and decisions, `debug` for each
 request and each look into the cache. Never what is secret: no header, no body, no query of a URL, no passphrase.

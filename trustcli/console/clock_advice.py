@@ -1,4 +1,4 @@
-"""What helps where a verdict hangs on the time: the clock here may be the one that is wrong."""
+"""What helps where a verdict depends on the time: the clock here may be the one that is wrong."""
 
 from __future__ import annotations
 

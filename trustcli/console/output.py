@@ -117,7 +117,7 @@ def lines_told(error: Failure) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """Return text as one harmless line: what is not printable is escaped, tabs apart, which separate columns."""
+    """Return text as one harmless line: what is not printable is escaped, except tabs, which separate columns."""
     return _ODD_IN_LINE.sub(lambda found: _shown(found[0], found[0].encode("unicode_escape").decode()), text)
 
 

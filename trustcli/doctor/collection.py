@@ -117,7 +117,7 @@ def _releases(look: Look) -> Iterator[Finding]:
     yield Finding(
         check="releases",
         severity="wrong",
-        text="the repository key is none of the keys of targets/releases: if the last signer leaves, nobody can "
+        text="the repository key is not one of the keys of targets/releases: if the last signer leaves, nobody can "
         "release tags",
         remedy=f"trust key rotate targets {look.gun}, which puts it there",
     )

@@ -60,7 +60,7 @@ def _serves(answer: Response | TrustError) -> bool:
 
 
 def _hider(link: ServerLink) -> str:
-    """Return what keeps /readyz of a trust server from who asks for it at this address."""
+    """Return what hides /readyz of a trust server from whoever asks for it at this address."""
     has_path = link.name != str(link.origin)
     return "its /readyz is elsewhere: see whether the path belongs to the address" if has_path else _HIDDEN_BY_PROXY
 

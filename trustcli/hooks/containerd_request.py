@@ -61,7 +61,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             raise HookRequestMalformed(place=name, reason="is given twice")
         given[flag] = value if equals else next(words, "")
         if not given[flag]:
-            raise HookRequestMalformed(place=name, reason="wants a value")
+            raise HookRequestMalformed(place=name, reason="needs a value")
     for flag in _NEEDED:
         if flag not in given:
             raise HookRequestMalformed(place=f"-{flag}", reason="is missing")

@@ -152,7 +152,7 @@ def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
         raise UsageError(f"docker's option {shown(word)} is not known here")
     given = value if equals else next(words, None)
     if given is None:
-        raise UsageError(f"{name} wants a value")
+        raise UsageError(f"{name} needs a value")
     return name, given
 
 

@@ -60,7 +60,7 @@ class AuthenticatedClient:
 
     @property
     def tried(self) -> str:
-        """With which credentials the last challenge of who answered last was met, for messages."""
+        """With which credentials the last challenge of the server that answered last was met, for messages."""
         login = self._logins.get(self.last)
         return login.tried if login else "without credentials"
 

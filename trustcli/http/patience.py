@@ -1,6 +1,6 @@
 """Wait where a server says that it is busy, and ask it again: one rule for registries, token servers and trust servers.
 
-Who is busy answers with one of two statuses (`messages.Response.busy`). What is sent again does no harm if it was
+A busy server answers with one of two statuses (`messages.Response.busy`). What is sent again does no harm if it was
 received twice: requests without a body, and those for a token. Publishers repeat their uploads themselves, since what
 they send may be outdated by then (`publish.publisher`).
 """
@@ -29,8 +29,8 @@ _OF_CREDENTIALS: Final = (
     "wrong passwords for this user from elsewhere",
     "refused tokens from this address",
 )
-"""Of what a trust server has too much where it is not busy at all. No other words of its answer are shown: a server may
-repeat what was sent to it."""
+"""What a trust server has counted too much of, where it is not busy at all. No other words of its answer are
+shown: a server may repeat what was sent to it."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 

@@ -86,7 +86,7 @@ def words(response: Response, said: str | None = None) -> str:
     page = is_page(response)
     server = response.first("server")
     by = f" ({server})" if page and _SERVER.fullmatch(server) else ""
-    # Who says nothing at all may have any reason to forbid something.
+    # A server that says nothing at all may have any reason to forbid something.
     silent = not response.body.strip() and response.status != HTTPStatus.FORBIDDEN
     meaning = _MEANINGS.get(response.status, "") if page or silent else ""
     return "; ".join(filter(None, [f"{said or 'no reason given'}{by}", meaning]))

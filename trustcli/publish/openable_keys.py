@@ -1,4 +1,4 @@
-"""The keys of one run over many collections: one that cannot be opened keeps nobody from what the others can sign."""
+"""The keys of one run over many collections: if one cannot be opened, the others still sign what they can."""
 
 from __future__ import annotations
 

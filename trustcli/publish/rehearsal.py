@@ -49,7 +49,7 @@ def refused_pins(before: Roles, after: Roles) -> tuple[str, ...]:
     """Return the ids of the root certificates that let in who pins one of them before a publish, and not after it.
 
     `notary` with `trust_pinning`, as long as it has no root of a collection, begins with the newest one: that must name
-    the pinned certificate and be signed with its key. Who has a root follows the chain, whatever is pinned.
+    the pinned certificate and be signed with its key. Whoever has a root follows the chain, whatever is pinned.
     """
     if ROOT not in before:
         return ()

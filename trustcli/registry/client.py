@@ -201,7 +201,7 @@ class Registry:
         try:
             return sent(client)
         except RemoteUnreachable as error:
-            # Who has once answered over https is not asked in the clear, whatever fails then.
+            # A server that has once answered over https is not asked in the clear, whatever fails then.
             if client.answered or not (self.may_be_plain(client.origin, host) and no_https(error)):
                 raise
             client = self._client(f"http://{host}", reference)

@@ -15,7 +15,7 @@ from trustdata.digest import is_sha256_hex
 from trustdata.errors import InvalidName, shown
 
 MAX_CONTAINERS: Final = 20_000
-"""Of one scan."""
+"""How many containers one scan judges."""
 _RUNNING: Final = "CONTAINER_RUNNING"
 _STATUSES: Final = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _NO_DIGEST: Final = "the engine knows no digest of a registry for its image: it was built or loaded here"

@@ -2,7 +2,7 @@
 
 {"version": 1, "keys": [{"fingerprint": "<hex>", "recorded": "2026-01-02T03:04:05Z", "name": "targets key ab12..."}]}
 
-The list grows only: a key that was in strange hands once is not clean later.
+The list grows only: a key that was stolen once is never safe again.
 """
 
 from __future__ import annotations

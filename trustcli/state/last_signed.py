@@ -1,4 +1,4 @@
-"""`last-signed.json`: when each key last signed on this machine, for `trust key list`. Nothing hangs on it.
+"""`last-signed.json`: when each key last signed on this machine, for `trust key list`. Nothing depends on it.
 
 {"version": 1, "keys": {"<fingerprint>": "2026-01-02T03:04:05Z"}}
 

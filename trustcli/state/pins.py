@@ -188,7 +188,7 @@ class PinsFile:
         tables = isinstance(entries, dict) and isinstance(patterns, dict)
         unknown = sorted(set(document) - {KIND.member, _PINS, _PATTERNS})
         if unknown or not tables:
-            what = f"{shown(unknown[0])} is none of its members" if unknown else "it holds something else"
+            what = f"{shown(unknown[0])} is not one of its members" if unknown else "it holds something else"
             raise self._unusable(f"{what}: there are [pins.NAME] and [patterns.PATTERN], {_WRITER}")
         names = dict(sorted((self._entry(n, e) for n, e in entries.items()), key=lambda pair: pair[0]))
         return _Content(

@@ -1,4 +1,4 @@
-"""Entries of tags that a thief may have altered and whose digest stays, and what is to stand there (docs/adr/0119).
+"""Find entries of tags that a thief may have altered beside the digest, and the entry to put there (docs/adr/0119).
 
 An entry is more than a digest: the platforms of an index run by their own digests, because the entry lists them.
 """
@@ -33,7 +33,7 @@ class AlteredEntry:
 
 
 def without_platforms(entry: TargetFile, denied: DenyList) -> TargetFile:
-    """Return the entry of an index without its platforms, those apart that are denied: they stop the index."""
+    """Return the entry of an index without its platforms, except denied ones, which stop the index."""
     children = read_target(RoleName(""), entry.path, entry).children
     stopping = [digest for digest in children if f"sha256:{digest}" in denied]
     custom = {name: value for name, value in (entry.custom or {}).items() if name != _OURS}

@@ -201,7 +201,7 @@ def changed_keys(delegator: RoleName, before: Content | None, after: Content) ->
 
 
 def changed_delegations(delegator: RoleName, before: Content | None, after: Content) -> Iterator[DelegationChange]:
-    """Yield the changes of the delegations of a file, their keys apart."""
+    """Yield the changes of the delegations of a file, without those of their keys."""
     old, new = _delegated(before), _delegated(after)
     for role in _in_order(old, new):
         old_role, new_role = old.get(role), new.get(role)

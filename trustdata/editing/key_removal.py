@@ -1,4 +1,4 @@
-"""Take a key that is in strange hands out of a collection, and revoke what nobody has chosen to keep: one edit.
+"""Take a stolen key out of a collection, and revoke what nobody has chosen to keep: one edit.
 
 The parts are those of `repository_editor`, one after the other, each on the result of the one before; a role that
 several of them change gets one new version.

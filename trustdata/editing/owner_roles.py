@@ -101,7 +101,7 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         return {**self._files, **self.emptied}
 
     def sound(self) -> dict[RoleName, Envelope]:
-        """Return the files that clients accept, expiry apart."""
+        """Return the files that clients accept, whether expired or not."""
         return {role: file for role, file in self.stored().items() if role not in self.faults}
 
     def releases_unreadable(self) -> bool:
@@ -109,7 +109,7 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         return RELEASES in self.faults and RELEASES in delegations_of(self._files[TARGETS].targets)
 
     def released(self) -> dict[str, Target]:
-        """Return what clients answer for each released tag, expiry apart.
+        """Return what clients answer for each released tag, whether roles have expired or not.
 
         Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
         """
@@ -121,7 +121,7 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
             yield from each_released(self.sound())
 
     def find_released(self, tag: str) -> Target | None:
-        """Return what clients answer for one tag, expiry apart; None if it is not released, or is unusable.
+        """Return what clients answer for one tag, expired or not; None if it is not released, or is unusable.
 
         Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
         """

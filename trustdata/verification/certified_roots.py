@@ -32,7 +32,7 @@ def root_certified_until(root: Envelope, authorities: Sequence[bytes], at: datet
     role = root.root.roles[ROOT]
     named = role_keys(root.root, ROOT)
     if not any(key.keytype.endswith(_CERTIFICATES_OF) for key in named.values()):
-        raise NotCertified("its root keys stand in no certificates, as in every collection of TUF 1.0")
+        raise NotCertified("its root keys have no certificates, as in every collection of TUF 1.0")
     signed = check_signatures(root.root, f"root version {root.version}", root)
     signers = {bare_keyid(root.root.get_key(keyid)) for keyid in signed}
     ends: dict[str, datetime] = {}

@@ -1,4 +1,4 @@
-"""Find commands by their names in the tree of commands, for who has typed one in the wrong place."""
+"""Find commands by their names in the tree of commands, for users who typed one in the wrong place."""
 
 from __future__ import annotations
 

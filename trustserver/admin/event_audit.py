@@ -61,7 +61,7 @@ def _is_as_stored(event: StoredEvent) -> bool:
 
 
 def _people_fit(event: StoredEvent) -> bool:
-    """Return whether those who stand beside an event are those whom it names. Who was erased is missing."""
+    """Return whether those who stand beside an event are those whom it names. People who were erased are missing."""
     named = orjson.loads(event.body).get("people", {})
     return all(
         hmac.compare_digest(named.get(str(each.part), ""), each.actor.commitment(each.salt)) for each in event.people

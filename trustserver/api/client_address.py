@@ -9,7 +9,7 @@ from trustserver.process.tls import CERTIFICATE
 
 
 def sender_of(scope: Scope) -> Sender:
-    """Return what is known of who sent a request."""
+    """Return what is known of the sender of a request."""
     return Sender(headers=scope["headers"], address=client_address(scope), certificate=scope.get(CERTIFICATE))
 
 

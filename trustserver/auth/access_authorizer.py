@@ -216,7 +216,7 @@ class AccessAuthorizer:
         return caller.subject
 
     async def log_in(self, sender: Sender) -> str:
-        """Return a session token for who sent the request; anonymous clients get one, too.
+        """Return a session token for the sender of the request; anonymous clients get one, too.
 
         Raises: Forbidden if the login is no good; NotThere if there is a token server, or nobody to be told apart.
         """

@@ -185,7 +185,7 @@ class Authorizer(Protocol):
         """
 
     async def log_in(self, sender: Sender) -> str:
-        """Return a token for who sent the request, which says who they are for some minutes.
+        """Return a token for the sender of the request, which says for some minutes who they are.
 
         Raises: Forbidden if the login is no good; NotThere if this server gives no tokens; Overloaded.
         """

@@ -240,7 +240,7 @@ def _judge(der: bytes, authorities: Sequence[x509.Certificate]) -> _Judged:
                 reason=f"demands what is not understood here ({extension.oid.dotted_string})"
             )
         if isinstance(extension.value, x509.BasicConstraints) and extension.value.ca:
-            raise ClientCertificateRefused(reason="is that of an authority, and of no client")
+            raise ClientCertificateRefused(reason="belongs to an authority, and not to a client")
         if (
             isinstance(extension.value, x509.ExtendedKeyUsage)
             and ExtendedKeyUsageOID.CLIENT_AUTH not in extension.value
@@ -275,7 +275,7 @@ def _read_authorities(path: Path) -> tuple[x509.Certificate, ...]:
                 name = each.subject.rfc4514_string()
                 raise StartRefused(what=str(path), reason=f"has {name}, whose name constraints are not understood here")
     except x509.ExtensionNotFound as error:
-        raise StartRefused(what=str(path), reason="has a certificate that is none of an authority") from error
+        raise StartRefused(what=str(path), reason="has a certificate that does not belong to an authority") from error
     except _UNREADABLE as error:
         raise StartRefused(what=str(path), reason="has no certificates in PEM, or some that cannot be read") from error
     return found

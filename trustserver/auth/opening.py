@@ -84,7 +84,7 @@ def open_authorizer(
 
 
 def _check_rules(settings: Settings, rules: AccessRules) -> None:
-    """Check that rules leave no door open to whoever can reach the server. Raises: StartRefused."""
+    """Check that rules do not let in whoever can reach the server. Raises: StartRefused."""
     rule = None if settings.listen.is_local else rules.somebody_anonymous_may(EVERY_RIGHT - {Right.PULL})
     if rule is not None:
         raise StartRefused(

@@ -1,11 +1,11 @@
-"""Check passwords beside the event loop, few at a time, with bounds on who may make it work.
+"""Check passwords in threads, few at a time, and limit how many wrong ones a user or an address may try.
 
 A check takes a tenth of a second and 19 MiB on purpose. So its result is remembered for some minutes, under a keyed
 hash of name, password and what they were checked against: clients send their password with every request. Guessing is
 bounded for each address, and for each user from all addresses from which that user has not logged in lately, so that
-whoever guesses from many addresses locks nobody out of where they work (docs/adr/0081). For the same reason who logs in
-from where they did before has a thread and a queue beside those of strangers. Where no address is known there is no
-bound: all would be locked out.
+whoever guesses from many addresses locks nobody out of where they work (docs/adr/0081). For the same reason whoever
+logs in from where they did before has a thread and a queue beside those of strangers. Where no address is known there
+is no bound: all would be locked out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Attempt:
-    """What is checked. `against`: what is stored for the user. `address`: of who tries; None if it is not known."""
+    """What is checked. `against`: what is stored for the user. `address`: of the client; None if it is not known."""
 
     user: str
     password: bytes = field(repr=False)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Final
 
 MAX_USERS: Final = 4096
-"""Of how many users it is remembered; the one that has logged in longest ago is forgotten first."""
+"""How many users are remembered; the one that has logged in longest ago is forgotten first."""
 MAX_OF_ONE: Final = 64
 """How many addresses of one user: nobody with many addresses makes the server forget those of others."""
 

@@ -1,4 +1,4 @@
-"""Count failures by who or where they come from, within a span of time and in bounded memory."""
+"""Count failures by user or address, within a span of time and in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_KEYS: Final = 4096
-"""Of how many keys failures are remembered; the one that failed longest ago is dropped first."""
+"""How many keys are remembered; the one that failed longest ago is dropped first."""
 
 
 class Failures:

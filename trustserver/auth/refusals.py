@@ -1,4 +1,4 @@
-"""Say to whom a server does not let in who they are taken for, what they lack, and how to log in."""
+"""Refuse a request: say who its sender is taken for, which right is missing, and how to log in."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Refusals:
     def of_right(
         self, caller: Caller, right: Right, required: RequiredAccess, reason: str, headers: Headers = ()
     ) -> Forbidden:
-        """Return the refusal of a right. Who may get it with another credential gets a challenge."""
+        """Return the refusal of a right. Senders who may get it with another credential get a challenge."""
         challenge, grant = "", caller.grant
         if self._registry and grant and not grant.allows(required.kind, required.name, required.actions):
             challenge = self._registry.forbidden(required, reason="", error="insufficient_scope").challenge

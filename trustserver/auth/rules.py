@@ -206,7 +206,7 @@ class _Place:
         """Return whether a rule that denies something is about this.
 
         Notary v1 knows names that are not in normal form: with capitals, or without a host; and a host can be written
-        in several ways. Who reads them may take them for the normal ones, so each deny is about all of them, too.
+        in several ways. Whoever reads them may take them for the normal ones, so each deny is about all of them, too.
         """
         return not self.is_normal or not names.isdisjoint(self.patterns)
 

@@ -46,7 +46,7 @@ _BY_RIGHT: Final[Mapping[Right, tuple[str, ...]]] = {
     Right.PUSH: _ACTIONS[Action.PUBLISH],
     Right.INIT: _ACTIONS[Action.PUBLISH],
 }
-"""Of which actions a token must have all to give a right, where tokens alone decide; for others: `*`."""
+"""The actions that a token must have to give a right, where tokens alone decide; for other rights: `*`."""
 
 _log = logging.getLogger(__name__)
 

@@ -73,7 +73,7 @@ class TokenKeys:
                 self._by_kid.setdefault(kid, []).append(known_key)
         for key in jwks:
             if isinstance(key, OctKey) or key.is_private:
-                raise ValueError("a token server's secret is none of this server's business: only public keys are")
+                raise ValueError("a token server's secret does not belong here: give public keys only")
             usable(key.public_key)
             known_key = _KnownKey(key=key, since=datetime.min.replace(tzinfo=UTC), until=FOREVER)
             self._by_kid.setdefault(key.kid or key.thumbprint(), []).append(known_key)

@@ -210,7 +210,7 @@ def _check_same(stored: ParsedCollection, roots: Sequence[Envelope], current: Ma
         raise CollectionExists(role="collection", reason=f"is in format {stored.state.format}")
     stored_root = stored.envelopes[ROOT]
     if all(root.sha256 != stored_root.sha256 for root in roots):
-        raise CollectionExists(role=ROOT, reason=f"version {stored_root.version} here is none of the chain's")
+        raise CollectionExists(role=ROOT, reason=f"version {stored_root.version} here is not in the chain")
     for role, envelope in stored.envelopes.items():
         if role not in current or envelope.version > current[role].version:
             raise CollectionExists(role=role, reason=f"version {envelope.version} here is newer: it goes on here")

@@ -1,4 +1,6 @@
-"""Drop versions that no client asks for any more: who publishes often must not fill the disk.
+"""Drop versions that no client asks for any more, and events beyond the number that is kept.
+
+Whoever publishes often must not fill the disk.
 
 A client reads the timestamp first, then what it lists. So it may still ask for the versions that were current a moment
 ago. Superseded versions are kept for an hour, as long as those of one collection do not take too much; and always the
@@ -19,7 +21,7 @@ from trustdata.roles import ONLINE, ROOT, RoleName
 from trustserver.storage.ports import MetadataStore, Status, StoredVersion
 
 KEPT_BYTES: Final = 32 * 1024 * 1024
-"""The highest number of bytes of superseded versions of one collection, the last ones of each role apart."""
+"""The highest number of bytes of superseded versions of one collection, without the last ones of each role."""
 LAST_ONLINE: Final = 4
 """How many superseded versions of snapshot and timestamp are always kept."""
 LAST_OFFLINE: Final = 1

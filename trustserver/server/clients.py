@@ -131,7 +131,7 @@ class ClientAddresses:
             connection.request_ends()
 
     async def _answer(self, peer: tuple[str, int] | None, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a request of who is connected; from a proxy, of whom that says it has the request from."""
+        """Answer a request of the client that is connected; if that is a proxy, of the client that the proxy names."""
         try:
             scope["client"] = self._client(peer, scope) if self._asks_proxies else peer
         except BadRequest as error:

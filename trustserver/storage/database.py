@@ -39,7 +39,7 @@ _DURABLE: Final = (
     "PRAGMA synchronous=FULL",  # with NORMAL, WAL mode loses the newest commits at a power cut
     "PRAGMA foreign_keys=ON",
     # What is deleted is overwritten in pages that are written anyway. Where Debian's default overwrites all of it, each
-    # superseded version is written once more. Who is to be erased is overwritten everywhere (SqlStore.erase_people).
+    # superseded version is written once more. What is to be erased is overwritten everywhere (SqlStore.erase_people).
     "PRAGMA secure_delete=FAST",
     f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}",
 )

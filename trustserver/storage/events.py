@@ -1,4 +1,4 @@
-"""The record of changes: what an event says, its canonical form, and the people in it, who stand apart.
+"""The record of changes: what an event says, its canonical form, and the people in it, who are stored separately.
 
 An event has one canonical form: JSON with sorted members, without white space, in UTF-8 (RFC 8785; numbers are whole).
 It is made when the event gets its numbers, stored as it is, and never made again, so that a hash over it holds. Of

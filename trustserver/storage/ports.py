@@ -423,7 +423,7 @@ class MetadataStore(Protocol):
         """
 
     def waiting_keys(self) -> tuple[KeyRecord, ...]:
-        """Return the keys of names without a live collection, OFFERED ones apart: there are none unless one is lost."""
+        """Return the keys of names without a live collection, except OFFERED ones: none, unless one is lost."""
 
     def seal_mark(self) -> str:
         """Return the mark (KeySealer.mark) of the seal key that was used; empty if nothing was sealed yet."""

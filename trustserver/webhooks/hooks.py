@@ -105,7 +105,7 @@ def _hook(table: object, place: str, file: Path) -> Hook:
         raise StartRefused(what=place, reason=f"{wrong[0]} must be true or false")
     topics = _texts(table, "events", place) or sorted(TOPICS)
     if unknown := sorted(set(topics) - TOPICS):
-        raise StartRefused(what=place, reason=f"events: {unknown[0]} is none of {', '.join(sorted(TOPICS))}")
+        raise StartRefused(what=place, reason=f"events: {unknown[0]} is not one of {', '.join(sorted(TOPICS))}")
     patterns = _texts(table, "names", place) or ["*"]
     if wrong := [pattern for pattern in patterns if not is_pattern(pattern)]:
         raise StartRefused(what=place, reason=f"names: {wrong[0]} {PATTERN_RULE}{meant_pattern(wrong[0])}")

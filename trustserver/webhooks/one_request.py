@@ -1,4 +1,4 @@
-"""Send a request to a webhook, within bounds, and to an address that may be spoken to.
+"""Send one request to a webhook, within bounds of time and size, and only to an address that is allowed.
 
 The name is resolved once, and the address that was looked at is the one that is connected to: another answer of the
 name server in between changes nothing. Nothing is followed, and of what is answered only the status is read. Proxies of

@@ -1,4 +1,4 @@
-"""The outbox of a webhook: the record itself, and how far the hook has been told of it.
+"""Tell a webhook each event of the record in order: again after a failure, until the event is given up.
 
 The cursor is in the database, so nothing is lost when the server ends: what was sent and not noted is sent again. A
 publish waits for none of this, since each outbox has a thread of its own that reads the record.

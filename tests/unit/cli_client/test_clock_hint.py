@@ -1,4 +1,4 @@
-"""Where a refusal hangs on the time, the server's clock is named beside ours; it changes no verdict."""
+"""Where a refusal depends on the time, the server's clock is named beside ours; it changes no verdict."""
 
 from __future__ import annotations
 

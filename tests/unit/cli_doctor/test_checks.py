@@ -129,7 +129,7 @@ def test_releases_without_the_repository_key() -> None:
     moves.sign_with(scene, RELEASES, "alice")
     ((severity, text),) = _of(check_collection(_look(scene)), "releases")
     assert severity == "wrong"
-    assert "the repository key is none of the keys" in text
+    assert "the repository key is not one of the keys" in text
 
 
 def test_a_root_that_needs_all_of_its_keys() -> None:

@@ -123,7 +123,7 @@ def test_without_one_there_are_only_the_pages_of_the_operator(site: Site) -> Non
     with serving(site.webhook, tls=site.tls) as server:
         for path in ("/validate", "/mutate"):
             status, said = once(site, server, None, path)
-            assert (status, b"shows a certificate" in said) == (403, True)
+            assert (status, b"show a certificate" in said) == (403, True)
             assert answered(once(site, server, site.authority, path)[1])["allowed"] is True
         for path in ("/healthz", "/readyz", "/metrics"):
             assert once(site, server, None, path)[0] == 200

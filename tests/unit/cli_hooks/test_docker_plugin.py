@@ -89,7 +89,7 @@ def test_docker_s_own_options_come_first(options: list[str], environ: Mapping[st
         (["ctrust", "init", APP], "docker ctrust has no command 'init', but sign, inspect"),
         (["trust", "\x1b[31m"], "no command '\\x1b[31m'"),
         (["--frob", "ctrust", "sign", APP], "docker's option --frob is not known here"),
-        (["--config"], "--config wants a value"),
+        (["--config"], "--config needs a value"),
         (["-c", "remote", "ctrust", "pull", APP], "the engine of --context remote is not looked up here"),
         (
             ["--context=remote", "ctrust", "sign", "--local", APP],

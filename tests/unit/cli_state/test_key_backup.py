@@ -398,7 +398,7 @@ def test_another_key_of_the_same_name_is_refused_alone_and_comes_back_under_anot
     document = person.key("restore", "keys.backup", status=8)
     assert person.states(document) == {"alice": "failed", "bob": "done"}
     error = document["keys"][0]["error"]
-    assert error["message"] == f"the name alice is that of another key in the key store, {here.described}"
+    assert error["message"] == f"another key in the key store has the name alice, {here.described}"
     assert "key restore: --name NAME" in error["next"]
     assert "--name is for one key" in person.key("restore", "keys.backup", "--name", "x", status=2)["error"]["message"]
     assert person.key("restore", "keys.backup", "alice", "--name", "../x", status=2)["error"]["code"] == "invalid-name"

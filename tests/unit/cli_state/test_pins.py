@@ -228,7 +228,7 @@ class TestPatterns:
             ('[patterns."example.com/a/*"]\npin = "key:{0}"\nrecorded = 1\nhow = "pin"', "and nothing else"),
             ('[patterns."example.com/a/*"]\npin = 1', "and nothing else, as trust pin writes it"),
             ("patterns = 1", "holds something else"),
-            ('[pin."example.com/a"]\nx = 1', r"pin is none of its members: there are \[pins\.NAME\]"),
+            ('[pin."example.com/a"]\nx = 1', r"pin is not one of its members: there are \[pins\.NAME\]"),
         ],
     )
     def test_a_damaged_table_is_refused_by_name(self, table: str, said: str, pins: PinsFile, path: Path) -> None:

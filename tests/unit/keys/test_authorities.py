@@ -141,7 +141,7 @@ def test_usual_extensions_are_understood() -> None:
 
 
 def test_a_key_that_is_no_certificate() -> None:
-    assert refused(bare_key(OWN.public_key())) == "it stands in no certificate"
+    assert refused(bare_key(OWN.public_key())) == "it has no certificate"
 
 
 def test_a_certificate_that_signs_itself_is_nobodys() -> None:
@@ -174,14 +174,14 @@ EARLY, LATE = replace(LEAF, end=AT - days(1)), replace(LEAF, start=AT + days(1))
     [
         (_as_leaf(EARLY), "its certificate is valid from 2026-01-01 00:00 to 2026-10-31 12:00 UTC only"),
         (_as_leaf(LATE), "its certificate is valid from 2026-11-02 12:00 to"),
-        (_as_leaf(CA), "its certificate is that of a CA"),
+        (_as_leaf(CA), "its certificate is the certificate of a CA"),
         (_as_leaf(replace(LEAF, usage=("key_encipherment",))), "its certificate is not for signatures (keyUsage)"),
         (_as_leaf(replace(LEAF, uses=(EMAIL,))), "(extendedKeyUsage)"),
         (_as_leaf(replace(LEAF, more=((UNKNOWN, True),))), f"has the critical extension {OID.dotted_string}"),
-        (_as_authority(replace(CA, end=AT - days(1))), "the CA certificate 1 beside it is valid from"),
-        (_as_authority(replace(CA, start=AT + days(1))), "the CA certificate 1 beside it is valid from"),
-        (_as_authority(LEAF), "the CA certificate 1 beside it is none of a CA"),
-        (_as_authority(replace(CA, is_authority=None)), "the CA certificate 1 beside it is none of a CA"),
+        (_as_authority(replace(CA, end=AT - days(1))), "the certificate 1 beside it is valid from"),
+        (_as_authority(replace(CA, start=AT + days(1))), "the certificate 1 beside it is valid from"),
+        (_as_authority(LEAF), "the certificate 1 beside it is not the certificate of a CA"),
+        (_as_authority(replace(CA, is_authority=None)), "the certificate 1 beside it is not the certificate of a CA"),
         (_as_authority(replace(CA, usage=("digital_signature",))), "is not for certificates (keyUsage)"),
         (_as_authority(replace(CA, uses=(EMAIL,))), "(extendedKeyUsage)"),
         (_as_authority(replace(CA, more=((UNKNOWN, True),))), "which is not understood"),
@@ -212,7 +212,7 @@ def test_a_limit_of_length_counts_all_below_it() -> None:
             else:
                 assert f"allows {longest} CAs below it, and there are {count} (pathlen)" in refused(key, top)
     first = ROOT.below("CA 0", replace(CA, longest=0))
-    assert "the CA certificate 2 beside it allows 0 CAs below it" in refused(below(first.below("CA 1"), first))
+    assert "the certificate 2 beside it allows 0 CAs below it" in refused(below(first.below("CA 1"), first))
 
 
 @pytest.mark.parametrize("algorithm", [SHA1_WITH_RSA, MD5_WITH_RSA, UNKNOWN_WITH_RSA])
@@ -231,7 +231,7 @@ def test_two_certificates_that_certify_each_other_lead_nowhere() -> None:
 def test_further_certificates_must_be_of_authorities() -> None:
     other = ROOT.issue(GUN, key_called("another owner"))
     key = notary_key_of(ROOT.issue(GUN, OWN), other)
-    assert refused(key) == "the CA certificate 1 beside it is none of a CA (basicConstraints)"
+    assert refused(key) == "the certificate 1 beside it is not the certificate of a CA (basicConstraints)"
 
 
 def text_key(text: bytes) -> NotaryKey:
@@ -303,13 +303,13 @@ def test_authorities_are_read_as_they_stand() -> None:
     [
         ("", "the text holds no certificate in PEM"),
         ("corp", "the text holds something else than certificates in PEM"),
-        (pem_of(ROOT.issue(GUN, OWN)), "certificate 1 is none of a CA (basicConstraints)"),
-        (ROOT.pem + Issuer.root("C", Form(is_authority=None)).pem, "certificate 2 is none of a CA"),
+        (pem_of(ROOT.issue(GUN, OWN)), "certificate 1 is not the certificate of a CA (basicConstraints)"),
+        (ROOT.pem + Issuer.root("C", Form(is_authority=None)).pem, "certificate 2 is not the certificate of a CA"),
         (Issuer.root("C", replace(CA, usage=("crl_sign",))).pem, "certificate 1 is not for certificates (keyUsage)"),
         (Issuer.root("C", replace(CA, more=((UNKNOWN, True),))).pem, "which is not understood"),
         (Issuer.root("C", replace(CA, more=((LIMITS, True),))).pem, "limits names"),
         (Issuer.root("C", key=weak_rsa()).pem, "RSA with 1024 bits"),
-        (ROOT.pem + OTHER.pem + ROOT.pem, "certificate 3 stands there a second time"),
+        (ROOT.pem + OTHER.pem + ROOT.pem, "certificate 3 is there a second time"),
         (ROOT.pem * (MAX_AUTHORITIES + 1), f"the text holds more than {MAX_AUTHORITIES} certificates"),
     ],
 )

@@ -160,7 +160,9 @@ def test_one_of_another_backup_is_told_by_what_it_says_or_by_its_words(made: Mad
     other = shared(3, 5)
     while other.shares[0].set_number == made.shares[0].set_number:
         other = shared(3, 5)
-    with pytest.raises(ShareForeign, match=r"^share 4 in file 2 is none of keys\.backup: it says that it is of the"):
+    with pytest.raises(
+        ShareForeign, match=r"^share 4 in file 2 does not belong to keys\.backup: it says that it is of the"
+    ):
         opened(made, [made.text(1), other.text(4), made.text(3)])
     with pytest.raises(ShareForeign, match=r"^share 4 in file 2 .*its words begin otherwise"):
         opened(made, [made.text(1), " ".join(words_of(other, 4)).encode(), made.text(3)])
@@ -213,7 +215,7 @@ def test_a_wrong_word_and_swapped_words_are_told_with_the_share(made: Made) -> N
 def test_a_word_that_is_none_is_told_with_its_place(made: Made, title: str, number: int) -> None:
     words = words_of(made, 1)
     lines = [f"{n} {word}" for n, word in enumerate([*words[:3], "acdemic" + "x" * 40, *words[4:]], 1)]
-    reason = rf"word 4, 'acdemic{'x' * 13}', is none of the"
+    reason = rf"word 4, 'acdemic{'x' * 13}', is not one of the"
     unusable(title + "\n".join(lines), reason, number)
 
 

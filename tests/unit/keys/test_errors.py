@@ -43,7 +43,7 @@ def test_what_is_there_already_is_told_where_it_is() -> None:
     assert str(KeyExists(key="root key (ab)")) == "root key (ab) is in the key store already"
     assert str(KeyExists(key="the key", place="a.pem")) == "the key exists already: a.pem"
     taken = KeyNameTaken(key="signer key alice (ab)", name="alice")
-    assert str(taken) == "the name alice is that of another key in the key store, signer key alice (ab)"
+    assert str(taken) == "another key in the key store has the name alice, signer key alice (ab)"
 
 
 def test_an_encryption_that_is_not_read_is_told_without_further_words() -> None:

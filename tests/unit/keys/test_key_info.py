@@ -95,15 +95,15 @@ NO_TUF_KEY = "its public key is no TUF key object"
     [
         (lambda m: m.update(more=1), "its description does not have the members that it should"),
         (lambda m: m.pop("created"), "its description does not have the members that it should"),
-        *((lambda m, name=name: m.update({name: 5}), "its description has a member that is no short text")
+        *((lambda m, name=name: m.update({name: 5}), "its description has a member that is not a short text")
           for name in ("keyid", "algorithm", "purpose", "name", "gun")),
-        *((lambda m, name=name: m.update({name: "x" * 513}), "its description has a member that is no short text")
+        *((lambda m, name=name: m.update({name: "x" * 513}), "its description has a member that is not a short text")
           for name in ("keyid", "algorithm", "purpose", "name", "gun")),
         (lambda m: m.update(purpose="new"), "its purpose is unknown"),
         (lambda m: m.update(keyid="0" * 64), "its key id is not that of its public key"),
         (lambda m: m.update(algorithm="rsa"), "its algorithm is not that of its public key"),
-        (lambda m: m.update(created="2026-01-02"), "its time of creation is no time"),
-        (lambda m: m.update(created=5), "its time of creation is no time"),
+        (lambda m: m.update(created="2026-01-02"), "its time of creation cannot be read"),
+        (lambda m: m.update(created=5), "its time of creation cannot be read"),
         (lambda m: m.update(public=None), NO_TUF_KEY),
         (lambda m: m.update(public=list(m["public"])), NO_TUF_KEY),
         (lambda m: m["public"].update(more=1), NO_TUF_KEY),

@@ -282,7 +282,7 @@ def test_a_file_is_as_long_as_a_key_file_may_be() -> None:
         (lambda d: d.update(cipher=["name", "nonce"]), "cipher does not have the members that it should"),
         (lambda d: d["kdf"].update(name="pbkdf2"), "sealed by an unknown method"),
         (lambda d: d["cipher"].update(name="aes-128-gcm"), "sealed by an unknown method"),
-        (lambda d: d["kdf"].update(r="8"), "the scrypt parameters are no whole numbers"),
+        (lambda d: d["kdf"].update(r="8"), "the scrypt parameters are not whole numbers"),
         (lambda d: d["kdf"].update(n=3), "the scrypt parameters are out of bounds"),
         (lambda d: d.update(retired=None), "retired is neither true nor false"),
         (lambda d: d.update(info=None), "it has no description"),

@@ -87,7 +87,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "not yet": ({"since": NOW + timedelta(seconds=1)}, "counts from"),
     "authority": (
         {"extensions": [IS_AUTHORITY]},
-        "is that of an authority",
+        "belongs to an authority",
     ),
     "server": ({"extensions": [(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)]}, "not for clients"),
     "encrypts": ({"extensions": [(usage(key_encipherment=True), True)]}, "not for signatures"),
@@ -294,7 +294,7 @@ def test_authorities_are_read_strictly(trusted: Path, authority: Authority, cloc
     constrained = x509.NameConstraints(permitted_subtrees=[x509.DNSName("example.com")], excluded_subtrees=None)
     for content, said in (
         (b"", "has no certificates in PEM"),
-        (issued(authority).public_bytes(Encoding.PEM), "that is none of an authority"),
+        (issued(authority).public_bytes(Encoding.PEM), "that does not belong to an authority"),
         (
             issued(authority, extensions=[(x509.BasicConstraints(ca=False, path_length=None), True)]).public_bytes(
                 Encoding.PEM

@@ -222,7 +222,7 @@ def test_a_name_that_lives_here_in_another_form(site: TakingSite) -> None:
     gun = gun_of("onetag")
     site.begin_notary(gun)
     before = site.tuf("timestamp.json", gun).content
-    refused(site.take(gun, parts_of("onetag")), 409, "collection-exists", "is none of the chain's")
+    refused(site.take(gun, parts_of("onetag")), 409, "collection-exists", "is not in the chain")
     assert site.tuf("timestamp.json", gun).content == before
 
 

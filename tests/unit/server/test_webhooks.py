@@ -97,7 +97,7 @@ def test_a_hook_with_all_that_it_may_have(tmp_path: Path) -> None:
         (table(url='"https://hooks.example.com/ä"'), "url must be like"),
         (table(url='"http://hooks.example.com/"'), r"must begin with https://; http:// is for .* allow_local = true"),
         (table(events='"published"'), "events must be a list"),
-        (table(events='["pushed"]'), "pushed is none of access, deleted"),
+        (table(events='["pushed"]'), "pushed is not one of access, deleted"),
         (table(names='["*/app"]'), r"names: \*/app must be"),
         (table(names='["r.example.com"]'), r"did you mean r\.example\.com/\*\?"),
         (table(allow_local="1"), "allow_local must be true or false"),

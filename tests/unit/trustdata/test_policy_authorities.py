@@ -84,9 +84,9 @@ def test_every_pin_of_a_policy_may_name_one() -> None:
         (
             f'[[ca]]\nname = "corp"\ncertificates = """{pem_of(TOP.issue(APP, TOP.key))}"""',
             "ca[0].certificates",
-            "certificate 1 is none of a CA (basicConstraints)",
+            "certificate 1 is not the certificate of a CA (basicConstraints)",
         ),
-        (ca("corp", TOP, TOP), "ca[0].certificates", "certificate 2 stands there a second time"),
+        (ca("corp", TOP, TOP), "ca[0].certificates", "certificate 2 is there a second time"),
         ("ca = 1", "ca", "must stand in double brackets: [[ca]]"),
         ("ca = [1]", "ca[0]", "must be a table"),
         ("".join(ca(f"c{number}", TOP) for number in range(MAX_BUNDLES + 1)), "ca", "holds more than 64 tables"),

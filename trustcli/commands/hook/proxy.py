@@ -142,10 +142,10 @@ def _print_config(session: Session, words: list[str], *, address: str, registry:
     if len(words) == 2 and words[0] == "config" and words[1] not in CLIENTS:
         raise UsageError(f"{words[1]} is no client{one_of(words[1], CLIENTS)}")
     if len(words) != 2 or words[0] != "config":
-        raise UsageError(f"after trust hook proxy stands nothing, or config and one of {', '.join(CLIENTS)}")
+        raise UsageError(f"trust hook proxy takes no words, or config and one of {', '.join(CLIENTS)}")
     if not address or not registry:
         raise UsageError(
-            "config wants --address URL, where clients reach the proxy, and --registry NAME, which it verifies"
+            "config needs --address URL, where clients reach the proxy, and --registry NAME, which it verifies"
         )
     origin, path = parse_url(address, kind="proxy")
     if path != "/":

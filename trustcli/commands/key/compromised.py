@@ -1,4 +1,4 @@
-"""`trust key compromised`: what a key in strange hands can do and may have done, in every collection known here.
+"""`trust key compromised`: what a stolen key can do and may have done, in every collection known here.
 
 1. key       of the store, in a file, at a URI, or the first digits of its id
 2. read      each collection, as its owner does; nothing is written, so that what was verified here before stays known
@@ -127,7 +127,7 @@ def _found_by_digits(session: Session, key: SoughtKey, guns: Sequence[GUN]) -> S
     """
     found: set[str] = set()
     for gun in guns:
-        with contextlib.suppress(TrustError):  # what cannot be read is told by who reads it next
+        with contextlib.suppress(TrustError):  # what cannot be read is told by whatever reads it next
             keys = public_keys(session.collection(gun, keep=False).owner_roles(), {})
             found |= accepted_fingerprints(keys[keyid] for keyid in key.among(keys))
     if len(found) > 1:

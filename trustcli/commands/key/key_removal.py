@@ -1,4 +1,4 @@
-"""`trust key remove`: take keys out of the store, of which nothing is left afterwards."""
+"""`trust key remove`: delete keys from the store for good."""
 
 from __future__ import annotations
 

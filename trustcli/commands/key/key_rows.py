@@ -1,4 +1,4 @@
-"""What is said of a key of the store: its row in lists and documents."""
+"""Show a key of the store: as a line of the list, and as a row of JSON documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that were removed as compromised are proposed by no command, and put in place by none."""
+"""Refuse keys that were removed as compromised, before a command proposes one or puts one in place."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Deny digests in several collections, and allow them again: for `trust deny` (docs/adr/0108).
 
-The list stands in `targets`, so only who has the repository key writes it.
+The list stands in `targets`, so only the owner of the repository key writes it.
 """
 
 from __future__ import annotations

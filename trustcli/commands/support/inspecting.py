@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def content_of(roles: OwnerRoles, *, tag: str | None) -> Inspection:
-    """Return what clients see in a collection, expiry apart: all of it, or only one tag.
+    """Return what clients see in a collection, expired or not: all of it, or only one tag.
 
     Raises: ReleaseConflict, DelegationOutOfScope, ContentMismatch.
     """

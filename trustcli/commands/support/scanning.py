@@ -29,7 +29,7 @@ State: TypeAlias = Literal["signed", "exempt", "unsigned", "revoked", "denied", 
 OLDER_VERSIONS: Final = 20
 """How many older versions of a role are looked at, to tell what was revoked from what was never signed."""
 OLDER_BYTES: Final = 16 * 1024 * 1024
-"""Of all older files of one collection."""
+"""Bytes of all older files of one collection that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

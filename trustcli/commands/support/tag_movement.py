@@ -20,7 +20,7 @@ def released_as(target: Target | None) -> str:
 
 
 def move_warning(gun: GUN, tag: str, was: Target, roles: Roles, *, to: str) -> str:
-    """Return the sentence of who signed a tag as what before it is signed as another digest. `to`: `sha256:HEX`."""
+    """Return the warning before a tag is signed as another digest: who has signed it as which. `to`: `sha256:HEX`."""
     by = f" by {', '.join(map(signer_name, _signers(was, roles)))}" if _signers(was, roles) else ""
     return f"{gun}:{tag} was signed as {released_as(was)}{by}, and moves to {to}"
 

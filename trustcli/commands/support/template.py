@@ -195,10 +195,10 @@ def _differences(
     if role.threshold != template.threshold:
         yield f"{role.threshold} root keys must sign a root, not {template.threshold}"
     if recovery is not None and key_fingerprint(recovery) not in present:
-        yield "the recovery key is none of its root keys"
+        yield "the recovery key is not one of its root keys"
     for key in root_keys:
         if key_fingerprint(key) not in present:
-            yield f"{short_keyid(key.keyid)} is none of its root keys"
+            yield f"{short_keyid(key.keyid)} is not one of its root keys"
     number = max(1, len(root_keys)) + (recovery is not None)
     if len(present) != number:
         yield f"it has {len(present)} root keys, not {number}"

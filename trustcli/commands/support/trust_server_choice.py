@@ -1,4 +1,4 @@
-"""Which trust server a command means that is about a server and no collection."""
+"""Choose the trust server of commands that are about a server, such as `trust login`."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ def _contradictions(files: Sequence[ConfigFile]) -> Iterator[Finding]:
                 check="contradiction",
                 severity="wrong",
                 text=f"{key} stands in several files with different values: which one counts is not certain",
-                remedy="let it stand in one file",
+                remedy="keep it in one file",
                 place=", ".join(path for path, _ in given),
             )
 

@@ -1,4 +1,4 @@
-"""See whether this user has verified something newer than what an agent's yes rests on.
+"""Check whether this user has verified something newer than the trust data behind an agent's yes.
 
 An agent refuses what is older than it has seen itself; one whose state folder is new has seen nothing. So every
 collection counts that the decision rests on: that of the image, the second one, and that of the policy. Nothing here

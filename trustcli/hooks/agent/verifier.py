@@ -1,4 +1,4 @@
-"""Let `trust-image-verifier` take the yes of this node's agent: what verifies is then not even imported."""
+"""Let `trust-image-verifier` use a yes of this node's agent, without importing the code that verifies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 _LONGEST: Final = 2.0
 _SHARE: Final = 0.25
-"""Of the time for a verdict, at most: the rest must do for verifying without an agent."""
+"""The highest share of the time for a verdict: the rest must be enough to verify without an agent."""
 
 
 def reason_of_agent(name: str, digest: str, *, config: Path | None, state: Path | None) -> str | None:

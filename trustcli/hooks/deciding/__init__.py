@@ -1,1 +1,1 @@
-"""Deciding whether an image may run: the one decision behind every command and every door."""
+"""Deciding whether an image may run: the one decision behind every command and every hook."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trustcli.config.settings import Settings
 
 _VERSION: Final = 1
-"""Of what is hashed: programs that decide in another way must not agree."""
+"""The version of what is hashed: programs that decide in another way must not agree."""
 _MAX_FILE: Final = 64 * 1024 * 1024
 
 

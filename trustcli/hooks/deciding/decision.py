@@ -1,4 +1,4 @@
-"""The decision about one image, as every door tells it: may it run, as which digest, by which rule, and why."""
+"""The decision about one image, as commands and hooks tell it: may it run, as which digest, by which rule, and why."""
 
 from __future__ import annotations
 

@@ -18,14 +18,16 @@ class Callers:
         self._now = now
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the answer to who may not; None for who may.
+        """Return the answer to a client that may not; None if it may.
 
         A connection lives long: what was verified at its beginning may have run out, or its issuer may have been taken
         away. An API server that is sent away with 503 and `Retry-After` connects anew, and shows what it has now.
         """
         shown = request.certificate
         if shown is None:
-            return plain(403, "reviews are taken from who shows a certificate of --tls-client-ca", close=True)
+            return plain(
+                403, "reviews are taken only from clients that show a certificate of --tls-client-ca", close=True
+            )
         if shown.authorities != self._authorities() or shown.expires <= self._now():
             return plain(503, "the certificate must be shown anew; connect again", (b"retry-after", b"1"), close=True)
         return None

@@ -96,7 +96,7 @@ def read_review(sent: SentRequest) -> Review:
     members = sent.members
     operation = _text(members, "operation")
     if operation not in _OPERATIONS:
-        raise ReviewMalformed(place="request.operation", reason=f"is none of {', '.join(_OPERATIONS)}")
+        raise ReviewMalformed(place="request.operation", reason=f"is not one of {', '.join(_OPERATIONS)}")
     kind = _object(members, "kind")
     return Review(
         uid=sent.uid,

@@ -3,8 +3,8 @@
 A decision that needs no server takes a fraction of a millisecond, and is made at once. One that does may hang as long
 as the server hangs, and whose server that is may be up to whoever names the image. So these run on threads of their
 own, of which each namespace has a share, and the names of each registry and of each trust server, whoever asks for
-them; a question that is being answered already is not asked again; and who does not get an answer in time is told so,
-while the API server still listens.
+them; a question that is being answered already is not asked again; and whoever does not get an answer in time is told
+so, while the API server still listens.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 THREADS: Final = 64
 """Decisions at one time."""
 OF_ONE_NAMESPACE: Final = 16
-"""Of these, the most that one namespace has."""
+"""How many of these one namespace may have."""
 OF_ONE_REGISTRY: Final = 24
-"""Of these, the most for images of one registry: their trust data mostly is in one place, which may hang."""
+"""How many of these may be for images of one registry: their trust data mostly is in one place, which may hang."""
 OF_ONE_SERVER: Final = 32
-"""Of these, the most whose trust data is at one server, whichever registries it serves."""
+"""How many of these may need one trust server, whichever registries it serves."""
 DEFAULT_TIMEOUT: Final = 10.0
 """Seconds, where the request names none: the default of `timeoutSeconds`."""
 MAX_TIMEOUT: Final = 30.0
@@ -128,7 +128,7 @@ class LimitedTime:
         return answers
 
     def close(self) -> None:
-        """Let the threads end when they have nothing to do. Who still asks gets no answer in time."""
+        """Let the threads end when they have nothing to do. Whoever still asks gets no answer in time."""
         with self._ended:
             for _ in range(self._begun):
                 self._work.put(None)

@@ -42,11 +42,11 @@ _LARGE: Final = 256 * 1024
 """Bytes from which on a review needs one of a few places, so that many large ones take no more memory than these."""
 _LARGE_AT_ONCE: Final = 4
 _ROOM: Final = 8 * MAX_REVIEW
-"""Bytes of large reviews that are being read. It is taken as they come, so that who trickles holds little."""
+"""Bytes of large reviews that are being read. They count as they come, so that a slow client holds little."""
 _ROOM_OF_ONE: Final = 4 * MAX_REVIEW
-"""Of these, those from one network of addresses: an API server needs no more, and somebody else leaves it as much."""
+"""How many of these bytes one network of addresses may have: an API server needs no more, and others leave it some."""
 _PARSED_AT_ONCE: Final = 8
-"""Of all reviews, small ones too: a parsed one takes ten times its bytes, until its images are known."""
+"""How many reviews are parsed, small ones too: each takes ten times its bytes, until its images are known."""
 
 
 class _Busy(Exception):
@@ -148,7 +148,7 @@ class AdmissionWebhook:
         review = read_review(sent)
 
         def decide(questions: Sequence[Asked]) -> Mapping[Asked, Decision | TrustError]:
-            # Who waits for a trust server does so without the objects: they take ten times the bytes that were sent.
+            # Reviews that wait for a trust server do so without the objects: those take ten times the bytes sent.
             for members in (sent.members, review.object, review.old_object):
                 members.clear()
             places.close()

@@ -1,4 +1,4 @@
-"""Answer what no registry does here, whoever asks; nothing is looked up for it. And say what failures mean."""
+"""Answer requests that this proxy refuses to everybody, before anything is looked up; say what failures mean."""
 
 from __future__ import annotations
 

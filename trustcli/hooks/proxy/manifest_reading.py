@@ -15,9 +15,9 @@ from trustcli.hooks.proxy.manifest_children import Named, named_in
 from trustcli.registry.manifest import read_manifest
 
 _MOST: Final = 256
-"""Manifests of which it is kept what was read; with _MOST_BYTES less than 16 MiB."""
+"""How many manifests are kept as they were read; with _MOST_BYTES less than 16 MiB."""
 _MOST_BYTES: Final = 16 * 1024
-"""Of a manifest that is read once. Larger ones are rare, and name so much that they would fill the memory."""
+"""Bytes of a manifest that is kept. Larger ones are rare, and name so much that they would fill the memory."""
 _MOST_TOLD: Final = 100
 
 

@@ -125,7 +125,7 @@ class Permissions:
             signed = self.signed_tags(repository)
             if signed.refusal is not None:
                 return Permission(allowed=False, reason=str(signed.refusal))
-            # Who had the turn before may have found it; base layers stand in more manifests than were asked above.
+            # The thread before this one may have found it; base layers stand in more manifests than were asked above.
             above = self._above(repository, digest, most=_MOST_ABOVE, is_blob=is_blob)
             if self._is_signed(repository, signed, above):
                 return _ALLOWED

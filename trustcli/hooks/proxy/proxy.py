@@ -48,7 +48,7 @@ _RANGE: Final = re.compile(r"bytes=[0-9]{0,18}-[0-9]{0,18}", re.ASCII)
 _OF_BLOBS: Final = frozenset({"content-range", "accept-ranges", "etag", "last-modified"})
 _OF_TAGS: Final = frozenset({"content-type", "docker-distribution-api-version"})
 _ASKED_BEFORE_A_PUSH: Final = {Kind.BLOB: "BLOB_UNKNOWN", Kind.MANIFEST: "MANIFEST_UNKNOWN"}
-"""Who pushes asks by HEAD what is there. Told that it is not, they send it; a refusal ends a push of containerd's.
+"""Clients that push ask by HEAD what is there. Told that it is not, they send it; a refusal ends containerd's push.
 For a pull Docker asks again by GET, and shows the reason of that."""
 _NEXT_PAGE: Final = re.compile(r'<([^<>"\s]{1,1000})>; ?rel="?next"?')
 

@@ -1,4 +1,4 @@
-"""Know which manifests name which digests, on disk, so that what hangs on a signed digest is found again.
+"""Know which manifests name which digests, on disk, so that what belongs to a signed digest is found again.
 
 What is stored is no decision: that a manifest names a digest is a fact about its bytes, which were hashed. Whether the
 manifest is signed is decided at each request. Under which tags a manifest was handed out is stored, too, since a rule
@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 MAX_MANIFESTS: Final = 50_000
 """Manifests that are known at one time; a tenth is forgotten when there are more, those first that came first."""
 _MOST_TAGS: Final = 16
-"""Of one manifest in one repository."""
+"""How many tags are remembered of one manifest in one repository."""
 _MOST_PAGES: Final = 65_536
-"""Of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
+"""Pages of 4 KiB: whatever manifests name, the file stays below 256 MiB."""
 _MOST_PAGES_IN_MEMORY: Final = 16_384
 """Where no file can be written: 64 MiB."""
 _MOST_STORED: Final = 4096

@@ -64,7 +64,7 @@ class SignedSearch:
         self._whole: dict[tuple[str, bool], set[str]] = {}
         """Signed images of which the index knows all that they name, by repository and by what was looked for."""
         self._generation: Hashable = None
-        """Of the index, in which that was so."""
+        """The generation of the index to which `_whole` belongs."""
 
     @contextmanager
     def turn(self, repository: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Trust data that is in memory and young enough, for who cannot wait: a decision by it takes no thread of its own."""
+"""Trust data that is in memory and young enough, for callers that cannot wait: it takes no thread of its own."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class ResidentDecider:
         return decision
 
     def decide_at_once(self, reference: ImageReference, digest: str | None = None) -> Decision | None:
-        """Decide as `decide` does; None if that would ask a server, or wait for who is asking."""
+        """Decide as `decide` does; None if that would ask a server, or wait for another thread that is asking."""
         try:
             at_once = self._current().at_once
             decision = None if at_once is None else at_once.decide(reference, digest)

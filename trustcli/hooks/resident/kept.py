@@ -169,7 +169,7 @@ class KeptCollection:
         return failure
 
     def abandon(self, reason: TrustError) -> None:
-        """End a refresh that was begun and is not run. Who waits is told the reason; what was verified still counts."""
+        """End a refresh that was begun and is not run. Those who wait get the reason; what was verified counts."""
         self._end(None, reason)
 
     def _end(self, unexpected: BaseException | None, reason: TrustError | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 _log = logging.getLogger(__name__)
 _ENOUGH: Final = 65_536
-"""More than all connections of all doors need."""
+"""More than all connections of all hooks need."""
 
 
 def allow_open_files() -> None:

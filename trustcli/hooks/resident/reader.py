@@ -1,7 +1,7 @@
 """Read collections from memory: refreshed in the background while they are in use, and once for all who wait.
 
-Who asks gets data that is at most `refresh` seconds old. Only if the server cannot be reached is older data used, as
-far as the rule allows and nothing has expired; a refusal is never covered by older data.
+Whoever asks gets data that is at most `refresh` seconds old. Only if the server cannot be reached is older data used,
+as far as the rule allows and nothing has expired; a refusal is never covered by older data.
 """
 
 from __future__ import annotations
@@ -152,10 +152,10 @@ class ResidentReader:
         denied = deny_list(gun, roles[TARGETS].targets)
         return DenyListRead(denied=denied, refreshed=_refreshed(state, now), stale=state.stale)
 
-    # --- for who cannot wait
+    # --- for callers that cannot wait
 
     def judged_at_once(self, gun: GUN, rule: Rule | None, questions: Sequence[Question]) -> Reading | None:
-        """Judge questions as `judge` does; None if that would ask somebody, or wait for who is asking."""
+        """Judge questions as `judge` does; None if that would ask a server, or wait for a thread that does."""
         needed = _needed_by(questions)
         now = self._clocks.moment()
         kept = self._collection(gun, rule, now)
@@ -338,8 +338,8 @@ class ResidentReader:
             return False
         if not _lacks_something(reading):
             return False
-        # Who asks again and again for what is not there would take the refreshes that new tags of others have earned:
-        # collections of which the last one was in vain compete with each other.
+        # Callers that ask again and again for what is not there would take the refreshes that new tags of others
+        # have earned: collections of which the last one was in vain compete with each other.
         rate = self._unknown if not kept.in_vain else self._unknown_again
         with self._lock:
             if arrived.ticks - kept.earned < self._limits.unknown or not rate.allows(arrived.ticks):

@@ -1,1 +1,1 @@
-"""Serving HTTP/1.1 on threads: the small server that the resident doors share."""
+"""Serving HTTP/1.1 on threads: the small server that the resident hooks share."""

@@ -1,4 +1,4 @@
-"""Bound what clients of a resident door may cost: connections, bytes and time."""
+"""Bound what clients of a resident hook may cost: connections, bytes and time."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Limits:
     client has been waited for so long is ended for a new one, the longest first. `stall`: in which the client sends or
     takes nothing. `slowest`: bytes a second that it takes on average, after the first `stall` seconds; `slowest_body`:
     that it sends of a whole body, after the first `body_grace` seconds. `held`: bytes of large answers in memory, of
-    all clients; where they are too many, who has one for longer than `patience` loses it. `stopping`: from `stop` to
-    the end.
+    all clients; where they are too many, whoever has one for longer than `patience` loses it. `stopping`: from `stop`
+    to the end.
     """
 
     connections: int = 512

@@ -1,4 +1,4 @@
-"""Answer what operators ask every door: is it alive, is it ready, what has it done."""
+"""Answer what operators ask every resident hook: is it alive, is it ready, what has it done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _METRICS: Final = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 class OperatorPages:
     """`GET /healthz`, `/readyz` and `/metrics`.
 
-    `why_not_ready`: returns one sentence, or an empty string if the door can answer. `metrics`: returns Prometheus'
+    `why_not_ready`: returns one sentence, or an empty string if the hook can answer. `metrics`: returns Prometheus'
     text; None where those who may ask shall not see them, and there is no such page.
     """
 

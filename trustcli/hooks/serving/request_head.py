@@ -91,7 +91,7 @@ def _fields(lines: list[bytes]) -> tuple[Headers, dict[bytes, bytes]]:
         name, value = found[1].lower(), found[2].strip(b" \t")
         if name in _FRAMING:
             if name in framing:
-                raise RequestRefused(400, f"{name.decode()} stands twice")
+                raise RequestRefused(400, f"{name.decode()} is there twice")
             framing[name] = value
         read.append((name, value))
     return read, framing

@@ -1,4 +1,4 @@
-"""The report of a bulk run: a row for each collection, as JSON and as CSV, for who has to answer for it.
+"""The report of a bulk run: a row for each collection, as JSON and as CSV, for the person who has to answer for it.
 
 The JSON is the document that the command prints with `--json`. The CSV has a line for each collection; its cells are
 those of `console/csv_cells.py`.

@@ -24,7 +24,7 @@ MOST_JOBS: Final = 16
 
 
 class Ending(Protocol):
-    """Who is told how each work ends, in the thread that has called `carry_out`."""
+    """What is told how each work ends, in the thread that has called `carry_out`."""
 
     def wanted(self, gun: GUN) -> bool:
         """Return whether a work is to be begun at all."""

@@ -93,7 +93,7 @@ def test_a_collection_without_such_certificates_is_refused_in_words(form: str) -
     found = Client(scene.server, pins=[PIN]).judge().refusal
     assert isinstance(found, RootNotCertified)
     said = {
-        "tuf-1.0": "its root keys stand in no certificates, as in every collection of TUF 1.0",
+        "tuf-1.0": "its root keys have no certificates, as in every collection of TUF 1.0",
         "notary-v1": "its certificate was issued neither by that CA nor by one beside it",
     }
     assert said[form] in found.reason
