@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from trustdata.suggestion import one_of
+
 
 def _absent(kind: str, word: str, meant: str | None) -> str:
     first = _bare(meant.partition(",")[0]) if meant else ""
@@ -21,6 +23,10 @@ def _too_many(words: str) -> str:
     return _absent("option", option, None) if option else f"there is a word too many: {words}"
 
 
+def _unknown(option: str, word: str, choices: str) -> str:
+    return f"{_bare(option)} {word} is unknown{one_of(word, map(_bare, choices.split(',')))}"
+
+
 def _bare(text: str) -> str:
     return text.replace("'", "").strip()
 
@@ -30,7 +36,12 @@ _FORMS: Final[tuple[tuple[str, Callable[[re.Match[str]], str]], ...]] = (
     (r"No such option: (\S+?)(?: (?:\(Possible options: (.+)\)|Did you mean (.+)\?))?", _option),
     (r"Missing (?:argument|parameter) '(.+)'", lambda m: f"{m[1]} is missing"),
     (r"Missing option (.+)", lambda m: f"{_bare(m[1])} is missing"),
-    (r"Invalid value for (.+?): (.+)", lambda m: f"{_bare(m[1])} cannot be used: {m[2][:1].lower()}{m[2][1:]}"),
+    (r"Invalid value for (.+?): (?:Value error, )?'(.+?)' is not one of (.+)", lambda m: _unknown(m[1], m[2], m[3])),
+    (r"Invalid value for (.+?): Input should be a valid integer.*", lambda m: f"{_bare(m[1])} must be a whole number"),
+    (
+        r"Invalid value for (.+?): (?:Value error, )?(.+)",
+        lambda m: f"{_bare(m[1])} cannot be used: {m[2][:1].lower()}{m[2][1:]}",
+    ),
     (r"Option '?(-[^' ]+)'? requires (?:an argument|\d+ arguments)", lambda m: f"option {m[1]} needs a value"),
     (r"argument (-[^ /]+)(?:/\S+)?: expected .*argument.*", lambda m: f"option {m[1]} needs a value"),
     (r"Option '?(-[^' ]+)'? does not take a value", lambda m: f"option {m[1]} takes no value"),

@@ -130,7 +130,7 @@ def test_keys_of_a_collection_move_into_the_token_by_a_rotation_that_clients_fol
     assert b"softhsm" not in said, "neither a module nor where the PIN is: what opens a token comes from settings"
     assert PIN.encode() not in said
     trust_server.stop()
-    assert "which none of them is; name it behind the others" in refused_start(trust_server, hsm)
+    assert " alone, and no token is named: name that one, too, behind what is named" in refused_start(trust_server, hsm)
     trust_server.start("--online-keys", "sealed", *KEYS, environ=hsm.environ, listen=f"127.0.0.1:{port}")
     owner.run("key", "rotate", "timestamp", gun, "--yes")
     assert [bool(place) for place in places(trust_server).values()] == [True, False], "and back again"

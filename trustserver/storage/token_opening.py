@@ -18,6 +18,7 @@ from keys.passphrase import EnvironmentPassphrases, PassphraseProvider, secret_i
 from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
 from keys.pkcs11.wrapped_keys import TokenWrapping
 from keys.secret_variables import without_passphrases
+from trustdata.counting import counted
 from trustserver.errors import StartRefused
 from trustserver.settings import SEALED, Settings
 from trustserver.storage.opening import open_server_keys
@@ -60,8 +61,9 @@ def open_tokens(settings: Settings, environ: Mapping[str, str], sealer: SealedKe
     missing = {place: count for place, count in places.items() if place and place not in known}
     if missing and all(token.place for token in tokens):
         place, count = next(iter(missing.items()))
-        reason = f"{count} stored keys live at {place}, which none of them is"
-        raise StartRefused(what="--online-keys", reason=f"{reason}; name it behind the others")
+        what = "which is none of those that are named" if known else "and no token is named"
+        reason = f"{counted(count, 'stored key')} can be used with the key at {place} alone, {what}"
+        raise StartRefused(what="--online-keys", reason=f"{reason}: name that one, too, behind what is named")
     return tokens
 
 

@@ -366,6 +366,8 @@ def test_a_key_that_is_here_stays_as_it_is(person: Person) -> None:
     assert "signer key alice" in person.said
     assert "is in the key store already: left as it is" in person.said
     assert set(person.states(person.key("restore", "keys.backup")).values()) == {"nothing to do"}
+    other = person.key("restore", "keys.backup", "alice", "--name", "anna")
+    assert person.states(other) == {"alice": "nothing to do"}, "it is told under the name that it has here"
 
 
 def test_nobody_is_asked_for_the_passphrase_of_a_key_that_is_here(

@@ -26,6 +26,18 @@ from trustdata.usage_words import command_meant, usage_sentence
         ("Missing argument 'NAME...'.", "NAME... is missing", ""),
         ("Missing option '--data'.", "--data is missing", ""),
         ("Invalid value for '--n': Not a number.", "--n cannot be used: not a number", ""),
+        ("Invalid value for '--n': Value error, is too odd", "--n cannot be used: is too odd", ""),
+        (
+            "Invalid value for '--kind': Value error, 'rs' is not one of 'ecdsa-p256', 'rsa'",
+            "--kind rs is unknown; write one of ecdsa-p256, rsa; did you mean 'rsa'?",
+            "",
+        ),
+        ("Invalid value for '--kind': 'x' is not one of 'a', 'b'.", "--kind x is unknown; write one of a, b", ""),
+        (
+            "Invalid value for '--jobs' / '-j': Input should be a valid integer, unable to parse string as an integer",
+            "--jobs / -j must be a whole number",
+            "",
+        ),
         ("Option '--x' requires an argument.", "option --x needs a value", ""),
         ("argument --x: expected one argument", "option --x needs a value", ""),
         ("argument -y/--yes: expected at least one argument", "option -y needs a value", ""),

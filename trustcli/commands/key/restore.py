@@ -124,6 +124,9 @@ def _look(session: Session, restored: Sequence[_Restored]) -> None:
             each.state, each.error = "failed", error
         except KeyExists:
             each.state = "nothing to do"
+            each.info = next(
+                info for info in stored if info.keyid == each.info.keyid
+            )  # under the name that it has here
         else:
             stored.append(each.info)
 
