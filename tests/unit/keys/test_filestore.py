@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -245,9 +244,11 @@ def test_a_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
         store.add(PRIVATE, INFO, "secret")
 
 
-# A child that dies by SIGKILL just before the N-th call of `os` in an operation on the store.
-_CHILD = """
-import os, signal, sys
+# For N = 1, 2, ...: a process that dies by SIGKILL just before its N-th call of `os` in an operation on a copy of the
+# store, `<folder>/N`; until one lives. A line says how each ended.
+_CHILDREN = """
+import os, shutil, signal, sys
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from keys import durable_file, filestore
@@ -255,16 +256,15 @@ from keys.key_info import KeyInfo
 from keys.private_blocks import read_private_pem
 from tests.support.cheap_keys import CHEAP
 
-kill_at, folder, operation, keyid = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+folder, operation, keyid = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 private = read_private_pem(sys.stdin.buffer.read(), None, place="stdin")
-store = filestore.FileKeyStore(folder, cost=CHEAP)
-count = 0
+calls = 0
 
 def counted(name, real):
     def call(*arguments, **options):
-        global count
-        count += 1
-        if count == kill_at:
+        global calls
+        calls += 1
+        if calls == kill_at:
             if name == "write":
                 real(arguments[0], bytes(arguments[1])[:7])
             os.kill(os.getpid(), signal.SIGKILL)
@@ -274,26 +274,43 @@ def counted(name, real):
 names = ("open", "fchmod", "write", "fsync", "close", "replace", "unlink", "mkdir")
 real = {**{n: getattr(os, n) for n in names}, "fsync": lambda descriptor: None}  # a kill does not need the disk
 durable_file.os = SimpleNamespace(**{**vars(os), **{n: counted(n, real[n]) for n in names}})
-if operation == "add":
-    store.add(private, KeyInfo.of(private, purpose="root"), "secret")
-elif operation == "retire":
-    store.retire(keyid)
-elif operation == "remove":
-    store.remove(keyid)
-else:
-    store.passwd(keyid, "secret", "new")
-print(count)
+
+def operate(store):
+    if operation == "add":
+        store.add(private, KeyInfo.of(private, purpose="root"), "secret")
+    elif operation == "retire":
+        store.retire(keyid)
+    elif operation == "remove":
+        store.remove(keyid)
+    else:
+        store.passwd(keyid, "secret", "new")
+
+for kill_at in count(1):
+    shutil.copytree(folder / "before", folder / str(kill_at))
+    if child := os.fork():
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(status)
+        if status != -signal.SIGKILL:
+            break
+    else:
+        try:
+            operate(filestore.FileKeyStore(folder / str(kill_at), cost=CHEAP))
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
 """
 
 
-def _child(point: int, folder: Path, operation: str, pem: bytes) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", _CHILD, str(point), str(folder), operation, INFO.keyid],
+def _killed(folder: Path, operation: str, pem: bytes) -> list[int]:
+    """Return how each process ended: by the signal, and the last one by itself."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILDREN, str(folder), operation, INFO.keyid],
         input=pem,
         capture_output=True,
         timeout=60,
-        check=False,
+        check=True,
     )
+    return [int(line) for line in done.stdout.splitlines()]
 
 
 def _opens(store: FileKeyStore, keyid: str, *passphrases: str) -> bool:
@@ -311,17 +328,11 @@ def test_a_kill_at_any_point_neither_loses_nor_damages_a_key(tmp_path: Path, ope
     new = generate(Algorithm.ED25519)
     new_info, pem = KeyInfo.of(new, purpose="root"), write_private_pem(new, None)
     FileKeyStore(tmp_path / "before", cost=CHEAP).add(PRIVATE, INFO, "secret")
-    point = 0
-    while True:
-        point += 1
-        folder = tmp_path / str(point)
-        shutil.copytree(tmp_path / "before", folder)
-        store = FileKeyStore(folder, cost=CHEAP)
-        done = _child(point, folder, operation, pem)
+    *killed, last = _killed(tmp_path, operation, pem)
+    assert (set(killed), last) == ({-signal.SIGKILL}, 0)
+    for point in range(1, len(killed) + 1):
+        store = FileKeyStore(tmp_path / str(point), cost=CHEAP)
         keyids = {k.keyid for k in store.list()}
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr
         assert keyids <= {INFO.keyid, new_info.keyid}
         if operation != "remove":
             assert INFO.keyid in keyids
@@ -333,5 +344,6 @@ def test_a_kill_at_any_point_neither_loses_nor_damages_a_key(tmp_path: Path, ope
             store.add(new, new_info, "secret")
         except KeysError:
             assert new_info.keyid in keyids
-    assert point > 3, "the instrument was not reached"
+    assert len(killed) >= 3, "the instrument was not reached"
+    keyids = {k.keyid for k in FileKeyStore(tmp_path / str(len(killed) + 1), cost=CHEAP).list()}
     assert (new_info.keyid in keyids) is (operation == "add")
