@@ -179,7 +179,7 @@ def _check_uses(way: Iterable[_Parts]) -> None:
         if parts.uses is not None and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in parts.uses:
             uses &= parts.uses
     if not uses:
-        raise NotCertified("its certificates are for other uses than code signing or servers (extendedKeyUsage)")
+        raise NotCertified("its certificates are neither for code signing nor for servers (extendedKeyUsage)")
 
 
 # --- reading
@@ -209,16 +209,18 @@ def _parts(der: bytes, name: str) -> _Parts:
         certificate = load_der_certificate(der)
         public, extensions = certificate.public_key(), certificate.extensions
     if certificate.version is not x509.Version.v3:
-        raise NotCertified(f"{name} is of a version that does not say what it is for")
+        raise NotCertified(f"{name} is older than X.509 version 3, and cannot say what it is for")
     try:
         check_counts_in_notary(public, named="")
     except KeyNotAccepted as error:
-        raise NotCertified(f"{name} is of a key that is not accepted: {error.reason}") from error
+        raise NotCertified(f"{name} has a key that is not accepted: {error.reason}") from error
     if not _is_signed_strongly(certificate):
         raise NotCertified(f"{name} is signed in a way that is not accepted, such as with SHA-1")
     for extension in extensions:
         if extension.oid == ExtensionOID.NAME_CONSTRAINTS:
-            raise NotCertified(f"{name} limits names (nameConstraints), and none of its kinds is a collection's")
+            raise NotCertified(
+                f"{name} limits names (nameConstraints), in a way that says nothing about names of collections"
+            )
         if extension.critical and extension.oid not in _UNDERSTOOD:
             oid = extension.oid.dotted_string
             raise NotCertified(f"{name} has the critical extension {oid}, which is not understood")

@@ -55,7 +55,7 @@ class KeyInfo:
         created: datetime | None = None,
         uri: str = "",
     ) -> KeyInfo:
-        """Describe a key of which a half was generated or read. Raises: KeyNotAccepted."""
+        """Describe a key, of which the private or the public half is given. Raises: KeyNotAccepted."""
         public = tuf_key(key)
         rounded = None if created is None else created.astimezone(UTC).replace(microsecond=0)
         return cls(
@@ -103,13 +103,13 @@ class KeyInfo:
             raise KeyFileMalformed(place=place, reason="its purpose is unknown")
         public = _public(members["public"], place=place)
         if public.keyid != texts["keyid"]:
-            raise KeyFileMalformed(place=place, reason="its key id is not that of its public key")
+            raise KeyFileMalformed(place=place, reason="its key id does not match its public key")
         try:
             algorithm = algorithm_of_tuf_key(public)
         except KeyNotAccepted as error:
             raise KeyNotAccepted(key=f"{short_keyid(public.keyid)} in {place}", reason=error.reason) from error
         if texts["algorithm"] != algorithm:
-            raise KeyFileMalformed(place=place, reason="its algorithm is not that of its public key")
+            raise KeyFileMalformed(place=place, reason="its algorithm does not match its public key")
         return cls(
             keyid=public.keyid,
             algorithm=algorithm,

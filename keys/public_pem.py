@@ -56,7 +56,7 @@ def read_public_pem(data: bytes, *, place: str, at: datetime) -> Key:
         return tuf_key(next(iter(bare.values())))
     key = _certified(certificates[0], at, place)
     if bare and public_fingerprint(key) not in bare:
-        raise KeyFileMalformed(place=place, reason="its public key is not that of its certificate")
+        raise KeyFileMalformed(place=place, reason="its public key does not match its certificate")
     if isinstance(key, Ed25519PublicKey):  # Notary v1 has no certificates of such keys
         return tuf_key(key)
     keytype = "rsa" if isinstance(key, RSAPublicKey) else "ecdsa"

@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeAlias
 
 from keys.algorithms import accepted_fingerprints
 from trustdata.denied import DenyList, deny_list
-from trustdata.editing.altered_entries import AlteredEntry, beside, usable, without_platforms
+from trustdata.editing.altered_entries import AlteredEntry, size_and_platforms, usable, without_platforms
 from trustdata.editing.difference import Difference, difference
 from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents
@@ -317,10 +317,10 @@ class _Examiner:
                     continue
                 vouched = [each for _, each in self._vouched(tag, stands.digest)]
                 known = self._known_entries(tag, stands.digest)
-                right = [beside(tag, each) for each in vouched or known]
-                if beside(tag, entry) in right:
+                right = [size_and_platforms(tag, each) for each in vouched or known]
+                if size_and_platforms(tag, entry) in right:
                     continue
-                proven = next((each for each in (*known, *vouched) if beside(tag, each) in right), None)
+                proven = next((each for each in (*known, *vouched) if size_and_platforms(tag, each) in right), None)
                 if proven is not None:
                     yield AlteredEntry(role=role, tag=tag, entry=proven, proven=True)
                 elif stands.children:

@@ -271,7 +271,7 @@ class RootOfAnotherName(NotTrusted):
     def __str__(self) -> str:
         if not self.named:
             return f"{shown(self.role)} version {self.version} no longer names {self.gun}, as an earlier one does"
-        return f"{shown(self.role)} version {self.version} is that of {shown(self.named, 255)}, not of {self.gun}"
+        return f"{shown(self.role)} version {self.version} belongs to {shown(self.named, 255)}, not to {self.gun}"
 
 
 class RootNotNamed(NotTrusted):

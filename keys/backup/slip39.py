@@ -78,7 +78,7 @@ def read_share(words: Sequence[str], *, place: str, number: int) -> Share:
     if (read.group_threshold, read.group_count, len(read.value)) != (1, 1, KEY_BYTES):
         raise ShareMalformed(place=place, number=number, reason="it is a share of another kind of secret")
     if number not in {0, read.index + 1}:
-        reason = f"its words are those of share {read.index + 1}"
+        reason = f"its words belong to share {read.index + 1}"
         raise ShareMalformed(place=place, number=number, reason=reason)
     return Share(number=read.index + 1, threshold=read.member_threshold, set_number=read.identifier, words=lower)
 

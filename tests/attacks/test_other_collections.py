@@ -91,7 +91,7 @@ def test_the_refusal_names_both_collections() -> None:
     pair = siblings(TUF)
     with pytest.raises(RootOfAnotherName) as caught:
         pinned(pair.swapped, pair.key).digest()
-    assert str(caught.value) == f"root version 1 is that of {DEV}, not of {APP}"
+    assert str(caught.value) == f"root version 1 belongs to {DEV}, not to {APP}"
     assert caught.value.details() == {"gun": APP, "role": "root", "version": 1, "named": DEV}
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 REQUEST = "the request to the trust server"
 PAGE = b"<html><title>Sign in</title></html>"
-ELSE = "usually the address is that of something else, or a proxy before it hides what is there"
+ELSE = "usually the address belongs to something else, or a proxy before it hides what is there"
 ABSENT = {
     "a-page": reply(404, b"<html><title>Nothing here</title></html>"),
     "text": reply(404, b"404 page not found"),

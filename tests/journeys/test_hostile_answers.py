@@ -117,7 +117,7 @@ def test_a_lost_reply_is_no_failure(owner: TrustUser, gun: str, begun: BuiltImag
         (reply(403), 7, "trust login"),
         (reply(500), 6, "it answered 500"),
         (reply(413), 7, "refused (413)"),
-        (reply(404, b"404 page not found"), 7, "the address is that of something else"),
+        (reply(404, b"404 page not found"), 7, "the address belongs to something else"),
         (json_reply(404, {"errors": [{"code": "NOT_FOUND"}]}), 7, "see whether the address is right"),
         (json_reply(200, {"gun": "example.com/other", "revision": 1, "versions": {}}), 6, "another collection"),
     ],

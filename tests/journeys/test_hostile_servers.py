@@ -50,7 +50,7 @@ def test_another_collections_data_under_this_name(
     key = next(
         row["keyid"] for row in owner.run("--json", "key", "list").document()["keys"] if row["purpose"] == "root"
     )
-    another = f"root version 1 is that of {other}, not of {gun}"
+    another = f"root version 1 belongs to {other}, not to {gun}"
     for name, pin in {"by-fingerprint": owner.pin_of(gun), "by-key": f"key:{key}"}.items():
         pinned = people(name)
         pinned.knows(gun, pin)
@@ -59,7 +59,7 @@ def test_another_collections_data_under_this_name(
     owner.run("--server", server, "verify", f"{gun}:1.0", expect=4).said("timestamp version")
     owner.run("--server", server, "sign", f"{gun}:1.0", expect=4)
     made = owner.run("--server", server, "init", f"{gun}-fresh", "--no-recovery-key", expect=4)
-    made.said(f"root version 1 is that of {other}, not of {gun}-fresh")
+    made.said(f"root version 1 belongs to {other}, not to {gun}-fresh")
     assert f"{gun}-fresh" not in owner.run("pins").stdout
 
 

@@ -124,7 +124,7 @@ def test_a_root_that_the_pattern_would_refuse_is_not_made(people: People, gun: s
         (["*", "key:" + "ab" * 32], "no pattern of names"),
         (["*.example.com/*", "key:" + "ab" * 32], "no pattern of names"),
         (["registry.example.com/te*", "key:" + "ab" * 32], "no pattern of names"),
-        (["registry.example.com/team/*", "sha256:" + "ab" * 32], "a root file is that of one collection"),
+        (["registry.example.com/team/*", "sha256:" + "ab" * 32], "a root file belongs to one collection"),
         (["registry.example.com/team/*", "key:" + "ab" * 32, "--format", "tuf"], "leave them out"),
         (["registry.example.com/team/*", "key:" + "ab" * 32, "--named", "example.com/x"], "leave them out"),
     ],

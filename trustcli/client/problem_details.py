@@ -90,7 +90,7 @@ def doubtful_absence(answer: Response, *, remote: str) -> RemoteRefused | None:
 
 
 def _of_a_stranger(refused: RemoteRefused) -> RemoteRefused:
-    refused.reason += "; usually the address is that of something else, or a proxy before it hides what is there"
+    refused.reason += "; usually the address belongs to something else, or a proxy before it hides what is there"
     refused.page = True
     return refused
 

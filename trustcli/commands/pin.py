@@ -93,7 +93,7 @@ def _pin_pattern(
     if not is_pattern(pattern) or pattern == "*":
         raise UsageError(f"{pattern} is no pattern of names: a pattern {NARROW_PATTERN_RULE}{meant_pattern(pattern)}")
     if pin.kind != "key":
-        raise UsageError(f"{pattern} can be pinned to a key only, key:HEX: a root file is that of one collection")
+        raise UsageError(f"{pattern} can be pinned to a key only, key:HEX: a root file belongs to one collection")
     if others != (None, None):
         raise UsageError("--format and --named are of one name; leave them out with a pattern")
     session.pins.record_pattern(pattern, PatternPin(pin=pin, recorded=session.at), replaces=replace)

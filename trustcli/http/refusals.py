@@ -27,7 +27,7 @@ _SERVER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/ ()-]{0,60}", re.ASCII)
 _TEXTS: Final = ("message", "detail", "title", "error_description", "details", "error", "reason")
 _MEANINGS: Final[Mapping[int, str]] = {
     403: "usually a firewall or a proxy before it does not let this request through",
-    405: "usually a proxy before it lets only reads through, or the address is that of something else",
+    405: "usually a proxy before it lets only reads through, or the address belongs to something else",
     407: "a proxy before it wants to know who asks",
     413: "usually a proxy before it takes no upload of this size (nginx: client_max_body_size)",
     429: "it was asked too often, from this address or with this account",

@@ -21,7 +21,7 @@ from trustdata.digest import is_sha256_hex
 MOST_KEYS: Final = 4096
 """So many keys are kept, those that have signed last."""
 AHEAD: Final = timedelta(days=1)
-"""A time so far after now is of a clock that was wrong; a run that began later may have written a little later one."""
+"""A recorded time further ahead than this comes from a wrong clock; a smaller lead from a run that began later."""
 KIND: Final = DocumentKind(what="a record of when keys have signed")
 _DAMAGED: Final = "is damaged; remove it, and what keys sign from then on is noted anew"
 

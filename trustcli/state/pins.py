@@ -14,7 +14,7 @@ pin = "key:..."
 recorded = 2026-01-02T03:04:05Z
 
 is one root of trust for every name of the pattern that has no entry of its own; the most specific pattern counts alone
-(docs/adr/0078). Only a key can be pinned so: a root file is that of one collection.
+(docs/adr/0078). Only a key can be pinned so: a root file belongs to one collection.
 
 A file without patterns has version 1, and says so by having no `version`: programs that know no such member read it,
 too. One with patterns has version 2.
@@ -325,7 +325,7 @@ class PinsFile:
         except InvalidName as error:
             raise self._unusable(f"{place}: {error}") from error
         if pin.kind != "key":
-            raise self._unusable(f"{place} pin must be key:HEX: a root file is that of one collection")
+            raise self._unusable(f"{place} pin must be key:HEX: a root file belongs to one collection")
         return PatternPin(pin=pin, recorded=recorded)
 
     def _recorded(self, place: str, members: Mapping[str, object]) -> datetime:

@@ -50,16 +50,16 @@ def usable(role: RoleName, tag: str, entry: TargetFile) -> Target | None:
         return None
 
 
-def beside(tag: str, entry: TargetFile) -> tuple[int, frozenset[str]] | None:
+def size_and_platforms(tag: str, entry: TargetFile) -> tuple[int, frozenset[str]] | None:
     """Return what an entry says beside the digest: the size and the platforms; None if no client can use it."""
     target = usable(TARGETS, tag, entry)
     return None if target is None else (target.length, frozenset(target.children))
 
 
 def contradicted(roles: Mapping[RoleName, Envelope], leaving: RoleName) -> Iterator[AlteredEntry]:
-    """Yield the released entries of which all signers who stay, and list that digest, say otherwise.
+    """Yield the released entries that all remaining signers of the same digest contradict, in its size or platforms.
 
-    `roles`: that verify. `leaving`: a signer's role, which counts no more.
+    `roles`: those that verify. `leaving`: the role of a signer who is removed.
     """
     targets = roles[TARGETS].targets
     staying = [role for role in delegations_of(targets) if role in roles and role not in {RELEASES, leaving}]
@@ -71,5 +71,5 @@ def contradicted(roles: Mapping[RoleName, Envelope], leaving: RoleName) -> Itera
             listed = usable(role, tag, own) if own is not None and may_list(targets, role, tag) else None
             if own is not None and listed is not None and released is not None and listed.digest == released.digest:
                 said.append(own)
-        if said and beside(tag, entry) not in [beside(tag, each) for each in said]:
+        if said and size_and_platforms(tag, entry) not in [size_and_platforms(tag, each) for each in said]:
             yield AlteredEntry(role=RELEASES, tag=tag, entry=said[0], proven=True)

@@ -315,7 +315,7 @@ class AccessAuthorizer:
         if credential.api_token and sender.address is not None and self._refused.too_many(sender.address):
             raise Overloaded(what="refused tokens from this address", seconds=int(REFUSED_SECONDS))
         if credential.api_token or credential.user:
-            await self._source.look_for_who_asks()
+            await self._source.look_before_refusing()
             return self._known_caller(sender) or await self._checked(credential, sender, required)
         if credential.scheme == "bearer" and self._registry is not None:
             grant = await self._registry.grant(sender, required)

@@ -138,7 +138,7 @@ class AccessSource:
         """Have the thread look at once, without waiting for it, as at SIGHUP."""
         self._wake.set()
 
-    async def look_for_who_asks(self) -> None:
+    async def look_before_refusing(self) -> None:
         """Look before somebody is refused whom the operator may have added a moment ago.
 
         All who ask during one look share the next one, so strangers cause one small read at a time.
@@ -187,7 +187,7 @@ class AccessSource:
                 _log.error("the hash of a password stays as it was", extra={"reason": str(error)})
 
     def failures(self) -> list[str]:
-        """Return what of the known is not the newest, or not in the record; nothing if all is.
+        """Return which parts are out of date or missing in the record; an empty list if none is.
 
         Anybody may read this at /readyz, so the reasons, which name files and quote them, stand in the log alone.
         """

@@ -99,7 +99,7 @@ class IssuerKeys:
         raw = self._get(self._issuer.url.rstrip("/") + _DISCOVERY, issuer=self._issuer, limit=MAX_DOCUMENT)
         document = _object(raw)
         if document.get("issuer") != self._issuer.url:
-            raise Unfetched("its discovery document is that of another issuer")
+            raise Unfetched("its discovery document belongs to another issuer")
         url = document.get("jwks_uri")
         if not isinstance(url, str) or not is_fetchable(url) or not _same_origin(url, self._issuer.url):
             raise Unfetched("its discovery document names keys at another place (give that place as jwks_url)")

@@ -36,7 +36,7 @@ AFTER_BYTES: Final = 8 * 1024 * 1024
 """After so many published bytes of a collection its superseded versions are looked at."""
 SHARE: Final = 8
 """Where a look has found more versions than SHARE * AFTER_PUBLISHES, the next one comes after this share of them. So a
-publish costs the same however often was published in the last hour."""
+publish costs the same, however many there were in the last hour."""
 _COUNTED: Final = 10_000
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 

@@ -96,5 +96,5 @@ def test_a_server_of_another_kind() -> None:
             names(Answers(answer, status=404))
     others: tuple[Any, ...] = ({}, {"errors": [{"code": "NAME_UNKNOWN"}, None]}, {"errors": "NAME_UNKNOWN"})
     for answer in others:
-        with pytest.raises(RemoteRefused, match="the address is that of something else"):
+        with pytest.raises(RemoteRefused, match="the address belongs to something else"):
             names(Answers(answer, status=404))

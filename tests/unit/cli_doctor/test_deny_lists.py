@@ -82,7 +82,7 @@ def test_a_list_of_which_only_the_last_is_known_is_told_as_that(machine: Machine
     assert machine.check()[0] == 0
     machine.security.down = True
     assert machine.home.run("policy", "check", str(machine.file)) == 0
-    assert f"the denied digests of {SECURITY} are those of" in machine.home.err
+    assert f"the denied digests of {SECURITY} are from" in machine.home.err
     assert [each.severity for each in machine.look()] == ["ok", "wrong"]
 
 

@@ -130,7 +130,7 @@ def test_no_exemption_goes_before_it(wire: WireFormat, mode: str, age: timedelta
         assert decision.by_digest
     allowed = decide([app, listed], asked, f"{ELSEWHERE}@sha256:{EVIL}", age=age)
     assert allowed.allowed
-    assert any("are those of" in warning for warning in allowed.warnings) is (age is not None and "allow" in mode)
+    assert any("are from" in warning for warning in allowed.warnings) is (age is not None and "allow" in mode)
 
 
 def test_the_own_list_counts_where_a_rule_only_watches(wire: WireFormat) -> None:
@@ -193,7 +193,7 @@ def test_while_its_server_is_away_the_last_list_counts_as_long_as_the_policy_say
     decision = decide([app, listed], asked, f"{APP}:1.0", age=timedelta(days=2))
     assert decision.allowed is counts
     if counts:
-        assert any(f"denied digests of {SECURITY} are those of" in warning for warning in decision.warnings)
+        assert any(f"denied digests of {SECURITY} are from" in warning for warning in decision.warnings)
         denied_by(decide([app, listed], asked, f"{APP}:2.0", age=timedelta(days=2)))
     else:
         assert isinstance(decision.refusal, DenyListNotObtained)

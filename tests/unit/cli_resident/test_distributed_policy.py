@@ -262,7 +262,7 @@ def test_a_decision_by_a_policy_that_may_not_be_the_newest_says_so(site: Site, i
     older = site.decide()
     assert (older.allowed, older.stale, older.refreshed) == (True, True, since)
     (warning,) = older.warnings
-    assert "the distributed policy is that of" in warning
+    assert "the distributed policy is from" in warning
     assert site.decide(f"{ALLOWED}:1").warnings == (), "the list counts before it"
 
 

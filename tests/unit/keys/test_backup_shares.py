@@ -227,7 +227,7 @@ def test_missing_words_are_told(made: Made, title: str, number: int) -> None:
 
 
 def test_a_title_of_another_share_is_told(made: Made) -> None:
-    with pytest.raises(ShareMalformed, match=r"^share 4 in file 1 cannot be used: its words are those of share 2"):
+    with pytest.raises(ShareMalformed, match=r"^share 4 in file 1 cannot be used: its words belong to share 2"):
         opened(made, [made.text(2).replace(b"SHARE 2 OF", b"SHARE 4 OF")])
 
 

@@ -100,8 +100,8 @@ NO_TUF_KEY = "its public key is no TUF key object"
         *((lambda m, name=name: m.update({name: "x" * 513}), "its description has a member that is not a short text")
           for name in ("keyid", "algorithm", "purpose", "name", "gun")),
         (lambda m: m.update(purpose="new"), "its purpose is unknown"),
-        (lambda m: m.update(keyid="0" * 64), "its key id is not that of its public key"),
-        (lambda m: m.update(algorithm="rsa"), "its algorithm is not that of its public key"),
+        (lambda m: m.update(keyid="0" * 64), "its key id does not match its public key"),
+        (lambda m: m.update(algorithm="rsa"), "its algorithm does not match its public key"),
         (lambda m: m.update(created="2026-01-02"), "its time of creation cannot be read"),
         (lambda m: m.update(created=5), "its time of creation cannot be read"),
         (lambda m: m.update(public=None), NO_TUF_KEY),

@@ -104,7 +104,7 @@ def test_what_holds_no_public_key_or_several_is_told() -> None:
     for data, reason in (
         (BARE + other, "several public keys"),
         (certificate() + certificate(subject="bob", issuer="bob"), "several public keys"),
-        (other + certificate(), "its public key is not that of its certificate"),
+        (other + certificate(), "its public key does not match its certificate"),
         (b"-----BEGIN CERTIFICATE REQUEST-----\nMAA=\n-----END CERTIFICATE REQUEST-----\n", "a certificate request"),
         (b"-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n", "no public key in it"),
         (b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n", "its certificate cannot be read"),

@@ -108,7 +108,7 @@ def test_strangers_at_one_time_cause_few_looks_for_new_tokens(
     monkeypatch.setattr(store, "changes", counted)
 
     async def strangers() -> None:
-        await asyncio.gather(*(site.source.look_for_who_asks() for _ in range(50)))
+        await asyncio.gather(*(site.source.look_before_refusing() for _ in range(50)))
 
     asyncio.run(strangers())
     assert len(looks) == 1
@@ -126,7 +126,7 @@ def test_refused_tokens_of_one_address_are_bounded_and_good_ones_go_on(
     site: RuledSite, store: AccessStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[None] = []
-    look = site.source.look_for_who_asks
+    look = site.source.look_before_refusing
 
     async def counted() -> None:
         looks.append(None)
@@ -134,7 +134,7 @@ def test_refused_tokens_of_one_address_are_bounded_and_good_ones_go_on(
 
     token = given(store, "ci", "pull")
     assert site.get(FILE, headers=bearer(token)).status_code == 200
-    monkeypatch.setattr(site.source, "look_for_who_asks", counted)
+    monkeypatch.setattr(site.source, "look_before_refusing", counted)
     answers = [site.get(FILE, headers=bearer(new_token())) for _ in range(REFUSED_TOKENS + 5)]
     assert [each.status_code for each in answers] == [401] * REFUSED_TOKENS + [503] * 5
     assert (answers[-1].headers["Retry-After"], answers[-1].json()["code"]) == ("60", "overloaded")

@@ -46,7 +46,7 @@ def admission(
     ctx: typer.Context,
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="where reviews are taken, over HTTPS")],
     policy: Annotated[
-        Path, typer.Option("--policy", metavar="FILE", help="the policy: what no rule of it matches is refused")
+        Path, typer.Option("--policy", metavar="FILE", help="the policy; images that no rule matches are refused")
     ],
     tls_cert: TlsCertificate = None,
     tls_key: TlsKey = None,

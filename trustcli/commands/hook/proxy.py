@@ -53,10 +53,11 @@ def proxy(
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="where clients pull from")] = "",
     upstream: Annotated[str, typer.Option("--upstream", metavar="URL", help="the registry behind it")] = "",
     registry: Annotated[
-        str, typer.Option("--registry", metavar="NAME", help="its name in names of images, if that is not its address")
+        str, typer.Option("--registry", metavar="NAME", help="how names of images call it, if not by its address")
     ] = "",
     policy: Annotated[
-        Path | None, typer.Option("--policy", metavar="FILE", help="the policy: what no rule of it matches is refused")
+        Path | None,
+        typer.Option("--policy", metavar="FILE", help="the policy; images that no rule matches are refused"),
     ] = None,
     refresh: Refresh = DEFAULT_REFRESH,
     tls_cert: TlsCertificate = None,

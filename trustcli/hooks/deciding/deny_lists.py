@@ -44,5 +44,5 @@ def current_denials(denying: Sequence[DenyingCollection], reader: TrustDataReade
         lists.append(read.denied)
         if read.stale:
             since = to_rfc3339(read.refreshed) if read.refreshed else "an unknown time"
-            warnings.append(f"the denied digests of {of} are those of {since}: the trust server is away")
+            warnings.append(f"the denied digests of {of} are from {since}: the trust server is away")
     return Denials(lists=tuple(lists), warnings=tuple(warnings))

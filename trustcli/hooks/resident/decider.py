@@ -336,7 +336,7 @@ class TightenedDecider:
 
 def _by_older(decision: Decision, since: datetime) -> Decision:
     """Return a decision by a distributed policy of which nobody knows whether it is the newest: it says so."""
-    warning = f"the distributed policy is that of {to_rfc3339(since)}, and could not be confirmed since"
+    warning = f"the distributed policy is from {to_rfc3339(since)}, and could not be confirmed since"
     refreshed = since if decision.refreshed is None else min(decision.refreshed, since)
     return replace(decision, stale=True, refreshed=refreshed, warnings=(*decision.warnings, warning))
 

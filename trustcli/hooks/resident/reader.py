@@ -443,7 +443,7 @@ class ResidentReader:
 
 
 def _needed_by(questions: Sequence[Question]) -> Needed:
-    """Return what says which delegations these questions need."""
+    """Return a function that says which delegations these questions need."""
     return lambda roles: (role for question in questions for role in roles.needed(question))
 
 
