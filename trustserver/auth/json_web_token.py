@@ -9,12 +9,14 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import orjson
 from joserfc import jws
-from joserfc.errors import JoseError
+from joserfc.errors import ClaimError, ExpiredTokenError, JoseError
 from joserfc.jws import JWSRegistry
+from joserfc.jwt import JWTClaimsRegistry
 
 from trustserver.auth.accepted_keys import ALGORITHMS
 from trustserver.errors import TokenRefused
@@ -74,6 +76,36 @@ def read_token(token: bytes) -> UncheckedToken:
     _REGISTRY.get_alg(algorithm)
     claims = _parse_object(parts[1], "its claims are no JSON object")
     return UncheckedToken(raw=token, digest=hashlib.sha256(token).digest(), header=header, claims=claims)
+
+
+def check_claims(
+    claims: Mapping[str, Any], *, issuer: str, audience: str, leeway: int, at: datetime, has_begun: bool = False
+) -> None:
+    """Check from whom and for whom a token is, and when it counts. Raises: TokenRefused.
+
+    `audience`: the only one that it may have. `leeway`: how many seconds the clocks of issuer and server may differ.
+    `has_begun`: whether it must say when it was issued (`iat`).
+    """
+    rules = JWTClaimsRegistry(
+        now=int(at.timestamp()),
+        leeway=leeway,
+        iss={"essential": True, "value": issuer},
+        aud={"essential": True},
+        exp={"essential": True},
+        iat={"essential": has_begun},
+    )
+    try:
+        rules.validate(dict(claims))
+    except ExpiredTokenError as error:
+        raise TokenRefused(reason="it has expired") from error
+    except ClaimError as error:
+        if isinstance(early := claims.get(str(error.claim)), int | float) and error.claim in {"iat", "nbf"}:
+            reason = f"its claim {error.claim} is {early - at.timestamp():.0f} s ahead of the clock of this server"
+            raise TokenRefused(reason=reason) from error
+        raise TokenRefused(reason=f"its claim {error.claim} is missing, or is not what is expected here") from error
+    # A token for others as well could be brought here by them, or there by whoever reads it here.
+    if claims["aud"] not in (audience, [audience]):
+        raise TokenRefused(reason="it is for another audience (aud), or for others as well")
 
 
 def check_signature(token: bytes, key: Any) -> None:

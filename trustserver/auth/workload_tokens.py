@@ -12,11 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from joserfc.errors import ClaimError, ExpiredTokenError
-from joserfc.jwt import JWTClaimsRegistry
-
 from trustserver.auth.issuer_keys import IssuerKeys
-from trustserver.auth.json_web_token import UncheckedToken, check_signature, read_token
+from trustserver.auth.json_web_token import UncheckedToken, check_claims, check_signature, read_token
 from trustserver.auth.workloads import IMMUTABLE_IDS, Issuer, Platform, Workloads, claim_at
 from trustserver.errors import TokenRefused
 
@@ -82,23 +79,7 @@ class WorkloadVerifier:
 
 def _check_claims(issuer: Issuer, claims: Mapping[str, Any], at: datetime) -> None:
     """Check the claims that each token of the issuer must have. Raises: TokenRefused."""
-    rules = JWTClaimsRegistry(
-        now=int(at.timestamp()),
-        leeway=LEEWAY,
-        iss={"essential": True, "value": issuer.url},
-        aud={"essential": True},
-        exp={"essential": True},
-        iat={"essential": True},
-    )
-    try:
-        rules.validate(dict(claims))
-    except ExpiredTokenError as error:
-        raise TokenRefused(reason="it has expired") from error
-    except ClaimError as error:
-        raise TokenRefused(reason=f"its claim {error.claim} is missing, or is not what is expected here") from error
-    # A token for others as well could be brought here by them. Kubernetes writes a list, also of one.
-    if claims["aud"] not in (issuer.audience, [issuer.audience]):
-        raise TokenRefused(reason="it is for another audience (aud), or for others as well")
+    check_claims(claims, issuer=issuer.url, audience=issuer.audience, leeway=LEEWAY, at=at, has_begun=True)
     if not isinstance(claim_at(claims, IMMUTABLE_IDS[issuer.platform]), str):
         raise TokenRefused(reason=f"it has no claim {IMMUTABLE_IDS[issuer.platform]}")
     if issuer.platform is Platform.GITHUB and claims.get("event_name") == _NOT_FROM_OUTSIDE:

@@ -129,7 +129,7 @@ def test_the_reason_is_told_and_the_token_is_not(store: MemoryStore, caplog: pyt
     headers = bearer("pull", aud="registry.example.com")
     with caplog.at_level("INFO"):
         answer = site.get(TIMESTAMP, headers=headers)
-    assert "its claim aud is missing, or is not what is expected here" in answer.json()["detail"]
+    assert "it is for another audience (aud), or for others as well" in answer.json()["detail"]
     secret = headers["Authorization"].split()[1]
     assert secret not in answer.text
     assert secret not in caplog.text

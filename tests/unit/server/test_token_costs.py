@@ -108,7 +108,7 @@ def token_hash() -> Any:
     [
         # By the header and the claims alone.
         (lambda: by_leaf(claims(NOW, iss="another")), "claim iss", 0, 0),
-        (lambda: by_leaf(claims(NOW, aud="another")), "claim aud", 0, 0),
+        (lambda: by_leaf(claims(NOW, aud="another")), "another audience", 0, 0),
         (lambda: by_leaf(claims(NOW, exp=1)), "has expired", 0, 0),
         (lambda: by_leaf(claims(NOW, nbf=2**40)), "claim nbf", 0, 0),
         (lambda: by_leaf(claims(NOW, sub=5)), "claim sub", 0, 0),

@@ -95,8 +95,8 @@ def test_who_is_who(claims: dict[str, Any], name: str) -> None:
         (github(iat=None), "claim iat"),
         (github(exp=str(int(NOW.timestamp()) + 300)), "claim exp"),
         (github(exp=int(NOW.timestamp()) - LEEWAY - 1), "expired"),
-        (github(nbf=int(NOW.timestamp()) + LEEWAY + 1), "claim nbf"),
-        (github(iat=int(NOW.timestamp()) + LEEWAY + 1), "claim iat"),
+        (github(nbf=int(NOW.timestamp()) + LEEWAY + 1), "claim nbf is 31 s ahead of the clock"),
+        (github(iat=int(NOW.timestamp()) + LEEWAY + 1), "claim iat is 31 s ahead of the clock"),
     ],
 )
 def test_who_is_nobody(claims: dict[str, Any], said: str) -> None:
