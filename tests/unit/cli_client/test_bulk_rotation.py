@@ -202,6 +202,8 @@ def test_a_root_key_to_replace_that_is_none_is_told_with_those_that_are(home: Ho
         found = rows(home, "root", TEAM[0], "--replace", named, expect=REFUSED)[TEAM[0]]["error"]
         assert f"{named} is no root key of {TEAM[0]} that can go (those are: " in found["message"]
         assert all(keyid[:12] in found["message"] for keyid in root.roles[ROOT].keyids)
+        assert home.run("key", "rotate", "root", TEAM[0], "--replace", named, "--plan") == REFUSED
+        assert f"next: trust inspect --pretty {TEAM[0]} shows roles and signers" in home.err
     with pytest.raises(KeyUnknown, match="no key of the store and no file is called nobody, and it is not 12"):
         home.run("key", "rotate", "root", TEAM[0], "--replace", "nobody")
     assert set(roots(home).values()) == {1}
@@ -309,6 +311,19 @@ def test_a_server_that_refuses_one_of_many(home: Home, jobs: str) -> None:
     assert ": 4 of 5 collections are done" in home.err
     assert {info.keyid for info in home.session().keystore.list()} == keys, "the key that was made for it is used"
     assert not list((home.folder / "bulk").glob("*.journal"))
+
+
+def test_the_same_command_again_does_not_lose_the_report(home: Home, tmp_path: Path) -> None:
+    (own,) = (info for info in home.session().keystore.list() if info.gun == TEAM[1])
+    report = tmp_path / "rotated.csv"
+    words = ("targets", "--all-with", own.keyid, "--yes", "--report", str(report))
+    assert states(home, *words) == {TEAM[1]: "done"}
+    done = report.read_text()
+    assert states(home, *words) == {}
+    assert report.read_text() == done
+    assert f"--report {report} is left as it is: there is no collection to report" in home.err
+    assert states(home, *words[:-1], str(tmp_path / "new.json")) == {}
+    assert json.loads((tmp_path / "new.json").read_text())["collections"] == []
 
 
 def test_the_report_as_json_is_what_is_printed(home: Home) -> None:

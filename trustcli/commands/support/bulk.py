@@ -19,6 +19,7 @@ import typer
 
 from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.many import Outcomes, plan_each
+from trustcli.commands.support.option_file import place_of
 from trustcli.commands.support.planning import Planning
 from trustcli.console.output import Output
 from trustcli.console.passphrase_comparison import ComparedPassphrases
@@ -144,8 +145,12 @@ class BulkCommand:
         if self._outcomes.rows("done") and self._outcomes.rows("failed", "not tried"):
             self._session.output.notice("what is done stays done; the same command again goes on with the rest")
         self._session.output.document(document)
-        if self._options.report is not None:
-            write_report(self._options.report, document, begun=self._run.begun)
+        file = self._options.report
+        if file is not None and not self._guns and file.exists():
+            # As the same command finds it that was carried out before: its report is not to be lost.
+            self._session.output.notice(f"--report {place_of(file)} is left as it is: there is no collection to report")
+        elif file is not None:
+            write_report(file, document, begun=self._run.begun)
         return int(document["exit"])
 
     # --- steps 1 to 3

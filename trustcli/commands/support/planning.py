@@ -139,6 +139,7 @@ def report(output: Output, plans: list[Plan]) -> int:
             output.result(line)
         error = None
         if plan.refusal is not None:
+            plan.refusal.about = plan.refusal.about or plan.gun
             output.failure(plan.refusal, subject=plan.gun)
             error = failure_document(plan.refusal)
             statuses.append(row_for(plan.refusal).status)
