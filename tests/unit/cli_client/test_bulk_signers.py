@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from keys.algorithms import key_fingerprint
+from keys.material import write_public_pem
 from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
 from tests.support.bulk_runs import AT
@@ -106,6 +107,25 @@ def fingerprint(home: Home, name: str) -> str:
 
 def digest(home: Home, gun: GUN) -> int:
     return home.run("verify", f"{gun}:1.0")
+
+
+# --- add
+
+
+def test_a_key_of_somebody_else_is_no_silent_second_one(home: Home) -> None:
+    """As it happens to whoever mistypes the signer. It is told once for each collection, also by the plan."""
+    for words in (("--plan",), ()):
+        assert home.run("signer", "add", "--key", pub(home, "alice"), "bob", *TEAM, *words) == DONE, home.err
+        for gun in TEAM:
+            assert home.err.count(f"warning: {gun}: ") == 1
+        assert "is a key of alice already: whoever has it signs as bob, too" in home.err
+    own = home.folder / "own.pub"
+    (repository,) = (info for info in home.session().keystore.list() if info.gun == TEAM[0])
+    own.write_bytes(write_public_pem(repository.public))
+    assert home.run("signer", "add", "--key", str(own), "carol", TEAM[0]) == DONE, home.err
+    assert "is the repository key already: whoever has it signs as carol, too" in home.err
+    assert home.run("signer", "add", "--key", pub(home, "alice"), "alice", TEAM[0]) == DONE
+    assert "warning" not in home.err
 
 
 # --- rotate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Annotated, TypeAlias
 
 import typer
@@ -43,7 +44,7 @@ from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.errors import shown
 from trustdata.gun import GUN
 from trustdata.inspection import inspect
-from trustdata.roles import RoleName, signer_role
+from trustdata.roles import ROOT, TARGETS, RoleName, signer_name, signer_role
 from trustdata.wire import WireFormat
 from trustdata.wire.tuf import TUF
 
@@ -81,7 +82,9 @@ def add(
         guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
     )
 
-    def addition(_: GUN, wire: WireFormat) -> Edit:
+    told: set[str] = set()
+
+    def addition(gun: GUN, wire: WireFormat) -> Edit:
         terms = EditTerms.of(wire, at=session.at)
         encoded = [wire.encode_key(k) for k in keys]
 
@@ -90,6 +93,10 @@ def add(
             new = [k for k in encoded if k.keyid not in known_keyids]
             if not new:
                 return {}
+            shared = _shared(roles, role, {k.keyid for k in new})
+            if shared and gun not in told:
+                told.add(gun)
+                session.output.warn(f"{gun}: {shared}: whoever has it signs as {signer}, too")
             begun = {r: emptied(file) for r, file in roles.undelegated.items() if r in decisions.start_empty}
             changed = repository_editor.add_signer(roles, signer, new, terms=terms)
             return changed | repository_editor.renew({**roles, **begun}, begun, terms=terms)
@@ -111,6 +118,17 @@ def add(
         return plan_each(session, guns, check)
     outcomes = carry_out(session, guns, check=check, do=add_to)
     return outcomes.report(signer=signer, keys=[TUF.encode_key(k).keyid for k in keys])
+
+
+def _shared(roles: OwnerRoles, role: RoleName, keyids: AbstractSet[str]) -> str:
+    """Return which of these keys is that of somebody else already, in words; "" if none is."""
+    holders = {other: keyids & set(own) for other, own in repository_editor.signers_of(roles).items() if other != role}
+    holders[TARGETS] = keyids & set(roles[ROOT].root.roles[TARGETS].keyids)
+    for other, same in holders.items():
+        if same:
+            whose = "the repository key" if other == TARGETS else f"a key of {signer_name(other)}"
+            return f"{', '.join(map(short_keyid, sorted(same)))} is {whose} already"
+    return ""
 
 
 @app.command("remove")
