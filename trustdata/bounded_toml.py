@@ -53,4 +53,4 @@ def _decoded(content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"is no UTF-8 (at line {line})") from error
+        raise ValueError(f"is not UTF-8 (at line {line})") from error

@@ -79,7 +79,7 @@ def ask(
     except (ValueError, RecursionError) as error:
         if status >= 400:  # a proxy, or the front of a service that is out of order
             return status, {}
-        raise key.wrong("its answer is no JSON") from error
+        raise key.wrong("its answer is not JSON") from error
     return status, document if isinstance(document, dict) else {}
 
 

@@ -126,7 +126,7 @@ class _Command:
         try:
             document: Any = json.loads(answer)
         except (ValueError, RecursionError) as error:
-            raise self._failed("its answer is no JSON") from error
+            raise self._failed("its answer is not JSON") from error
         if not isinstance(document, dict) or document.get("version") != VERSION:
             raise self._failed(f'its answer does not say "version": {VERSION}')
         if "error" in document:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from keys.algorithms import PrivateKey, PublicKey, public_fingerprint
 
 PROOF: Final = b"content-trust/key-test/v1\0"
-"""How the signed text begins; the fingerprint of the key follows. It is no JSON, and so never that of metadata."""
+"""How the signed text begins; the fingerprint of the key follows. It is not JSON, and so never that of metadata."""
 _SALT_BYTES: Final = 32
 
 

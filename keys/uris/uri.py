@@ -56,11 +56,11 @@ def split_uri(text: str) -> tuple[str, str]:
 
 
 def decoded(part: str, *, uri: str) -> str:
-    """Return a part of a URI without percent signs. Raises: KeyUriMalformed if it is no UTF-8, or has a NUL."""
+    """Return a part of a URI without percent signs. Raises: KeyUriMalformed if it is not UTF-8, or has a NUL."""
     try:
         text = unquote_to_bytes(part).decode()
     except UnicodeDecodeError as error:
-        raise KeyUriMalformed(uri=shown_uri(uri), reason=f"{part[:40]} is no UTF-8") from error
+        raise KeyUriMalformed(uri=shown_uri(uri), reason=f"{part[:40]} is not UTF-8") from error
     if "\0" in text:
         raise KeyUriMalformed(uri=shown_uri(uri), reason=f"{part[:40]} has a NUL")
     return text

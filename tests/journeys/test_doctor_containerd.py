@@ -324,7 +324,7 @@ def test_installing_prints_what_containerd_needs_and_the_doctor_agrees(checked: 
 def test_nothing_is_installed_with_settings_that_cannot_be_read(checked: Checked, tmp_path: Path) -> None:
     checked.node.config.write_text("[verifier]\nallow = [")
     command = ("hook", "containerd", "--bin-dir", str(tmp_path / "new"), "--config", str(checked.node.config))
-    checked.node.admin.run(*command, expect=2).said("is no TOML")
+    checked.node.admin.run(*command, expect=2).said("is not TOML")
     assert not (tmp_path / "new").exists()
 
 

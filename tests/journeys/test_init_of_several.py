@@ -117,7 +117,7 @@ def test_one_name_is_made_or_refused(owner: TrustUser, gun: str) -> None:
         ("[signers]\nalice = []", "signers.alice has no key"),
         ("[signers]\nAlice = ['alice.pub']", "[signers]: "),
         ("root_keys = 'abcd'", "root_keys must be a list"),
-        ("x", "is no TOML"),
+        ("x", "is not TOML"),
     ],
 )
 def test_a_template_that_cannot_be_used(owner: TrustUser, gun: str, text: str, said: str) -> None:

@@ -180,7 +180,7 @@ def test_a_runner_brings_the_lock_up_to_date_with_nothing_else(
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda text: text + "<<<<<<< ours\n", "line 14, cannot be used: is no TOML"),
+        (lambda text: text + "<<<<<<< ours\n", "line 14, cannot be used: is not TOML"),
         (lambda text: text.replace("lock-1", "lock-x"), "line 3, cannot be used: is not of format"),
         (lambda text: text.replace("timestamp = 2", "timestamp = 0"), "line 11, cannot be used: timestamp must"),
         (lambda _: "", "is not of format"),

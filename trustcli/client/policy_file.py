@@ -57,7 +57,7 @@ def _parsed(raw: bytes, source: str) -> dict[str, Any]:
     try:
         return bounded_toml.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise PolicyMalformed(source=source, path="", reason=f"is no TOML: {error}") from error
+        raise PolicyMalformed(source=source, path="", reason=f"is not TOML: {error}") from error
 
 
 def question_about(

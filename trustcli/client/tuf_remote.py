@@ -208,7 +208,7 @@ class TufRemote(LinkedRemote):
                 remote=self.name, reason="its answer is not JSON; is it a trust server?"
             ) from error
         if not isinstance(members, dict):
-            raise RemoteMisbehaved(remote=self.name, reason="its answer is no JSON object")
+            raise RemoteMisbehaved(remote=self.name, reason="its answer is not a JSON object")
         if gun is not None and members.get("gun") != gun:
             raise RemoteMisbehaved(remote=self.name, reason=f"it answers about another collection than {gun}")
         return members

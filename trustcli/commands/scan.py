@@ -93,7 +93,7 @@ def _document(file: Path, option: str) -> object:
     try:
         return bounded_json.loads(raw, values=MAX_VALUES, depth=64)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{option}: {place_of(file)} is no JSON that can be read: {error}") from error
+        raise UsageError(f"{option}: {place_of(file)} is not JSON that can be read: {error}") from error
 
 
 def _tell(session: Session, found: Sequence[Scanned]) -> None:

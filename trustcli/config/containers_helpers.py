@@ -82,7 +82,7 @@ def _names(file: Path) -> tuple[str, ...] | None:
     try:
         names = bounded_toml.loads(raw.decode("utf-8-sig")).get(_LIST)
     except (ValueError, RecursionError) as error:
-        raise SettingsUnusable(place=str(file), reason=f"is no TOML: {error}") from error
+        raise SettingsUnusable(place=str(file), reason=f"is not TOML: {error}") from error
     if names is None:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

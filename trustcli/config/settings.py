@@ -352,7 +352,7 @@ class _SettingsFile:
             reason = error.strerror or type(error).__name__
             raise SettingsUnusable(place=str(self._path), reason=reason) from error
         except (ValueError, RecursionError) as error:
-            raise SettingsUnusable(place=str(self._path), reason=f"is no TOML: {error}") from error
+            raise SettingsUnusable(place=str(self._path), reason=f"is not TOML: {error}") from error
 
     def _table(self, key: str) -> dict[str, object]:
         return table_of(self._values.get(key, {}), file=self._path, key=key)

@@ -107,7 +107,7 @@ def _parsed(raw: bytes, image: str) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise ImageNotSupported(image=image, reason="its manifest is not JSON") from error
     if not isinstance(content, dict):
-        raise ImageNotSupported(image=image, reason="its manifest is no JSON object")
+        raise ImageNotSupported(image=image, reason="its manifest is not a JSON object")
     if odd := _oddly_spelled(content):
         reason = f"its manifest has the member {odd!r}, which only some clients take for {_SPELLED[odd.casefold()]}"
         raise ImageNotSupported(image=image, reason=reason)

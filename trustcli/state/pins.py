@@ -180,7 +180,7 @@ class PinsFile:
         try:
             document = bounded_toml.loads(raw)
         except (ValueError, RecursionError) as error:
-            raise self._unusable(f"is no TOML: {error}") from error
+            raise self._unusable(f"is not TOML: {error}") from error
         refuse_newer(KIND, document, path=str(self._file.path))
         entries, patterns = document.get(_PINS, {}), document.get(_PATTERNS, {})
         if not KIND.is_known(document):

@@ -79,7 +79,7 @@ class _Reader:
         try:
             self._text = raw.decode()
         except UnicodeDecodeError as error:
-            raise LockDamaged(path=path, line=raw.count(b"\n", 0, error.start) + 1, reason="is no UTF-8") from error
+            raise LockDamaged(path=path, line=raw.count(b"\n", 0, error.start) + 1, reason="is not UTF-8") from error
 
     def entries(self) -> dict[GUN, LockEntry]:
         """Read all entries, sorted by name. Raises: LockDamaged, FileNewer."""
@@ -102,7 +102,7 @@ class _Reader:
             found = _TOML_LINE.search(str(error))
             # An error at the end of the file has no line number.
             line = int(found[1]) if found else max(1, self._text.rstrip("\n").count("\n") + 1)
-            raise LockDamaged(path=self._path, line=line, reason=f"is no TOML: {error}") from error
+            raise LockDamaged(path=self._path, line=line, reason=f"is not TOML: {error}") from error
 
     def _entry(self, name: str, members: object) -> tuple[GUN, LockEntry]:
         if not isinstance(members, dict) or set(members) != _MEMBERS:

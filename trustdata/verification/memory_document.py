@@ -29,7 +29,7 @@ def read_collections(raw: bytes, *, path: str) -> dict[str, object]:
     try:
         document = json.loads(raw, object_pairs_hook=unique_members)
     except (ValueError, RecursionError) as error:
-        reason = "is no JSON; restore it from a backup, or remove it to start without memory"
+        reason = "is not JSON; restore it from a backup, or remove it to start without memory"
         raise MemoryDamaged(path=path, reason=reason) from error
     refuse_newer(KIND, document, path=path)
     if not isinstance(document, dict) or set(document) != {"format", "collections"}:

@@ -116,9 +116,9 @@ def _object(raw: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(raw)
     except ValueError as error:
-        raise Unfetched("it answers with something that is no JSON") from error
+        raise Unfetched("it answers with something that is not JSON") from error
     if not isinstance(document, dict):
-        raise Unfetched("it answers with something that is no JSON object")
+        raise Unfetched("it answers with something that is not a JSON object")
     return document
 
 
@@ -128,7 +128,7 @@ def _parsed(raw: bytes) -> dict[str, Key]:
         raise Unfetched(f"its keys take more than {MAX_DOCUMENT} bytes")
     entries = _object(raw).get("keys")
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
-        raise Unfetched("it answers with something that is no JWK set (RFC 7517)")
+        raise Unfetched("it answers with something that is not a JWK set (RFC 7517)")
     found: dict[str, Key] = {}
     for entry in entries:
         key = _usable_key(entry)

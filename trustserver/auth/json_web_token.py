@@ -66,15 +66,15 @@ def read_token(token: bytes) -> UncheckedToken:
         raise TokenRefused(reason="it is written with =, which no part of a JSON Web Token ends with (RFC 7515, 2)")
     parts = token.split(b".")
     if len(parts) != len(("header", "payload", "signature")) or len(parts[2]) > MAX_SIGNATURE:
-        raise TokenRefused(reason="it is no JSON Web Token")
-    header = _parse_object(parts[0], "it is no JSON Web Token")
+        raise TokenRefused(reason="it is not a JSON Web Token")
+    header = _parse_object(parts[0], "it is not a JSON Web Token")
     if "crit" in header or "b64" in header:
         raise TokenRefused(reason="it needs extensions (crit) that are not known here")
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
-        raise TokenRefused(reason="it is no JSON Web Token")
+        raise TokenRefused(reason="it is not a JSON Web Token")
     _REGISTRY.get_alg(algorithm)
-    claims = _parse_object(parts[1], "its claims are no JSON object")
+    claims = _parse_object(parts[1], "its claims are not a JSON object")
     return UncheckedToken(raw=token, digest=hashlib.sha256(token).digest(), header=header, claims=claims)
 
 

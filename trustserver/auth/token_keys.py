@@ -181,4 +181,4 @@ def _read_jwks(path: Path) -> list[Key]:
             warnings.simplefilter("ignore")
             return list(KeySet.import_key_set(json.loads(read_guarded_bytes(path, limit=MAX_FILE))))
     except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise StartRefused(what=str(path), reason="is no JWK set (RFC 7517)") from error
+        raise StartRefused(what=str(path), reason="is not a JWK set (RFC 7517)") from error

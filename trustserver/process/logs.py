@@ -141,7 +141,7 @@ def start_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     # They log each signature that does not fit, which anybody can send as often as they like: what it means for an
-    # upload is logged by us. The second has a handler of its own, whose lines are no JSON.
+    # upload is logged by us. The second has a handler of its own, whose lines are not JSON.
     for foreign in ("tuf", "securesystemslib"):
         logging.getLogger(foreign).handlers.clear()
         logging.getLogger(foreign).setLevel(logging.ERROR)

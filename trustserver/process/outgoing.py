@@ -77,7 +77,7 @@ def fetch(url: str, *, limit: int, authorities: Path | None = None, seconds: flo
     except (OSError, http.client.HTTPException, ValueError) as error:
         if was_cut.is_set():
             raise Unfetched(f"it has not answered within {seconds:g} s") from error
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it speaks no HTTP"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it does not speak HTTP"
         raise Unfetched(reason) from error
     finally:
         deadline.cancel()

@@ -154,7 +154,7 @@ def test_nothing_that_runs_is_no_failure(machine: Machine) -> None:
     ("words", "said"),
     [
         (("--pods", "none.json"), "cannot be read"),
-        (("--pods", "text.json"), "no JSON that can be read"),
+        (("--pods", "text.json"), "not JSON that can be read"),
         (("--pods", "list.json"), "the document must be an object"),
         (("--crictl", "list.json"), "what crictl says must be an object"),
         (("--csv",), "--csv and --json"),

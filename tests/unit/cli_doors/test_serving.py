@@ -221,7 +221,7 @@ def test_other_codings_are_not_spoken(server: Server) -> None:
 
 @pytest.mark.parametrize("path", [b"/pieces", b"/x", b"example.com:443"])
 def test_nothing_is_passed_through_to_elsewhere(server: Server, path: bytes) -> None:
-    """What follows a success is no HTTP for whoever is between: it would not be read as the next request."""
+    """What follows a success is not HTTP for whoever is between: it would not be read as the next request."""
     raw = exchanged(server, b"CONNECT " + path + b" HTTP/1.1\r\nHost: a\r\n\r\nGET /hidden HTTP/1.1\r\n" + LAST)
     (got,) = parse_answers(raw)
     assert (got.status, got.headers["connection"]) == (501, "close")

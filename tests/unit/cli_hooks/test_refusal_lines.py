@@ -64,7 +64,7 @@ def test_an_advice_that_explains_does_it_with_the_files_of_the_hook_and_once() -
     [
         (InvalidName(kind="tag", name="-", reason="is none"), "put the name of the image right"),
         (ReviewMalformed(place="request.kind", reason="is unknown"), "tell whoever runs the image admission"),
-        (PolicyMalformed(source="p.toml", path="", reason="is no TOML"), "tell whoever runs the image admission"),
+        (PolicyMalformed(source="p.toml", path="", reason="is not TOML"), "tell whoever runs the image admission"),
         (PolicyNotObtained(name="r/p:now", reason="is away"), "tell whoever runs the image admission"),
         (PolicyRefused(name="a", rule="p.toml", reason=NO_RULE), "name an image that the policy allows, or ask"),
     ],

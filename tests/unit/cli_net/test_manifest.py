@@ -118,7 +118,7 @@ def test_indexes_in_an_index_are_named() -> None:
         (b"", OCI_MANIFEST, "not JSON"),
         (b"\xff", OCI_MANIFEST, "not JSON"),
         (b"[" * 100_000, OCI_MANIFEST, "not JSON"),
-        ([], OCI_MANIFEST, "no JSON object"),
+        ([], OCI_MANIFEST, "not a JSON object"),
         (b'{"schemaVersion": 2, "schemaVersion": 2}', OCI_MANIFEST, "twice"),
         ({"schemaVersion": 1, "fsLayers": []}, "", "schema 1"),
         ({"schemaVersion": 2}, "application/vnd.docker.distribution.manifest.v1+prettyjws", "schema 1"),

@@ -106,7 +106,7 @@ def test_quotation_marks_are_named(quoted: str) -> None:
     [("p%40ss", b"p@ss"), ("p%C3%A4ss", "päss".encode()), ("p%E4ss", b"p\xe4ss"), ("p\udce4ss", b"p\xe4ss")],
 )
 def test_the_bytes_of_the_password_are_sent_whatever_their_encoding(written: str, sent: bytes) -> None:
-    """Percent-encoded, and as the environment has bytes that are no UTF-8."""
+    """Percent-encoded, and as the environment has bytes that are not UTF-8."""
     environ = {"HTTPS_PROXY": f"http://user:{written}@proxy.example.com"}
     found = proxy_for("https", "r.example.com", 443, environ)
     assert found is not None

@@ -88,7 +88,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         collection_names([], tmp_path)
     file = tmp_path / "names.txt"
     file.write_bytes(b"a\xff\xfe\xfd")
-    with pytest.raises(UsageError, match="no text in UTF-8 or UTF-16"):
+    with pytest.raises(UsageError, match="not text in UTF-8 or UTF-16"):
         collection_names([], file)
     file.write_bytes(b"\n" * (MAX_LIST + 1))
     with pytest.raises(UsageError, match="is larger than"):

@@ -47,7 +47,7 @@ def test_a_command_signs(algorithm: Algorithm, tmp_path: Path, capfd: pytest.Cap
         ("status and answer", "it ended with exit status 3"),
         ("status and list", "it ended with exit status 3"),
         ("signal", "it ended by signal 9"),
-        ("no json", "its answer is no JSON"),
+        ("no json", "its answer is not JSON"),
         ("a list", 'its answer does not say "version": 1'),
         ("version", 'its answer does not say "version": 1'),
         ("error", "it says 'touch it'"),

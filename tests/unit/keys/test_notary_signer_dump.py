@@ -182,7 +182,7 @@ def test_the_wrong_passphrase() -> None:
 
 
 def test_a_passphrase_is_the_bytes_of_its_variable() -> None:
-    """As `os.environ` gives those that are no UTF-8."""
+    """As `os.environ` gives those that are not UTF-8."""
     private = generate(Algorithm.ED25519)
     (key,) = _read(_copied(_row(private, _content(private), passphrase=b"\xff secret")))
     assert key.open(os.fsdecode(b"\xff secret")).public_key() == private.public_key()

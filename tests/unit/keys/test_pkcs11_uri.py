@@ -70,7 +70,7 @@ def test_what_is_written_has_all_that_is_needed_to_find_the_key_again() -> None:
         ("object=a;slot-id=1", MODULE, "by slot-id here; use token, serial, manufacturer, model, object, id, type"),
         (f"{'v' * 50}=1", MODULE, f"no token is chosen by {'v' * 40} here"),
         ("object=a;x-vendor=1", MODULE, "no token is chosen by x-vendor here"),
-        ("object=%ff", MODULE, "is no UTF-8"),
+        ("object=%ff", MODULE, "is not UTF-8"),
         ("object=a;type=cert", MODULE, "type=cert is no kind of key that signs"),
         (f"object=a;type={'c' * 50}", MODULE, f"type={'c' * 40} is no kind of key that signs"),
         ("object=a", f"{MODULE}&{MODULE}", "module-path stands in it twice"),

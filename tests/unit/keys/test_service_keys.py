@@ -291,9 +291,9 @@ def test_what_was_not_foreseen_is_raised_as_it_is(waiting: Waiting) -> None:
     [
         ("awskms:", "awskms:ARN"),
         ("awskms:a/b", "awskms:ARN"),
-        ("awskms:%ff", "is no UTF-8"),
-        ("gcpkms:%ff", "is no UTF-8"),
-        ("azurekms://%ff", "is no UTF-8"),
+        ("awskms:%ff", "is not UTF-8"),
+        ("gcpkms:%ff", "is not UTF-8"),
+        ("azurekms://%ff", "is not UTF-8"),
         ("awskms://host/alias/x", "awskms:ARN"),
         ("awskms:arn:aws:s3:eu-central-1:111122223333:key/x", "awskms:ARN"),
         ("gcpkms:projects/p/locations/l/keyRings/r/cryptoKeys/k", GOOGLE_FORM),

@@ -126,7 +126,7 @@ def test_what_is_no_json_is_no_answer(status: int, body: bytes, served: Callable
     server = served(answering(reply(status, body)))
     with pytest.raises(KeyServiceAnswerWrong) as caught:
         ask(KEY, server.url, headers={})
-    assert caught.value.details() == {**NAMES, "reason": "its answer is no JSON"}
+    assert caught.value.details() == {**NAMES, "reason": "its answer is not JSON"}
 
 
 @pytest.mark.parametrize("status", [400, 502])

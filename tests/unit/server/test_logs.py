@@ -129,7 +129,7 @@ def test_after_a_flood_refusals_are_logged_again_and_say_how_many_are_missing(tm
 
 
 def test_libraries_do_not_log_each_signature_that_does_not_fit() -> None:
-    """Anybody can send such uploads, as often as they like; one of them writes lines that are no JSON."""
+    """Anybody can send such uploads, as often as they like; one of them writes lines that are not JSON."""
     code = (
         "import logging, tuf.api.metadata, securesystemslib\n"
         "from trustserver.process.logs import start_logging\n"

@@ -40,7 +40,7 @@ def test_a_document_is_fetched(web: Callable[[Script], HostileServer]) -> None:
     [
         (answering(reply(302, headers={"Location": "http://127.0.0.1:1/"})), "status 302"),
         (answering(reply(404)), "status 404"),
-        (answering(b"\0\1\2\3\r\n\r\n"), "no HTTP"),
+        (answering(b"\0\1\2\3\r\n\r\n"), "does not speak HTTP"),
         (answering(reply(200, b"x" * 101)), "more than 100 bytes"),
         (megabytes_after(b"100000"), "more than 100 bytes"),
         (lambda _, wire: _half(wire), "ends too early"),

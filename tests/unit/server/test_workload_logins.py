@@ -103,7 +103,7 @@ def test_each_token_once_and_a_reason_for_every_refusal(site: JobSite) -> None:
     for shown_again, said in (
         (token, "shown before"),
         (shown(github(repository_id="124")), "fit no workload"),
-        (b"nonsense", "no JSON Web Token"),
+        (b"nonsense", "not a JSON Web Token"),
     ):
         refused = site.request("POST", EXCHANGE, headers={"Authorization": f"Bearer {shown_again.decode()}"})
         assert (refused.status_code, refused.json()["code"]) == (403, "token-refused")

@@ -125,7 +125,7 @@ def test_claims_that_are_wrong_cost_no_question_to_an_issuer() -> None:
         (lambda: shown(github(), kid=7), "names no key"),
         (lambda: shown(github(), crit=["x"]), "crit"),
         (lambda: b"x" * 40_000, "bytes"),
-        (lambda: b"no.token", "no JSON Web Token"),
+        (lambda: b"no.token", "not a JSON Web Token"),
     ],
 )
 def test_forged_tokens(make: Callable[[], bytes], said: str) -> None:
@@ -299,7 +299,7 @@ def test_keys_are_kept_if_the_issuer_fails(answer: bytes | Unfetched) -> None:
         (discovery(GITHUB, "http://169.254.169.254/latest"), "another place"),
         (discovery(GITHUB, "file:///etc/passwd"), "another place"),
         (json.dumps({"issuer": GITHUB}).encode(), "another place"),
-        (b"<html>", "no JSON"),
+        (b"<html>", "not JSON"),
     ],
 )
 def test_discovery_documents_that_lead_elsewhere(document: bytes, said: str) -> None:

@@ -56,7 +56,7 @@ def test_what_costs_much_is_refused_before_it_is_parsed(text: str) -> None:
         ("\ufeffa = 1", "begins with a byte order mark"),
         ("a = 1".encode("utf-16"), "is in UTF-16; save it as UTF-8"),
         ("\ufeffa = 1".encode("utf-16-be"), "is in UTF-16"),
-        (b"a = 1\nb = '\xe4'", "is no UTF-8 (at line 2)"),
+        (b"a = 1\nb = '\xe4'", "is not UTF-8 (at line 2)"),
     ],
 )
 def test_what_is_no_text_in_utf_8_is_told_as_what_it_is(content: str | bytes, said: str) -> None:

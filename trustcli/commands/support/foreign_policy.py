@@ -56,7 +56,7 @@ def read_foreign_policy(file: Path, form: str) -> Converted:
     except OSError as error:
         raise PolicyMalformed(source=source, path="", reason=error.strerror or type(error).__name__) from error
     except (ValueError, RecursionError) as error:
-        reason = f"is no JSON ({error}); YAML becomes JSON by: yq -o json FILE"
+        reason = f"is not JSON ({error}); YAML becomes JSON by: yq -o json FILE"
         raise PolicyMalformed(source=source, path="", reason=reason) from error
     found = FORMS[form](_Reader(source), document)
     text = "".join(f"{_toml('ca', authority)}\n" for authority in found.authorities)

@@ -118,7 +118,7 @@ def _text(file: Path, option: str) -> str:
     try:
         return _decoded(read_option_file(file, option, limit=MAX_LIST))
     except UnicodeDecodeError as error:
-        raise UsageError(f"{option}: {place_of(file)} is no text in UTF-8 or UTF-16") from error
+        raise UsageError(f"{option}: {place_of(file)} is not text in UTF-8 or UTF-16") from error
 
 
 def _decoded(content: bytes) -> str:

@@ -79,7 +79,7 @@ def read_template(file: Path, *, at: datetime) -> Template:
     try:
         document = bounded_toml.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise SettingsUnusable(place=str(file), reason=f"is no TOML: {error}") from error
+        raise SettingsUnusable(place=str(file), reason=f"is not TOML: {error}") from error
     return _Reader(file, document).template(at)
 
 

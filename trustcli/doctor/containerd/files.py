@@ -37,7 +37,7 @@ def load_config(main: Path) -> tuple[list[ConfigFile], list[Finding]]:
             findings.append(_unreadable(path, error.strerror or type(error).__name__))
             continue
         except (ValueError, RecursionError) as error:
-            findings.append(_unreadable(path, f"is no TOML: {error}"))
+            findings.append(_unreadable(path, f"is not TOML: {error}"))
             continue
         file = ConfigFile(path=path, document=document)
         files.append(file)

@@ -115,7 +115,7 @@ def read_review(sent: SentRequest) -> Review:
 def _parsed(raw: bytes) -> object:
     """Parse a text in which no object has a member twice. Raises: ValueError."""
     counted = count_values(raw, most=MAX_VALUES, depth=MAX_DEPTH)
-    document: object = orjson.loads(raw.decode())  # which says where it is no UTF-8
+    document: object = orjson.loads(raw.decode())  # which says where it is not UTF-8
     # Of a member that occurs twice the parser keeps one: then it has fewer than the text. To look at each object while
     # it is parsed would take twice the time.
     if _members(document) != counted.members:

@@ -59,7 +59,7 @@ def named_in(raw: bytes) -> Named:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(content, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - the bytes are wrong, not a caller's type
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - the bytes are wrong, not a caller's type
     listed = content.get("manifests")
     manifests = tuple(dict.fromkeys(_digests(listed)))
     indexes = frozenset(_digests(listed, kinds=(*INDEXES, None)))

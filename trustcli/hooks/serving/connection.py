@@ -142,7 +142,7 @@ class ClientConnection:
             if not self._received[:1].isalpha():
                 # Engines try TLS first: a handshake has no line end, and would be waited for.
                 raise RequestRefused(
-                    400, "this is no HTTP; a client that wants TLS must be told that there is none here"
+                    400, "this is not HTTP; a client that wants TLS must be told that there is none here"
                 )
         self._idle = False
         end += len(END)

@@ -22,7 +22,7 @@ class Body:
     A client that waits for `100 Continue` (RFC 9110, 10.1.1) gets it with the first read. What a handler does not read
     costs the client its connection. `length`: bytes, as declared; None if it comes in chunks.
 
-    Reading raises ClientGone, and RequestRefused if what comes is no HTTP; a handler lets both pass.
+    Reading raises ClientGone, and RequestRefused if what comes is not HTTP; a handler lets both pass.
     """
 
     def __init__(self, source: BodySource, *, length: int | None) -> None:

@@ -65,7 +65,7 @@ def read_head(head: bytes, *, fields: int) -> RequestHead:
     method, target, version = found.groups()
     if version not in _VERSIONS:
         raise RequestRefused(505, "HTTP/1.1 is spoken, and HTTP/1.0")
-    if method == b"CONNECT":  # after a success no answer has a body, and what follows is no HTTP (RFC 9110, 9.3.6)
+    if method == b"CONNECT":  # after a success no answer has a body, and what follows is not HTTP (RFC 9110, 9.3.6)
         raise RequestRefused(501, "CONNECT is not spoken: nothing is passed through to elsewhere")
     if not target.startswith(b"/") or b"#" in target:
         raise RequestRefused(400, "the target of the request is no path")

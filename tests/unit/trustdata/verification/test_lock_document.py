@@ -46,12 +46,12 @@ def test_the_file_that_is_damaged_below() -> None:
         (GOOD.replace("targets = 3", "targets = 0", 1), 13, "targets must be an integer of 1"),
         (GOOD[: GOOD.rindex("=")] + "= 0\n", 23, "targets must be an integer of 1"),
         (GOOD.replace("root-version = 1", "root-version = 0", 1), 7, "root-version must be an integer of 1"),
-        (GOOD + "x\n", 24, "is no TOML"),
-        (GOOD + 'x = "\n', 24, "is no TOML"),
-        ("x = [", 1, "is no TOML"),
-        ("\n\nx = [\n\n\n", 3, "is no TOML"),
-        ('x = """\nX\nX', 3, "is no TOML"),
-        ('x = """\n ', 2, "is no TOML"),
+        (GOOD + "x\n", 24, "is not TOML"),
+        (GOOD + 'x = "\n', 24, "is not TOML"),
+        ("x = [", 1, "is not TOML"),
+        ("\n\nx = [\n\n\n", 3, "is not TOML"),
+        ('x = """\nX\nX', 3, "is not TOML"),
+        ('x = """\n ', 2, "is not TOML"),
         (GOOD.replace("timestamp = 1", f"timestamp = 1\n{'a' * 256} = 1", 1), 12, "must have 1 to 255"),
         (GOOD[: GOOD.rindex("[")] + "minimum = 3\n", 20, "minimum must be a table"),
     ],
@@ -67,7 +67,7 @@ def test_a_file_without_a_collection() -> None:
 
 @pytest.mark.parametrize(("raw", "line"), [(b"\xff\n", 1), (b"\n\n \xff\n\n", 3)])
 def test_what_is_no_text(raw: bytes, line: int) -> None:
-    with refused(LockDamaged, "is no UTF-8", path="trust.lock", line=line):
+    with refused(LockDamaged, "is not UTF-8", path="trust.lock", line=line):
         read_lock(raw, path="trust.lock")
 
 

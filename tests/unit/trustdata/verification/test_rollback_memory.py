@@ -363,10 +363,10 @@ def test_the_whole_file() -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        (b"", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (b'{"format":"content-trust-seen-1","collections":{},"collections":{}}', "is no JSON"),
+        (b"", "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b'{"format":"content-trust-seen-1","collections":{},"collections":{}}', "is not JSON"),
         (b"[]", "is no rollback memory"),
         (b'{"format":"content-trust-seen-1"}', "is no rollback memory"),
         (b'{"format":"content-trust-seen-1","collections":{},"more":1}', "is no rollback memory"),
