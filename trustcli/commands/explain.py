@@ -250,6 +250,7 @@ def _report(session: Session, image: str, explanation: Explanation) -> tuple[int
     status = DONE if refusal is None else row_for(refusal).status
     row: dict[str, object] = {"image": image, **explanation_document(explanation)}
     if refusal is not None:
+        refusal.about = refusal.about or explanation.real_name
         session.output.failure(refusal, subject=image)
         row["error"] = failure_document(refusal)
     return status, row

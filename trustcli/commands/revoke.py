@@ -114,7 +114,8 @@ def grouped(references: Iterable[ImageReference]) -> dict[GUN, Revocation]:
     tags: dict[GUN, set[str] | None] = {}
     for reference in references:
         if reference.digest:
-            raise UsageError("revoke takes a tag, not a digest")
+            every = f"every tag that stands for this digest: trust revoke {reference.gun} --digest {reference.digest}"
+            raise UsageError(f"revoke takes a tag, whatever it stands for; {every}")
         known = tags.get(reference.gun, set())
         tags[reference.gun] = None if known is None or reference.tag is None else {*known, reference.tag}
     alone = sum(1 if of is None else len(of) for of in tags.values()) == 1

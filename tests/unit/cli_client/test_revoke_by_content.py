@@ -186,6 +186,7 @@ def test_releases_that_nobody_vouches_for_are_not_passed_over_as_clean(scene: Sc
     ("options", "said"),
     [
         (("--digest", f"sha256:{GOOD}", "--signer", "alice", APP), "--digest and --signer are two questions"),
+        ((f"{APP}:1.0@sha256:{GOOD}",), f"every tag that stands for this digest: trust revoke {APP} --digest sha256:"),
         (("--all",), "go with --digest or --signer"),
         (("--glob", "registry.example.com/*"), "go with --digest or --signer"),
         (("--names", "x", APP), "go with --digest or --signer"),

@@ -109,6 +109,7 @@ def test_the_owners_role_that_expires_first_breaks_it(scene: Scene) -> None:
     found = simulated(scene.regular(), after(scene, role))
     assert (found["exit"], found["trusted"], found["broke_at"]) == (NOT_TRUSTED, False, role)
     assert found["error"]["code"] == "metadata-expired"
+    assert found["error"]["next"].endswith(f"for: trust renew {APP}")
     assert found["simulation"]["breaks_role"] == role
     fates = {each["role"]: each["fate"] for each in found["simulation"]["roles"]}
     assert fates[role] == "expired"
