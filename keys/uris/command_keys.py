@@ -30,11 +30,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from keys.algorithms import Algorithm, PrivateKey, PublicKey, algorithm_of
+from keys.child_environment import without_passphrases
 from keys.errors import KeyCommandFailed, KeyUriMalformed
 from keys.key_info import Purpose
 from keys.passphrase import PassphraseProvider
 from keys.remote_key import Method, remote_key
-from keys.secret_variables import without_passphrases
 from keys.uris.kinds import FoundKey
 from keys.uris.uri import EXEC, absolute_path, decoded, shown_uri, split_uri
 

@@ -98,7 +98,7 @@ class CredentialHelper:
 
 def _clean(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without secrets that are for other programs: passphrases, our token, Notary's login."""
-    from keys.secret_variables import without_passphrases
+    from keys.child_environment import without_passphrases
 
     kept = without_passphrases(environ)
     return {name: value for name, value in kept.items() if name != TOKEN_VARIABLE and not _is_notary_secret(name)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from keys.secret_variables import without_passphrases
+from keys.child_environment import without_passphrases
 
 _MARKS: Final = ("\ufeff", "\udcff\udcfe", "\udcfe\udcff")
 """The byte order mark of UTF-8; those of UTF-16, of which a shell leaves out the zeros and hands on the rest."""

@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from keys.child_environment import without_passphrases
 from keys.durable_file import write_durably
 from keys.errors import PassphraseMissing, TokenGone, TokenMissing, TokenPinWrong
 from keys.passphrase import EnvironmentPassphrases, PassphraseProvider, secret_in_file
 from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
 from keys.pkcs11.wrapped_keys import TokenWrapping
-from keys.secret_variables import without_passphrases
 from trustdata.counting import counted
 from trustserver.errors import StartRefused
 from trustserver.settings import SEALED, Settings

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import passphrase
+from keys.child_environment import without_passphrases
 from keys.errors import PassphraseMissing, PassphraseUnreadable, PassphraseWrong
 from keys.file_access import Exposure, changeable_secret
 from keys.passphrase import (
@@ -23,7 +24,6 @@ from keys.passphrase import (
     passphrase_bytes,
     variables_for,
 )
-from keys.secret_variables import without_passphrases
 from tests.support.prompted_person import Person
 
 KEY = "root key (0123456789ab)"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from keys.child_environment import without_passphrases
 from keys.errors import (
     PassphraseMissing,
     PassphraseUnreadable,
@@ -24,7 +25,6 @@ from keys.pkcs11.token_facts import (
     PIN_SET,
     TokenFacts,
 )
-from keys.secret_variables import without_passphrases
 from tests.support.prompted_person import Person
 from trustcli.console.passphrase_comparison import ComparedPassphrases
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from keys.secret_variables import without_passphrases
+from keys.child_environment import without_passphrases
 from trustcli.client.policy_file import load_policy, tag_meant
 from trustcli.doctor.agent import check_agent
 from trustcli.doctor.containerd.config import ConfigFile, Verifiers, sandbox_images

@@ -1,4 +1,4 @@
-"""The names of environment variables that hold passphrases and PINs."""
+"""Make the environment of a program that is started: without the variables of passphrases and PINs."""
 
 from __future__ import annotations
 
