@@ -41,6 +41,7 @@
     │   ├── ServerKeyNotUsed         the root does not name the server's keys for snapshot or timestamp
     │   ├── FormatCannotDeny         no digest can be denied for good in the format of the collection
     │   └── CollectionExists         the collection exists already, or exists in the other format
+    ├── ContentUnseen            the owner: what would be signed again was not verified here, and nobody agrees to it
     ├── TooLarge                 a file or body is larger than its limit
     ├── NotStored                the disk or database refused; nothing was changed
     ├── MemoryDamaged            the rollback memory cannot be read
@@ -454,6 +455,25 @@ class ExpiredUnknown(NotVouchedFor):
     """A stored file is signed, has expired, and is not known here: it may be an old one that the server shows again."""
 
     code: ClassVar[str] = "expired-unknown"
+
+
+class ContentUnseen(TrustError):
+    """Stored files would be signed again that say what this machine has not verified before; nobody has agreed to it.
+
+    `files`: `ROLE@sha256:HEX` of each. `changes`: what they say, a sentence each.
+    """
+
+    code: ClassVar[str] = "content-unseen"
+    gun: str
+    files: tuple[str, ...]
+    changes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        files = " and ".join(shown(file, 400) for file in self.files)
+        told = "; ".join(self.changes[:_TAGS_SHOWN])
+        rest = len(self.changes) - _TAGS_SHOWN
+        more = f" and {rest} more (--json has all)" if rest > 0 else ""
+        return f"{files} of {self.gun} would be signed again, and say what was not verified here before: {told}{more}"
 
 
 class TrustDataWithheld(NotTrusted):

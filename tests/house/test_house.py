@@ -168,7 +168,7 @@ def test_files_have_a_length_that_one_reads() -> None:
     assert {str(path): n for path, n in lengths.items() if n > _LONGEST.get(str(path), 500)} == {}
 
 
-_LONGEST = {"trustdata/errors.py": 710}
+_LONGEST = {"trustdata/errors.py": 730}
 """The tree of errors is one table, drawn at its top."""
 
 

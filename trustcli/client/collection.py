@@ -48,6 +48,7 @@ from trustdata.verification.trust_pinning import SourcedPin, fingerprint
 from trustdata.wire import WireFormat
 
 if TYPE_CHECKING:
+    from trustcli.client.known_before import KnownBefore
     from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
 
 
@@ -101,6 +102,7 @@ class Collection:
         self._other_format = other_format
         self.last_updater: Updater | None = None
         """The updater of the latest refresh or offline run, from which `trust explain` reports; None before."""
+        self._known_before: KnownBefore | None = None
 
     # --- what this machine and the server know
 
@@ -156,13 +158,18 @@ class Collection:
         MemoryDamaged; MemoryUnwritable if memory is required.
         """
         # Imported here because verifying needs neither, and start-up must stay fast.
+        from trustcli.client.known_before import KnownBefore
         from trustcli.client.owner_reading import OwnerReading
         from trustdata.editing.owner_roles import NOTHING_DECIDED
 
+        if self._known_before is None:  # what is read first was not seen by anybody when it is read once more
+            self._known_before = KnownBefore(self._local.memory.load(self.gun), self._local.cache, self.wire)
         updater = self.refresh(for_owner=True)
         for refusal in updater.overlong():
             self._warn(f"{self.gun}: {refusal}; clients refuse it until the server has signed another")
-        roles = OwnerReading(updater, decisions or NOTHING_DECIDED).read()
+        roles = OwnerReading(
+            self.gun, updater, NOTHING_DECIDED if decisions is None else decisions, self._known_before
+        ).read()
         if updater.has_learned():
             self._remember(updater)
         return roles

@@ -5,10 +5,12 @@ A role that does not verify stops nothing here: it is left out and named, and on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from trustcli.client.updater import Updater
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles, emptied, file_reference
+from trustdata.editing.unseen import Unseen
 from trustdata.envelope import Envelope
 from trustdata.errors import (
     MalformedMetadata,
@@ -17,6 +19,7 @@ from trustdata.errors import (
     TooLarge,
     TrustError,
 )
+from trustdata.gun import GUN
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName, is_delegated
 from trustdata.verification.delegations import delegations_of
 from trustdata.verification.target_lookup import releasing_roles
@@ -24,9 +27,20 @@ from trustdata.verification.vouching import KnownFiles, find_unvouched
 
 
 class OwnerReading:
-    """One reading of a refreshed collection, for an owner who has made `decisions`."""
+    """One reading of a refreshed collection, for an owner who has made `decisions`.
 
-    def __init__(self, updater: Updater, decisions: OwnerDecisions) -> None:
+    `verified_before`: returns which file of the role of a stored one was verified here last.
+    """
+
+    def __init__(
+        self,
+        gun: GUN,
+        updater: Updater,
+        decisions: OwnerDecisions,
+        verified_before: Callable[[Envelope], Envelope | None],
+    ) -> None:
+        self._gun = gun
+        self._verified_before = verified_before
         self._updater = updater
         self._decisions = decisions
         self._known = KnownFiles(memory=updater.memory, lock=updater.lock, chain=updater.roots())
@@ -53,7 +67,13 @@ class OwnerReading:
             unvouched=self._unvouched,
             emptied=self._emptied,
             undelegated=self._undelegated(),
+            known=self._verified_before,
+            look=self._look,
         )
+
+    def _look(self, unseen: Sequence[Unseen]) -> None:
+        if self._decisions.look is not None:
+            self._decisions.look(self._gun, unseen)
 
     def _undelegated(self) -> dict[RoleName, Envelope]:
         """Return the stored releases if nobody delegates to them any more: the first signer would bring them back."""

@@ -36,6 +36,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.sight import AcceptUnseen, Sight
 from trustcli.console.output import failure_document
 from trustcli.console.shared_passphrase import SharedPassphrase
 from trustcli.errors import UsageError
@@ -53,7 +54,7 @@ from trustdata.editing import repository_editor
 from trustdata.editing.owner_roles import NOTHING_DECIDED, OwnerDecisions, OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms, public_keys, signing_keys
 from trustdata.envelope import Envelope
-from trustdata.errors import TrustError, shown
+from trustdata.errors import ContentUnseen, TrustError, shown
 from trustdata.gun import GUN
 from trustdata.lifetimes import Lifetimes
 from trustdata.model import Targets
@@ -81,8 +82,11 @@ def command(
     plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
+    accept_unseen: AcceptUnseen = None,
     start_empty: StartEmpty = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: without NAME, or of an alias.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask: without NAME, of an alias, or of what is new here.")
+    ] = False,
 ) -> int:
     """Sign what runs out again, content unchanged; without NAME in every pinned collection."""
     session: Session = ctx.obj
@@ -92,8 +96,13 @@ def command(
     named = bool(names) or names_file is not None
     everywhere = known_names if due_ else Session.pinned_names
     guns = named_collections(session, names, names_file) if named else everywhere(session)
+    sight = Sight(session, accept_unseen, accept_unsigned, accept_expired, yes=yes, asks=not due_)
     decisions = owner_decisions(
-        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        guns=guns,
+        accept_unsigned=accept_unsigned,
+        accept_expired=accept_expired,
+        start_empty=start_empty,
+        look=sight,
     )
     if named:
         agree_to_aliases(session, guns, yes=yes or plan_)
@@ -206,7 +215,7 @@ def renew(
     renewed = Renewed(gun=gun)
     keys = keys or session.held_keys()
     try:
-        collection = session.collection(gun)
+        collection = session.collection(gun, keep=False)  # what nobody has agreed to is not known afterwards
         terms = EditTerms.of(collection.wire, at=session.at)
         edit = RenewalEdit(gun, keys, due(collection.wire.lifetimes), terms, warn=session.output.warn)
         publisher = session.publisher(collection, keys, lambda: collection.owner_roles(decisions))
@@ -233,7 +242,7 @@ def _check_visible(session: Session, gun: GUN, uploads: Roles, *, server: str) -
 
     Raises: RemoteMisbehaved, NotTrusted, RemoteUnreachable, RemoteRefused.
     """
-    now = session.collection(gun).owner_roles() if uploads else {}
+    now = session.collection(gun, keep=False).owner_roles() if uploads else {}
     for role, envelope in uploads.items():
         visible = role in now and now[role].version >= envelope.version
         check_visible(visible, server=server, what=f"{role} version {envelope.version} of {gun}")
@@ -289,7 +298,7 @@ class RenewalEdit:
         self._first: dict[RoleName, Envelope] | None = None
         self.unrenewed: tuple[Unrenewed, ...] = ()
         self.unvouched: tuple[TrustError, ...] = ()
-        """Why due roles were left out whose content must not be signed again."""
+        """Why due roles were left out whose content must not be signed again, or was not seen by who would."""
 
     @property
     def seen(self) -> dict[RoleName, Envelope]:
@@ -315,6 +324,11 @@ class RenewalEdit:
         left_out = [*(role for role in roles.faults if role not in roles), *signable]
         self.unvouched = tuple(dict.fromkeys(roles.unvouched[r] for r in left_out if r in roles.unvouched))
         vouched = [role for role in signable if role not in roles.unvouched]
+        try:
+            roles.check_may_sign(vouched)
+        except ContentUnseen as unseen:
+            self.unvouched = (*self.unvouched, unseen)
+            vouched = [role for role in vouched if not any(file.startswith(f"{role}@") for file in unseen.files)]
         return repository_editor.renew(roles, vouched, terms=self._terms)
 
     def _warning(self, file: Envelope, wrong: str) -> str:

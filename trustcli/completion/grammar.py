@@ -76,6 +76,7 @@ _DECISIONS: Final[Mapping[str, Value]] = {
     "--accept-expired": FREE,
     "--start-empty": ("targets/releases",),
 }
+_LOOK: Final[Mapping[str, Value]] = {**_DECISIONS, "--accept-unseen": FREE}
 _RECOVERY: Final = {"--recovery-key": FILE, "--no-recovery-key": FLAG}
 _JUDGED: Final = {**_IMAGES, "--signer": SIGNER, "--policy": FILE, "--offline": FLAG, "--max-age": FREE}
 _KEY_FILE: Final[Mapping[str, Value]] = {"--name": FREE, "--purpose": PURPOSES, "--collection": NAME}
@@ -145,9 +146,7 @@ TRUST: Final = Words(
         "delete": Words(options={**_NAMES, **_YES, **_PLAN}, arguments=(NAME,)),
         "signer": Words(
             below={
-                "add": Words(
-                    options={"--key": FILE, **_NAMES, **_PLAN, **_DECISIONS, **_YES}, arguments=(SIGNER, NAME)
-                ),
+                "add": Words(options={"--key": FILE, **_NAMES, **_PLAN, **_LOOK, **_YES}, arguments=(SIGNER, NAME)),
                 "remove": Words(
                     options={
                         **_NAMES,
@@ -155,7 +154,7 @@ TRUST: Final = Words(
                         "--everywhere": FLAG,
                         "--existing": FLAG,
                         **_PLAN,
-                        **_DECISIONS,
+                        **_LOOK,
                         **_YES,
                     },
                     arguments=(SIGNER, NAME),
@@ -168,7 +167,7 @@ TRUST: Final = Words(
                         "--new-key": KEY_OR_FILE,
                         "--replace": KEY_OR_FILE,
                         **_PLAN,
-                        **_DECISIONS,
+                        **_LOOK,
                         **_YES,
                     },
                     arguments=(SIGNER, NAME),
@@ -232,7 +231,7 @@ TRUST: Final = Words(
                         "--replace": KEY_OR_FILE,
                         "--recovery-key": FILE,
                         **_PLAN,
-                        **_DECISIONS,
+                        **_LOOK,
                         **_YES,
                     },
                     arguments=(ROTATABLE, NAME),
@@ -258,7 +257,7 @@ TRUST: Final = Words(
             arguments=(NAME,),
         ),
         "renew": Words(
-            options={**_NAMES, "--within": FREE, "--all": FLAG, "--due": FLAG, **_PLAN, **_DECISIONS, **_YES},
+            options={**_NAMES, "--within": FREE, "--all": FLAG, "--due": FLAG, **_PLAN, **_LOOK, **_YES},
             arguments=(NAME,),
         ),
         "collections": Words(arguments=(SERVER,)),

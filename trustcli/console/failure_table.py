@@ -37,11 +37,12 @@ from trustcli.console.address_advice import address_without_path, advice_invalid
 from trustcli.console.certificate_advice import advice_certificate
 from trustcli.console.clock_advice import ADVICE_NOT_VALID_NOW, ADVICE_TOO_LONG, advice_other_time
 from trustcli.console.exit_codes import KEYS, NOT_SIGNED, NOT_TRUSTED, OTHER, POLICY, REFUSED, UNREACHABLE, USAGE
+from trustcli.console.owner_advice import advice_content_unseen, advice_not_vouched_for
 from trustcli.console.policy_advice import advice_policy_refused
 from trustcli.errors import UsageError
 from trustcli.late_verdict import ADVICE as LATE_ADVICE
 from trustdata import errors
-from trustdata.roles import ONLINE, is_delegated
+from trustdata.roles import ONLINE
 from trustdata.wire.format_names import NOTARY_V1
 
 _SEVERAL_NAMES: Final = "give the repository several names, each with fewer tags and signers"
@@ -174,16 +175,6 @@ def _advice_expired(error: Failure) -> str:
     if role in ONLINE:
         return f"the server renews {role} by itself: tell its operator, and see that the clock here is right"
     return f"ask a holder of the {role} key for: trust renew {_name(error)}"
-
-
-def _advice_not_vouched_for(error: Failure) -> str:
-    """Return the options with which an owner accepts a stored file that nobody vouches for, or begins it empty."""
-    if not isinstance(error, errors.NotVouchedFor):
-        return ""
-    option = "--accept-expired" if isinstance(error, errors.ExpiredUnknown) else "--accept-unsigned"
-    role = errors.shown(error.role)
-    text = f"only if you know that exactly this content is right: {option} {role}@sha256:{error.sha256}"
-    return f"{text}; to begin it without any tag: --start-empty {role}" if is_delegated(error.role) else text
 
 
 def _advice_lock_disagrees(error: Failure) -> str:
@@ -345,7 +336,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.StrongKeysMissing: Row(
         status=NOT_TRUSTED, advice=_template("do not use this image; ask the publisher for a role of strong keys")
     ),
-    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=_advice_not_vouched_for),
+    errors.NotVouchedFor: Row(status=NOT_TRUSTED, advice=advice_not_vouched_for),
     errors.TagMismatch: Row(
         status=NOT_TRUSTED,
         advice=_template("do not use this image; trust explain {gun}:{tag} says who signed what"),
@@ -442,6 +433,7 @@ _ROWS: Final[dict[type[Failure], Row]] = {
     errors.VersionConflict: Row(
         status=REFUSED, advice=_template("run the same command again: other publishers are busy")
     ),
+    errors.ContentUnseen: Row(status=REFUSED, advice=advice_content_unseen),
     cli_errors.PlanChanged: Row(status=REFUSED, advice=_template("look at --plan again, then run the same command")),
     cli_errors.BulkRunning: Row(status=OTHER, advice=_template("when it has ended, run the same command again")),
     cli_errors.KeyCompromised: Row(status=KEYS, advice=token_advice.advice_key_compromised),

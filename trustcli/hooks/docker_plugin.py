@@ -159,8 +159,8 @@ def _option(word: str, words: Iterator[str]) -> tuple[str, str]:
 def _as_ours(command: str, rest: Sequence[str]) -> list[str]:
     """Return the words after a command, changed so that our command asks the user exactly when docker's does."""
     if command == "signer" and rest[:1] == ["remove"]:
-        # Our command never asks, and has no such option; docker's fails where there is no such signer.
-        return [*(word for word in rest if word not in _FORCE), "--existing"]
+        # Docker's fails where there is no such signer.
+        return [*("--yes" if word in _FORCE else word for word in rest), "--existing"]
     if command == "revoke" and not _YES & set(rest) and _names_a_tag(rest):
         return [*rest, "--yes"]  # docker asks only before all tags go
     return list(rest)

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from keys.errors import KeysError
 from trustdata.editing.difference import Difference, RoleChange
 from trustdata.editing.owner_roles import OwnerRoles
+from trustdata.editing.unseen import Unseen
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
@@ -87,6 +88,21 @@ class ReleasedChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SignedAgain:
+    """What of a stored role is signed again as it stands (docs/adr/0122).
+
+    `tags`: with digests in hex, those apart that the edit sets. `unseen`: what the stored file says that was not
+    verified here before; None if nothing.
+    """
+
+    role: RoleName
+    version: int
+    sha256: str
+    tags: tuple[tuple[str, str], ...]
+    unseen: Unseen | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One publish that was not made.
 
@@ -96,10 +112,12 @@ class Plan:
     them alone, and has no root of the collection yet, accepts the one before the publish, and not the one after it.
     `refused_authorities`: names of authorities (CA); who pins one of them refuses the collection after the publish.
     `proposed_denials`: digests (hex) that somebody may want to deny besides; the publish denies none of them.
+    `signed_again`: what is signed again as it stands, role by role.
     """
 
     gun: GUN
     difference: Difference = field(default_factory=Difference)
+    signed_again: tuple[SignedAgain, ...] = ()
     issued: tuple[RoleChange, ...] = ()
     needs: tuple[SignatureNeed, ...] = ()
     places: Mapping[str, KeyPlace]

@@ -27,14 +27,13 @@ from typing import Final
 from keys.keyid import short_keyid
 from keys.rfc3339 import to_rfc3339
 from trustcli.console.output import failure_document
-from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed
+from trustcli.publish.change_view import cut, delegation_line, denied_line, tag_line, unseen_lines, unseen_title
+from trustcli.publish.plan import ClientUpdate, KeyPlace, Plan, ReleasedChange, SignatureNeed, SignedAgain
 from trustdata.counting import counted
-from trustdata.editing.difference import DeniedChange, KeysChange, RoleChange, TagChange
+from trustdata.editing.difference import DelegationChange, DeniedChange, KeysChange, RoleChange, TagChange
+from trustdata.editing.unseen import Unseen
 from trustdata.errors import shown
 from trustdata.roles import TARGETS
-
-MOST_LINES: Final = 20
-"""How many tags of one kind are shown to people; `--json` has all."""
 
 _BEHIND: Final = {
     "one": "that knows what is there now",
@@ -53,7 +52,6 @@ _WHERE: Final = {
     "server": "on the server",
 }
 """Where a key is that is not in the store; `{}`: the name of the place."""
-_MARKS: Final = {"added": "+", "moved": "~", "rewritten": "~", "removed": "-"}
 
 
 # --- for people
@@ -67,6 +65,7 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.difference.roles:
         yield "  changes"
         yield from (f"    {line}" for line in _changes(plan))
+        yield from _again(plan.signed_again)
         yield "  signatures"
         yield from (f"    {line}" for need in plan.needs for line in _need(need, plan))
     for left in plan.left:
@@ -74,9 +73,9 @@ def lines(plan: Plan) -> Iterator[str]:
     if plan.clients:
         yield "  clients"
         yield from (f"    {_client_line(client)}" for client in _different(plan.clients))
-        yield from (f"    {line}" for line in _cut([_pin_line(keyid) for keyid in plan.refused_pins]))
-        yield from (f"    {line}" for line in _cut([_authority_line(name) for name in plan.refused_authorities]))
-        yield from (f"    {line}" for line in _cut([_released(change) for change in plan.released]))
+        yield from (f"    {line}" for line in cut([_pin_line(keyid) for keyid in plan.refused_pins]))
+        yield from (f"    {line}" for line in cut([_authority_line(name) for name in plan.refused_authorities]))
+        yield from (f"    {line}" for line in cut([_released(change) for change in plan.released]))
 
 
 def summary(plans: Sequence[Plan]) -> Iterator[str]:
@@ -99,20 +98,27 @@ def _changes(plan: Plan) -> Iterator[str]:
             f"  {line}" for keys in plan.difference.keys if keys.delegator == role.role for line in _keys(keys, plan)
         )
         yield from (
-            f"  {_DELEGATION[change.kind]} delegation {shown(change.role)}: "
-            f"{shown(' '.join(change.paths_after or change.paths_before))}"
-            for change in plan.difference.delegations
-            if change.delegator == role.role
+            f"  {delegation_line(change)}" for change in plan.difference.delegations if change.delegator == role.role
         )
-        tags = [_tag(change) for change in plan.difference.tags if change.role == role.role]
-        yield from (f"  {line}" for line in _cut(tags))
+        tags = [tag_line(change) for change in plan.difference.tags if change.role == role.role]
+        yield from (f"  {line}" for line in cut(tags))
         if role.role == TARGETS:
-            yield from (f"  {line}" for line in _cut([_denied(change) for change in plan.difference.denied]))
+            yield from (f"  {line}" for line in cut([denied_line(change) for change in plan.difference.denied]))
     if plan.issued:
         yield f"{', '.join(f'{role.role} {_versions(role)}' for role in plan.issued)}: issued by the server"
 
 
-_DELEGATION: Final = {"added": "+", "changed": "~", "removed": "-"}
+def _again(found: Sequence[SignedAgain]) -> Iterator[str]:
+    """Yield what is signed again as it stands: what was not verified here before, and all tags."""
+    told = [again for again in found if again.tags or again.unseen is not None]
+    if told:
+        yield "  signed again as it stands"
+    for again in told:
+        yield f"    {shown(again.role)} {again.version}: {counted(len(again.tags), 'tag')}"
+        if again.unseen is not None:
+            yield f"      not verified here before: in {unseen_title(again.unseen)}"
+            yield from (f"        {line}" for line in cut(unseen_lines(again.unseen)))
+        yield from (f"      {line}" for line in cut([f"{shown(tag)}: sha256:{shown(d)}" for tag, d in again.tags]))
 
 
 def _versions(role: RoleChange) -> str:
@@ -130,22 +136,6 @@ def _keys(change: KeysChange, plan: Plan) -> Iterator[str]:
     yield from (f"- key of {name}: {key_words(plan.places[keyid])}" for keyid in change.removed)
     if change.threshold_after is not None:
         yield f"  {change.threshold_after} of {counted(len(change.added) + len(change.kept), 'key')} must sign {name}"
-
-
-def _tag(change: TagChange) -> str:
-    digests = " -> ".join(f"sha256:{digest}" for digest in _steps(change.before, change.after))
-    what = " (its size, platforms or custom data)" if change.kind == "rewritten" else ""
-    return f"{_MARKS[change.kind]} tag {shown(change.tag)}: {digests}{what}"
-
-
-def _denied(change: DeniedChange) -> str:
-    reason = change.before if change.after is None else change.after
-    mark = _DELEGATION[change.kind]
-    return f"{mark} denied {shown(change.digest)}{f': {shown(reason)}' if reason else ''}"
-
-
-def _steps(before: str | None, after: str | None) -> list[str]:
-    return [shown(digest) for digest in dict.fromkeys((before, after)) if digest is not None]
 
 
 def _need(need: SignatureNeed, plan: Plan) -> Iterator[str]:
@@ -212,12 +202,6 @@ def _names(signers: Iterable[str]) -> str:
     return ", ".join(map(shown, signers)) or "the repository key alone"
 
 
-def _cut(found: Sequence[str]) -> Iterator[str]:
-    yield from found[:MOST_LINES]
-    if len(found) > MOST_LINES:
-        yield f"and {len(found) - MOST_LINES} more (--json has them all)"
-
-
 # --- for programs
 
 
@@ -230,33 +214,11 @@ def row(plan: Plan) -> dict[str, object]:
             *(_role_row(role, issued_by="publisher") for role in plan.difference.roles),
             *(_role_row(role, issued_by="server") for role in plan.issued),
         ],
-        "tags": [
-            {
-                "role": change.role,
-                "tag": change.tag,
-                "change": change.kind,
-                "before": _digest(change.before),
-                "after": _digest(change.after),
-            }
-            for change in plan.difference.tags
-        ],
+        "tags": [_tag_row(change) for change in plan.difference.tags],
         "keys": [_keys_row(change, plan) for change in plan.difference.keys],
-        "delegations": [
-            {
-                "role": change.role,
-                "delegator": change.delegator,
-                "change": change.kind,
-                "paths_before": list(change.paths_before),
-                "paths_after": list(change.paths_after),
-                "terminating_before": change.terminating_before,
-                "terminating_after": change.terminating_after,
-            }
-            for change in plan.difference.delegations
-        ],
-        "denied": [
-            {"digest": change.digest, "change": change.kind, "before": change.before, "after": change.after}
-            for change in plan.difference.denied
-        ],
+        "delegations": [_delegation_row(change) for change in plan.difference.delegations],
+        "denied": [_denied_row(change) for change in plan.difference.denied],
+        "signed_again": [_again_row(again) for again in plan.signed_again],
         "signatures": [_need_row(need, plan) for need in plan.needs],
         "left": [failure_document(left) for left in plan.left],
         "released": [
@@ -284,6 +246,66 @@ def row(plan: Plan) -> dict[str, object]:
         "refused_pins": list(plan.refused_pins),
         "refused_authorities": list(plan.refused_authorities),
         "proposed_denials": [_digest(digest) for digest in plan.proposed_denials],
+    }
+
+
+def _tag_row(change: TagChange) -> dict[str, object]:
+    return {
+        "role": change.role,
+        "tag": change.tag,
+        "change": change.kind,
+        "before": _digest(change.before),
+        "after": _digest(change.after),
+    }
+
+
+def _delegation_row(change: DelegationChange) -> dict[str, object]:
+    return {
+        "role": change.role,
+        "delegator": change.delegator,
+        "change": change.kind,
+        "paths_before": list(change.paths_before),
+        "paths_after": list(change.paths_after),
+        "terminating_before": change.terminating_before,
+        "terminating_after": change.terminating_after,
+    }
+
+
+def _denied_row(change: DeniedChange) -> dict[str, object]:
+    return {"digest": change.digest, "change": change.kind, "before": change.before, "after": change.after}
+
+
+def _again_row(again: SignedAgain) -> dict[str, object]:
+    """Return what is signed again of one role, for JSON. `unseen`: null where all of it was verified here before."""
+    return {
+        "role": again.role,
+        "version": again.version,
+        "file": f"{again.role}@sha256:{again.sha256}",
+        "tags": [{"tag": tag, "digest": _digest(digest)} for tag, digest in again.tags],
+        "unseen": None if again.unseen is None else _unseen_row(again.unseen),
+    }
+
+
+def _unseen_row(unseen: Unseen) -> dict[str, object]:
+    found = unseen.difference
+    return {
+        "verified_version": unseen.before,
+        "tags": [_tag_row(change) for change in found.tags],
+        "keys": [
+            {
+                "role": change.role,
+                "delegator": change.delegator,
+                "added": list(change.added),
+                "removed": list(change.removed),
+                "threshold_before": change.threshold_before,
+                "threshold_after": change.threshold_after,
+            }
+            for change in found.keys
+        ],
+        "delegations": [_delegation_row(change) for change in found.delegations],
+        "denied": [_denied_row(change) for change in found.denied],
+        "named": next((role.named for role in found.roles), None),
+        "others": unseen.others,
     }
 
 

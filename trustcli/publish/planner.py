@@ -11,7 +11,7 @@ Nothing is sent: the planner has no way to publish. `Plan.refusal` is the error 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -26,6 +26,7 @@ from trustcli.publish.plan import (
     Planned,
     ReleasedChange,
     SignatureNeed,
+    SignedAgain,
 )
 from trustcli.publish.preparation import HeldKeys, Roles, prepare
 from trustcli.publish.publisher import Check, Edit
@@ -36,6 +37,7 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.promises import Promises
 from trustdata.editing.repository_editor import Contents, name_root, public_keys, signers_of, signing_keys
 from trustdata.editing.signing import sign
+from trustdata.editing.unseen import carried_tags
 from trustdata.envelope import Envelope
 from trustdata.errors import TrustError
 from trustdata.gun import GUN
@@ -97,7 +99,7 @@ class Planner:
         try:
             current = read()
             contents = edit(current.roles)
-            current.roles.check_may_sign(contents)
+            current.roles.check_vouched(contents)
             contents = name_root(self._gun, contents, self._wire)
             current = replace(current, roles=current.roles.with_files(_recalled(current.roles, contents, recall)))
         except (TrustError, KeysError) as refusal:
@@ -106,7 +108,13 @@ class Planner:
             return Planned(plan=replace(nothing, note="nothing has to change"), after=current)
         found = difference(current.roles.stored(), contents)
         places = _places(current.roles, contents, found, locate)
-        plan = replace(nothing, difference=found, needs=_needs(current.roles, contents, {}), places=places)
+        plan = replace(
+            nothing,
+            difference=found,
+            needs=_needs(current.roles, contents, {}),
+            places=places,
+            signed_again=tuple(_signed_again(current.roles, contents)),
+        )
         try:
             plan, uploads = self._prepared(plan, current, contents, keys)
             if check is not None:
@@ -290,6 +298,15 @@ def _places(roles: Roles, contents: Contents, found: Difference, locate: Locate)
 
 
 # --- what is seen
+
+
+def _signed_again(roles: OwnerRoles, contents: Contents) -> Iterator[SignedAgain]:
+    unseen = {found.role: found for found in roles.unseen(contents)}
+    for role, content in contents.items():
+        if role in roles and role not in roles.emptied:
+            file = roles[role]
+            tags = tuple(carried_tags(file, content))
+            yield SignedAgain(role=role, version=file.version, sha256=file.sha256, tags=tags, unseen=unseen.get(role))
 
 
 def _issued_changes(before: Roles, after: Roles) -> tuple[RoleChange, ...]:

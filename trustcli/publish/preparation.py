@@ -55,21 +55,25 @@ def prepare(
 ) -> dict[RoleName, Envelope]:
     """Sign the contents and judge them as an upload. Every root that is signed here names the collection.
 
-    Nothing is signed on top of a file that nobody vouches for (docs/adr/0041). `compromised`: keys that are not put in
-    place, and sign only the root that takes them out. Raises: NotVouchedFor, KeyCompromised, KeyNotFound (names role
-    and keys), KeysError, NotTrusted, PublishRefused.
+    Nothing is signed on top of a file that nobody vouches for (docs/adr/0041), or that the owner has to see before and
+    has not (docs/adr/0122). `compromised`: keys that are not put in place, and sign only the root that takes them out.
+    Raises: NotVouchedFor, KeyCompromised, KeyNotFound (names role and keys), ContentUnseen, KeysError, NotTrusted,
+    PublishRefused.
     """
-    roles.check_may_sign(contents)
+    roles.check_vouched(contents)
     check_none_returns(roles, contents, compromised)
     contents = name_root(gun, contents, wire)
     keys_by_id = public_keys(roles, contents)
     barred = Barred(contents, keys_by_id, compromised)
     uploads: dict[RoleName, Envelope] = {}
+    chosen = {
+        role: _choose(gun, role, signing_keys(roles, contents, role), keys_by_id, keys, barred=barred)
+        for role in contents
+    }
+    roles.check_seen(contents)  # who cannot sign it need not look at it
     for role, content in contents.items():
-        needs = signing_keys(roles, contents, role)
-        chosen = _choose(gun, role, needs, keys_by_id, keys, barred=barred)
-        _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, chosen)))
-        signers = [keys.signer(keys_by_id[keyid]) for keyid in chosen]
+        _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, chosen[role])))
+        signers = [keys.signer(keys_by_id[keyid]) for keyid in chosen[role]]
         uploads[role] = sign(content, signers, role=role, wire=wire)
     snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at, barred=barred)
     if snapshot is not None:

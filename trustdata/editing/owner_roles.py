@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
+from trustdata.editing.unseen import Look, Unseen, find_unseen
 from trustdata.envelope import Envelope
 from trustdata.errors import NotTrusted, TargetUnusable, TrustError
 from trustdata.model import Targets
@@ -19,13 +20,23 @@ _NO_ERRORS: Final[Mapping[RoleName, TrustError]] = MappingProxyType({})
 _NO_FILES: Final[Mapping[RoleName, Envelope]] = MappingProxyType({})
 
 
+def _none_verified(_: Envelope) -> Envelope | None:
+    return None
+
+
+def _nobody_looks(_: Sequence[Unseen]) -> None:
+    """Let everything be signed again that somebody vouches for: so do commands that are about single tags."""
+
+
 class OwnerRoles(Mapping[RoleName, Envelope]):
     """The files that an edit may read, by role, and what is wrong with others.
 
     `faults`: why clients refuse a role. `unvouched`: for each role whose content must not be signed again, the error to
     end with. A role with a fault is among the files only if its content may be signed again. `emptied`: the stored
     files of roles that begin empty by decision of the owner; the mapping has them without content. `undelegated`:
-    stored files that clients read again as soon as `targets` delegates to their role.
+    stored files that clients read again as soon as `targets` delegates to their role. `known`: returns the
+    file that was verified here last, before these were read, of the role of a stored one; None if none was. `look`: is
+    given what was not verified here before, and raises ContentUnseen unless the owner has seen it.
     """
 
     def __init__(
@@ -36,12 +47,16 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         unvouched: Mapping[RoleName, TrustError] = _NO_ERRORS,
         emptied: Mapping[RoleName, Envelope] = _NO_FILES,
         undelegated: Mapping[RoleName, Envelope] = _NO_FILES,
+        known: Callable[[Envelope], Envelope | None] = _none_verified,
+        look: Callable[[Sequence[Unseen]], None] = _nobody_looks,
     ) -> None:
         self._files = dict(files)
         self.faults = faults
         self.unvouched = unvouched
         self.emptied = emptied
         self.undelegated = undelegated
+        self._known = known
+        self._look = look
 
     def __getitem__(self, role: RoleName) -> Envelope:
         return self._files[role]
@@ -53,6 +68,15 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         return len(self._files)
 
     def check_may_sign(self, roles: Iterable[RoleName]) -> None:
+        """Check that somebody vouches for the stored content of each of `roles`, and that the owner has seen it.
+
+        Raises: as `check_vouched`; ContentUnseen, if this command looks at what was not verified here before.
+        """
+        roles = tuple(roles)
+        self.check_vouched(roles)
+        self.check_seen(roles)
+
+    def check_vouched(self, roles: Iterable[RoleName]) -> None:
         """Check that somebody vouches for the stored content of each of `roles`.
 
         Raises: NotVouchedFor, ExpiredUnknown, or another error if there is no file that could be signed again.
@@ -60,6 +84,17 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
         for role in roles:
             if role in self.unvouched:
                 raise self.unvouched[role]
+
+    def check_seen(self, roles: Iterable[RoleName]) -> None:
+        """Check that the owner has seen what these roles list, if this command looks at it. Raises: ContentUnseen."""
+        unseen = self.unseen(roles)
+        if unseen:
+            self._look(unseen)
+
+    def unseen(self, roles: Iterable[RoleName]) -> tuple[Unseen, ...]:
+        """Return what the stored files of these roles say that was not verified here before (docs/adr/0122)."""
+        files = [self._files[role] for role in roles if role in self._files and role not in self.emptied]
+        return tuple(found for file in files if (found := find_unseen(file, self._known(file))) is not None)
 
     def with_files(self, more: Mapping[RoleName, Envelope]) -> OwnerRoles:
         """Return the same with further files."""
@@ -69,6 +104,8 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
             unvouched=self.unvouched,
             emptied=self.emptied,
             undelegated=self.undelegated,
+            known=self._known,
+            look=self._look,
         )
 
     def after(self, uploads: Mapping[RoleName, Envelope]) -> OwnerRoles:
@@ -137,12 +174,18 @@ class OwnerRoles(Mapping[RoleName, Envelope]):
 class OwnerDecisions:
     """What an owner has decided about roles that nobody vouches for. Nothing is decided by default.
 
-    `accept_unsigned`, `accept_expired`: files, as `file_reference` names them. `start_empty`: delegations.
+    `accept_unsigned`, `accept_expired`: files, as `file_reference` names them. `start_empty`: delegations. `look`: how
+    the owner sees what was not verified here before; None for commands that are about single tags.
     """
 
     accept_unsigned: frozenset[str] = frozenset()
     accept_expired: frozenset[str] = frozenset()
     start_empty: frozenset[str] = frozenset()
+    look: Look | None = None
+
+    def in_plan(self, *, shown: bool) -> OwnerDecisions:
+        """Return the decisions for a plan, which asks nobody. `shown`: whether the owner sees the plan."""
+        return self if self.look is None else replace(self, look=self.look.in_plan(shown=shown))
 
     def __bool__(self) -> bool:
         return bool(self.accept_unsigned or self.accept_expired or self.start_empty)

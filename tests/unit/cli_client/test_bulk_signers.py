@@ -69,9 +69,10 @@ def sign(home: Home, site: RepositorySimulator) -> None:
     into = (RELEASES, ALICE) if ALICE in editor.signers_of(roles) else (TARGETS,)
     terms = EditTerms.of(site.wire, at=home.at)
     edit = tag_edit("1.0", DIGEST.removeprefix("sha256:"))
-    session.publisher(collection, session.held_keys()).publish(
+    signed = session.publisher(collection, session.held_keys()).publish(
         lambda roles: editor.set_tags(roles, [edit], into=into, terms=terms)
     )
+    collection.verify_published(signed.uploads)
 
 
 def generate(home: Home, name: str) -> None:

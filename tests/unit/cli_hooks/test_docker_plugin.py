@@ -34,8 +34,8 @@ def ours(*words: str) -> list[str]:
         (["key", "load", "--name", "alice", "alice.pem"], ["key", "load", "--name", "alice", "alice.pem"]),
         (["signer", "add", "--key", "a.pub", "alice", APP], ["signer", "add", "--key", "a.pub", "alice", APP]),
         (["signer", "remove", "alice", APP], ["signer", "remove", "alice", APP, "--existing"]),
-        (["signer", "remove", "-f", "alice", APP], ["signer", "remove", "alice", APP, "--existing"]),
-        (["signer", "remove", "alice", APP, "--force"], ["signer", "remove", "alice", APP, "--existing"]),
+        (["signer", "remove", "-f", "alice", APP], ["signer", "remove", "--yes", "alice", APP, "--existing"]),
+        (["signer", "remove", "alice", APP, "--force"], ["signer", "remove", "alice", APP, "--yes", "--existing"]),
         # docker asks before everything goes, and not about one tag.
         (["revoke", f"{APP}:1.0"], ["revoke", f"{APP}:1.0", "--yes"]),
         (["revoke", f"\ufeff{APP}:1.0\r"], ["revoke", f"{APP}:1.0", "--yes"]),

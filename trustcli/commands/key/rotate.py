@@ -15,6 +15,7 @@ from trustcli.commands.support.named_key import key_of_few
 from trustcli.commands.support.owner_decisions import AcceptExpired, AcceptUnsigned, StartEmpty, owner_decisions
 from trustcli.commands.support.recovery_place import recovery_place
 from trustcli.commands.support.selection import AllWith, Globs, select
+from trustcli.commands.support.sight import AcceptUnseen, Sight
 from trustcli.session import Session
 from trustdata.roles import RoleName
 
@@ -45,14 +46,20 @@ def rotate(
     plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
+    accept_unseen: AcceptUnseen = None,
     start_empty: StartEmpty = None,
 ) -> int:
     """Give root, targets, snapshot or timestamp a new key; tags and signers stay."""
     session: Session = ctx.obj
     check_role(role)
     chosen = select(session, names, names_file, globs=globs, all_with=all_with, yes=yes or plan_)
+    sight = Sight(session, accept_unseen, accept_unsigned, accept_expired, yes=yes)
     decisions = owner_decisions(
-        guns=chosen.guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        guns=chosen.guns,
+        accept_unsigned=accept_unsigned,
+        accept_expired=accept_expired,
+        start_empty=start_empty,
+        look=sight,
     )
     rotation = Rotation(
         role=RoleName(role),
@@ -69,6 +76,7 @@ def rotate(
         what=f"key rotate {role}",
         terms={"key": rotation.key, "replace": replace, "glob": globs, "all-with": all_with},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
+        sight=sight,
     )
     if plan_:
         return bulk.plan(run)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from keys.algorithms import accepted_fingerprints, key_fingerprint, matching_keyids
@@ -29,6 +29,7 @@ from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.recovery_place import RecoveryPlace
+from trustcli.commands.support.sight import keep_what_is_there
 from trustcli.errors import RemoteMisbehaved, UsageError
 from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
@@ -102,9 +103,8 @@ class RotationRun:
             self._planned = _NewKeys(self._session, self._rotation, self._unfinished)
         collection = planning.collection(gun)
         begun = self._unfinished.collections.get(collection.gun)
-        rotator = _Rotator(
-            self._session, self._rotation, collection, planning.keys, recovery, self._planned, begun=begun
-        )
+        rotation = replace(self._rotation, decisions=self._rotation.decisions.in_plan(shown=planning.shown))
+        rotator = _Rotator(self._session, rotation, collection, planning.keys, recovery, self._planned, begun=begun)
         return [rotator.plan(planning)]
 
     def carry_out(self, session: Session, gun: GUN, step: Step) -> Done:
@@ -118,7 +118,7 @@ class RotationRun:
             file = self._rotation.recovery
             if file and self._recovery is None:
                 self._recovery = uncompromised_recovery(self._session, source, file)
-        collection = session.collection(gun)
+        collection = session.collection(gun, keep=False)  # what nobody has agreed to is not known afterwards
         rotator = _Rotator(
             session,
             self._rotation,
@@ -303,6 +303,8 @@ class _Rotator:
         outcome = publisher.publish(self._edit, self._step.checked(self._check) if self._step else self._check)
         tell_what_was_unsound(self._session, self._gun, outcome)
         changed = bool(self._before) or not self._is_done(outcome.roles)
+        if not changed:
+            keep_what_is_there(self._session, self._gun)
         root = self._verify(outcome).root if changed else outcome.roles[ROOT].root
         named = accepted_fingerprints(key for role in root.roles for key in role_keys(root, role).values())
         before = accepted_fingerprints(self._keys_before[keyid] for keyid in self._before)
@@ -325,8 +327,7 @@ class _Rotator:
         """Return whether the root says that the same command has rotated here before."""
         if self._begun is None:
             return False
-        root = roles[ROOT].root
-        now = accepted_fingerprints(role_keys(root, self._rotation.role).values())
+        now = accepted_fingerprints(role_keys(roles[ROOT].root, self._rotation.role).values())
         return self._begun.new in now and now.isdisjoint(self._begun.before)
 
     def _read(self) -> OwnerRoles:
@@ -353,8 +354,8 @@ class _Rotator:
         self._keys_before = roles[ROOT].root.keys
         # Before a key is made. A releases role that does not verify is not signed again; one that has expired must be,
         # since the rotation would leave it without a valid signature.
-        roles.check_may_sign([ROOT, *(r for r in (TARGETS, RELEASES) if role == TARGETS and r in roles)])
         self._check_root_can_be_signed(roles)
+        roles.check_may_sign([ROOT, *(r for r in (TARGETS, RELEASES) if role == TARGETS and r in roles)])
         changed = self._change(roles)
         if self._incoming is not None:
             root = roles[ROOT].root
@@ -377,9 +378,8 @@ class _Rotator:
         wire = self._collection.wire
         if role == ROOT:
             self._outgoing_root = self._outgoing(roles)
-        new = self._new.signer(
-            self._gun, self._collection.wire, self._source, roles[ROOT].root, self._step.since if self._step else None
-        )
+        since = self._step.since if self._step else None
+        new = self._new.signer(self._gun, wire, self._source, roles[ROOT].root, since)
         self._check_new(roles, new)
         self._keys.add(new)
         if role == TARGETS:

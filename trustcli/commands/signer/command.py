@@ -31,6 +31,7 @@ from trustcli.commands.support.owner_decisions import (
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
 from trustcli.commands.support.selection import AllWith, Globs, select, where
+from trustcli.commands.support.sight import AcceptUnseen, Sight
 from trustcli.commands.support.signer_key import new_signer_key, signer_key
 from trustcli.errors import UsageError
 from trustcli.publish.bulk.work import Done
@@ -68,6 +69,7 @@ def add(
     plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
+    accept_unseen: AcceptUnseen = None,
     start_empty: StartEmpty = None,
 ) -> int:
     """Add a signer, or further keys to one, in each collection."""
@@ -78,8 +80,13 @@ def add(
     role = signer_role(signer)
     guns = named_collections(session, names, names_file)
     agree_to_aliases(session, guns, yes=yes or plan_)
+    sight = Sight(session, accept_unseen, accept_unsigned, accept_expired, yes=yes)
     decisions = owner_decisions(
-        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        guns=guns,
+        accept_unsigned=accept_unsigned,
+        accept_expired=accept_expired,
+        start_empty=start_empty,
+        look=sight,
     )
 
     told: set[str] = set()
@@ -104,7 +111,7 @@ def add(
         return edit
 
     def add_to(gun: GUN) -> Done:
-        collection = session.collection(gun)
+        collection = session.collection(gun, keep=False)  # what nobody has agreed to is not known afterwards
         outcome = _publish(session, collection, addition(gun, collection.wire), decisions)
         signers, server = _signers_now(session, gun, outcome)
         keyids = {collection.wire.encode_key(k).keyid for k in keys}
@@ -150,6 +157,7 @@ def remove(
     plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
+    accept_unseen: AcceptUnseen = None,
     start_empty: StartEmpty = None,
 ) -> int:
     """Remove a signer; `targets/releases` is signed again in the same publish."""
@@ -163,8 +171,13 @@ def remove(
         guns = where(session, guns, lambda roles: role in repository_editor.signers_of(roles))
         if not guns:
             session.output.notice(f"no collection that is known here has a signer {signer}: nothing to do")
+    sight = Sight(session, accept_unseen, accept_unsigned, accept_expired, yes=yes)
     decisions = owner_decisions(
-        guns=guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        guns=guns,
+        accept_unsigned=accept_unsigned,
+        accept_expired=accept_expired,
+        start_empty=start_empty,
+        look=sight,
     )
     bulk = BulkCommand(
         session,
@@ -172,6 +185,7 @@ def remove(
         what=f"signer remove {signer}",
         terms={"existing": existing, "glob": globs, "everywhere": everywhere},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
+        sight=sight,
     )
     work = SignerRemovalRun(signer, decisions, must_exist=existing)
     if plan_:
@@ -203,14 +217,20 @@ def rotate(
     plan_: OnlyPlan = False,
     accept_unsigned: AcceptUnsigned = None,
     accept_expired: AcceptExpired = None,
+    accept_unseen: AcceptUnseen = None,
     start_empty: StartEmpty = None,
 ) -> int:
     """Give a signer another key; what the signer has signed stays. For a key that is stolen: remove."""
     session: Session = ctx.obj
     signer_role(signer)
     chosen = select(session, names, names_file, globs=globs, all_with=all_with, yes=yes or plan_)
+    sight = Sight(session, accept_unseen, accept_unsigned, accept_expired, yes=yes)
     decisions = owner_decisions(
-        guns=chosen.guns, accept_unsigned=accept_unsigned, accept_expired=accept_expired, start_empty=start_empty
+        guns=chosen.guns,
+        accept_unsigned=accept_unsigned,
+        accept_expired=accept_expired,
+        start_empty=start_empty,
+        look=sight,
     )
     bulk = BulkCommand(
         session,
@@ -218,6 +238,7 @@ def rotate(
         what=f"signer rotate {signer}",
         terms={"key": key, "replace": replace, "glob": globs, "all-with": all_with},
         options=BulkOptions(typed=chosen.typed, yes=yes, jobs=jobs, report=report),
+        sight=sight,
         records=not key,
     )
     replaced = named_key(session, replace) if replace else chosen.key

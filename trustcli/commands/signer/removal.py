@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.sight import keep_what_is_there
 from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
@@ -45,12 +46,13 @@ class SignerRemovalRun:
 
     def carry_out(self, session: Session, gun: GUN, step: Step) -> Done:
         """Do it in one collection, and look at the result as a client. Raises: TrustError, KeysError."""
-        collection = session.collection(gun)
+        collection = session.collection(gun, keep=False)  # what nobody has agreed to is not known afterwards
         edit = self._edit(session, gun, collection.wire)
         publisher = session.publisher(collection, session.held_keys(), lambda: collection.owner_roles(self._decisions))
         outcome = publisher.publish(edit, step.checked(check_same_releases))
         tell_what_was_unsound(session, collection.gun, outcome)
         if outcome.published is None and not edit.sent:
+            keep_what_is_there(session, gun)
             return Done(changed=False, note=f"{edit.absence(outcome.roles)}: nothing to do")
         _warn_of_inherited_tags(session, gun, edit, tense="now it has")
         read = session.collection(gun)

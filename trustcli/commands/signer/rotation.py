@@ -24,6 +24,7 @@ from trustcli.commands.support.named_key import NamedKey
 from trustcli.commands.support.owner_decisions import tell_what_was_unsound
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
+from trustcli.commands.support.sight import keep_what_is_there
 from trustcli.publish.bulk.work import Done, Step
 from trustcli.publish.effects import check_same_releases
 from trustcli.publish.plan import Plan
@@ -35,7 +36,7 @@ from trustdata.editing.signer_rotation import replace_signer_key
 from trustdata.errors import PublishRefused
 from trustdata.gun import GUN
 from trustdata.model import Key, Signer, Targets
-from trustdata.roles import ROOT, TARGETS, signer_role
+from trustdata.roles import RELEASES, ROOT, TARGETS, signer_role
 from trustdata.wire.tuf import TUF
 
 _SLOT: Final = "signer"
@@ -88,7 +89,7 @@ class SignerRotationRun:
             if self._new is None:
                 known = self._rotation.new or _made_before(session, step.shared(_SLOT))
                 self._new = _NewKey(known, lambda: _made(session, self._rotation.signer, step))
-        collection = session.collection(gun)
+        collection = session.collection(gun, keep=False)  # what nobody has agreed to is not known afterwards
         keys = session.held_keys()
         edit = _Edit(session, self._rotation, collection, keys, self._new)
         publisher = session.publisher(collection, keys, lambda: collection.owner_roles(self._rotation.decisions))
@@ -102,6 +103,7 @@ class SignerRotationRun:
         row = {"keys": list(keyids)}
         told = f"{gun}: signer {signer} has key {', '.join(keyids)}"
         if outcome.published is None and not edit.sent:
+            keep_what_is_there(session, gun)
             return Done(changed=False, note=f"{told}: nothing to do", row=row, next=edit.left_to_do)
         return Done(lines=(told,), row=row, next=edit.left_to_do)
 
@@ -191,14 +193,16 @@ class _Edit:
         keyids = repository_editor.signers_of(roles).get(self._role)
         if keyids is None:
             raise repository_editor.no_such_signer(self._gun, roles, self._role)
-        roles.check_may_sign([self._role])
+        roles.check_vouched([self._role])
         delegations = roles[TARGETS].targets.delegations
         known = delegations.keys if delegations else {}
         own = {keyid: known[keyid] for keyid in keyids}
         outgoing = self._out(own)
         if not outgoing:
             return {}
-        self._check_targets_can_be_signed(roles)  # before a key is made
+        self._check_targets_can_be_signed(roles)
+        if self._new.known is None:  # before a key is made
+            roles.check_may_sign([TARGETS, *([RELEASES] if RELEASES in roles else []), self._role])
         new = self._wire.encode_key(self._new.get(self._keys))
         self._incoming = new.keyid
         self._outgoing = outgoing

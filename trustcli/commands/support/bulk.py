@@ -21,6 +21,7 @@ from trustcli.commands.support.confirmation import confirm
 from trustcli.commands.support.many import Outcomes, plan_each
 from trustcli.commands.support.option_file import place_of
 from trustcli.commands.support.planning import Planning
+from trustcli.commands.support.sight import Sight
 from trustcli.console.output import Output
 from trustcli.console.passphrase_comparison import ComparedPassphrases
 from trustcli.console.progress import bar
@@ -78,7 +79,8 @@ class BulkCommand:
     """One command over many collections.
 
     `what`: the command, without names. `terms`: its options, as JSON values: the same command with the same options
-    goes on with what it has begun. `records`: whether one name alone has a journal, too.
+    goes on with what it has begun. `records`: whether one name alone has a journal, too. `sight`: what the plans sign
+    again as it stands.
 
     Raises: UsageError.
     """
@@ -92,6 +94,7 @@ class BulkCommand:
         terms: Mapping[str, object],
         options: BulkOptions,
         records: bool = False,
+        sight: Sight | None = None,
     ) -> None:
         if not 1 <= options.jobs <= MOST_JOBS:
             raise UsageError(f"--jobs {options.jobs}: 1 to {MOST_JOBS} collections can be done at a time")
@@ -105,6 +108,7 @@ class BulkCommand:
         self._records = records or self._several
         self._outcomes = Outcomes(session, guns)
         self._planned: dict[GUN, Essence] = {}
+        self._sight = sight
 
     def plan(self, work: BulkWork) -> int:
         """Print all plans; nothing is written or sent. Return the exit status. Raises: UsageError."""
@@ -171,7 +175,7 @@ class BulkCommand:
         if self._several and not outcomes.check(work.plan, holds_back=self._options.typed, planned=self._keep):
             return
         wanted = [gun for gun in self._guns if outcomes.wanted(gun)]
-        if not self._options.typed and wanted:
+        if self._several and wanted:
             self._ask(wanted)
         jobs = min(self._options.jobs, len(wanted))
         threads = _Threads(self._session, work, wanted, journal, self._planned) if jobs > 1 else None
@@ -188,12 +192,18 @@ class BulkCommand:
         self._planned[gun] = tuple(sorted(sentence for plan in plans for sentence in essence_of_plan(plan)))
 
     def _ask(self, wanted: Sequence[GUN]) -> None:
-        """Ask whether to begin with names that nobody has typed. Raises: UsageError."""
-        if self._options.yes:
+        """Ask whether to begin with names that nobody has typed, or to sign again what is new here.
+
+        Raises: UsageError.
+        """
+        names = list(map(self._session.real_name, wanted))
+        unseen = self._sight.agreed_in_plan(names) if self._sight is not None else 0
+        if self._options.yes or (self._options.typed and not unseen):
             return
         changing = [gun for gun in wanted if self._planned.get(gun)]
         unchanged = f" ({len(wanted) - len(changing)} more have nothing to do)" if len(changing) < len(wanted) else ""
-        question = f"trust {self._what}: do it in {counted(len(changing), 'collection')}{unchanged}?"
+        new = f", and sign again what is listed above, in {unseen} of them" if unseen else ""
+        question = f"trust {self._what}: do it in {counted(len(changing), 'collection')}{unchanged}{new}?"
         if changing and not confirm(self._session, question):
             raise UsageError("nothing was done; to see what would be done: --plan; without being asked: --yes")
 

@@ -13,6 +13,7 @@ from trustcli.publish.publisher import PublishResult
 from trustcli.session import Session
 from trustdata.digest import is_sha256_hex
 from trustdata.editing.owner_roles import OwnerDecisions, OwnerRoles
+from trustdata.editing.unseen import Look
 from trustdata.errors import TrustError, shown, tag_list
 from trustdata.gun import GUN
 from trustdata.roles import is_delegated, parse_role
@@ -50,10 +51,11 @@ def owner_decisions(
     accept_unsigned: Sequence[str] | None = None,
     accept_expired: Sequence[str] | None = None,
     start_empty: Sequence[str] | None = None,
+    look: Look | None = None,
 ) -> OwnerDecisions:
     """Return the decisions that the options say. `guns`: the collections of the command. None: no such option.
 
-    Raises: UsageError, InvalidName.
+    `look`: how the owner sees what is signed again as it stands. Raises: UsageError, InvalidName.
     """
     if start_empty and len(guns) != 1:
         raise UsageError("--start-empty is for one collection: name one")
@@ -66,6 +68,7 @@ def owner_decisions(
         accept_unsigned=frozenset(stored_file(text, "--accept-unsigned") for text in accept_unsigned or ()),
         accept_expired=frozenset(stored_file(text, "--accept-expired") for text in accept_expired or ()),
         start_empty=frozenset(start_empty or ()),
+        look=look,
     )
 
 

@@ -91,7 +91,7 @@ class Planning:
             compromised=partial(compromised_keys, self.session.settings.home),
         )
         return planner.plan(
-            read or (lambda: current(collection, decisions)),
+            read or (lambda: current(collection, decisions.in_plan(shown=self.shown))),
             edit,
             keys=keys,
             locate=self.keys.place,

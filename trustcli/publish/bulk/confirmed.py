@@ -6,11 +6,13 @@ has a temporary one in their place: they are this machine's own choice, and nobo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from trustcli.publish.plan import Plan
 from trustdata.editing.difference import Difference, difference
 from trustdata.editing.owner_roles import OwnerRoles
+from trustdata.editing.unseen import Unseen
 from trustdata.roles import ONLINE
 
 Essence: TypeAlias = tuple[str, ...]
@@ -18,8 +20,9 @@ Essence: TypeAlias = tuple[str, ...]
 
 
 def essence_of_plan(plan: Plan) -> Essence:
-    """Return what the plan does."""
-    return _essence(plan.difference)
+    """Return what the plan does, and what it signs again that was not verified here before."""
+    unseen = [again.unseen for again in plan.signed_again if again.unseen is not None]
+    return _essence(plan.difference, unseen)
 
 
 def essence_of_publish(before: OwnerRoles, after: OwnerRoles) -> Essence:
@@ -32,11 +35,12 @@ def essence_of_publish(before: OwnerRoles, after: OwnerRoles) -> Essence:
         for role, file in after.stored().items()
         if role not in ONLINE and (role not in known or known[role].sha256 != file.sha256)
     }
-    return _essence(difference(stored, changed))
+    return _essence(difference(stored, changed), before.unseen(changed))
 
 
-def _essence(found: Difference) -> Essence:
-    sentences = [f"{change.role} is signed" for change in found.roles if change.role not in ONLINE]
+def _essence(found: Difference, unseen: Iterable[Unseen]) -> Essence:
+    sentences = [f"{each.reference} is signed again, with what was not verified here before" for each in unseen]
+    sentences += [f"{change.role} is signed" for change in found.roles if change.role not in ONLINE]
     sentences += [
         f"root names {change.named}" for change in found.roles if change.named is not None and change.version_before
     ]
