@@ -115,7 +115,8 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         Path | None, typer.Option("--tls-client-ca", help="Who issues certificates of clients, PEM; none is demanded.")
     ] = None,
     tls_client_crl: Annotated[
-        Path | None, typer.Option("--tls-client-crl", help="Those that were revoked, PEM: a list of each issuer.")
+        Path | None,
+        typer.Option("--tls-client-crl", help="Lists of revoked client certificates, PEM: one of each issuer."),
     ] = None,
     certificate_header: Annotated[
         str | None,
@@ -125,7 +126,8 @@ def serve(  # noqa: PLR0917 - Typer makes options of the parameters
         Path | None, typer.Option("--proxy-secret", help="What the proxy sends as X-Trust-Proxy-Secret.")
     ] = None,
     proxy_certificate: Annotated[
-        str | None, typer.Option("--proxy-certificate", help="Or the subject, or DNS:NAME, of the proxy's own one.")
+        str | None,
+        typer.Option("--proxy-certificate", help="Or the subject, or DNS:NAME, of the proxy's own certificate."),
     ] = None,
     self_signed: Annotated[
         bool | None, typer.Option("--self-signed", help="Make a CA and a certificate under DATA/tls/.")
@@ -297,7 +299,9 @@ def check(  # noqa: PLR0917 - Typer makes options of the parameters
     ] = False,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Note here what is sound; if interrupted, go on from there within a day."),
+        typer.Option(
+            "--resume", help="File that notes what is sound: an interrupted check goes on from there within a day."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,  # noqa: FBT002
     config: Config = None,

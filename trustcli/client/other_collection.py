@@ -1,4 +1,4 @@
-"""Say that another collection stands under a known name, where a refusal alone would name only what did not verify.
+"""Explain a refusal by the other collection that now stands under a known name.
 
 Signatures of another collection are missing signatures for this one: "timestamp has 0 of 1 signatures" is true, and
 helps nobody. So the server is asked for the root with which the known chain begins (docs/adr/0064).

@@ -43,9 +43,7 @@ def command(
     ] = None,
     recovery_key: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE|URI", help="The recovery key's file, which is not decrypted, or its URI: its key is marked."
-        ),
+        typer.Option(metavar="FILE|URI", help="Mark this recovery key: its file, which is not decrypted, or its URI."),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="One table for spreadsheets, a record in each line.")] = False,
 ) -> int:

@@ -38,7 +38,9 @@ def _group() -> None:
 @app.command(_DEFAULT)
 def name(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="without it: this machine, and shortly every pin")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="without it: this machine, and every pin in short")
+    ] = "",
 ) -> int:
     """Find what is wrong here: server, registry, credentials, certificates, clock, keys, pins, memory, expiry."""
     from trustcli.doctor.examination import examine

@@ -55,7 +55,9 @@ def command(
     max_age: Annotated[str | None, typer.Option("--max-age", metavar="TIME", help="As for verify.")] = None,
     at: Annotated[
         str | None,
-        typer.Option("--at", metavar="DATE", help="Simulate that it is then: 2027-12-01, 2027-12-01T12:00:00Z, +90d."),
+        typer.Option(
+            "--at", metavar="DATE", help="Judge as if it were this time: 2027-12-01, 2027-12-01T12:00:00Z, +90d."
+        ),
     ] = None,
 ) -> int:
     """Say why images are trusted or refused: every step, what it rests on, and what would change the answer."""

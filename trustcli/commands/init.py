@@ -29,14 +29,16 @@ def command(
     names_file: NamesFile = None,
     template_file: Annotated[
         Path | None,
-        typer.Option("--template", metavar="FILE", help="What they shall be like; in place of the options."),
+        typer.Option(
+            "--template", metavar="FILE", help="A TOML file that says what they are like, instead of the options."
+        ),
     ] = None,
     recovery_key: Annotated[
         str | None,
-        typer.Option(metavar="FILE|URI", help="Recovery root key: this file, made if need be; or a key URI."),
+        typer.Option(metavar="FILE|URI", help="Recovery root key: a file, made if it does not exist, or a key URI."),
     ] = None,
     no_recovery_key: Annotated[
-        bool, typer.Option("--no-recovery-key", help="Do without; a lost root key is then final.")
+        bool, typer.Option("--no-recovery-key", help="No recovery key: a lost root key cannot be replaced.")
     ] = False,
     format_: Annotated[
         str | None, typer.Option("--format", help="Wire format: tuf (default); notary for docker and notary.")

@@ -39,7 +39,7 @@ def command(
     images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...")] = None,
     images_file: ImagesFile = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Lock these names anew, whatever the file has of them.")
+        bool, typer.Option("--replace", help="Lock these names again, whatever the file says of them.")
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take these names out of the file.")] = False,
 ) -> int:

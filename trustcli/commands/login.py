@@ -50,7 +50,7 @@ def command(
     oidc: Annotated[bool, typer.Option("--oidc", help="Exchange the token that a CI job has.")] = False,
     audience: Annotated[
         str | None,
-        typer.Option("--audience", metavar="URL", help="For whom the job's token is; else the server's URL."),
+        typer.Option("--audience", metavar="URL", help="The audience of the job's token. [the server's URL]"),
     ] = None,
 ) -> int:
     """Log in at a trust server; a registry on the same host keeps its own login."""

@@ -34,7 +34,7 @@ def command(
     name: Annotated[str, typer.Argument(metavar="NAME|PATTERN")],
     reference: Annotated[str | None, typer.Argument(metavar="sha256:HEX|key:HEX")] = None,
     format_: Annotated[
-        str | None, typer.Option("--format", help="Wire format: tuf or notary (asked of the server without it).")
+        str | None, typer.Option("--format", help="Wire format: tuf or notary. [as the server says]")
     ] = None,
     named: Annotated[
         str | None, typer.Option("--named", metavar="OTHER", help="The real name: NAME is a mirror of OTHER.")

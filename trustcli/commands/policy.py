@@ -42,7 +42,7 @@ def check(
     images: Annotated[list[str] | None, typer.Argument(metavar="[IMAGE]...")] = None,
     images_file: ImagesFile = None,
     to_distribute: Annotated[
-        bool, typer.Option("--distributed", help="FILE is to be distributed: read it as nodes read such a one.")
+        bool, typer.Option("--distributed", help="Read FILE as nodes read a distributed policy.")
     ] = False,
 ) -> int:
     """Say which rule counts for images, and why; warn of what can never count or has run out. No image is verified."""
@@ -112,9 +112,9 @@ def push(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A policy that is to be distributed.")],
     name: Annotated[str, typer.Argument(metavar="NAME:TAG", help="What nodes name under [distributed].")],
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Put it in the place of what is no policy; do not ask.")
+        bool, typer.Option("--yes", "-y", help="Replace what is there, even if it is not a policy; do not ask.")
     ] = False,
-    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be pushed; nothing is.")] = False,
+    plan_: Annotated[bool, typer.Option("--plan", help="Show what would be pushed; nothing is sent.")] = False,
 ) -> int:
     """Push a policy to the registry from which nodes take it, once it is signed; say with which command to sign it."""
     session: Session = ctx.obj

@@ -43,10 +43,10 @@ def command(
     images_file: ImagesFile = None,
     digest: Annotated[
         list[str] | None,
-        typer.Option(metavar="sha256:HEX", help="Every tag that stands for it, alone or as a platform; IMAGE is NAME."),
+        typer.Option(metavar="sha256:HEX", help="Every tag with this digest, also as a platform; IMAGE is then NAME."),
     ] = None,
     signer: Annotated[
-        str | None, typer.Option(metavar="SIGNER", help="Every tag that this signer lists; IMAGE is NAME.")
+        str | None, typer.Option(metavar="SIGNER", help="Every tag that this signer lists; IMAGE is then NAME.")
     ] = None,
     names_file: NamesFile = None,
     globs: Globs = None,

@@ -33,7 +33,7 @@ def parser() -> FastParser:
         "--images", dest="file", type=Path, metavar="FILE", help="images, one a line; - is standard input"
     )
     found.add_argument("--signer", action="append", default=[], metavar="NAME", help="this signer must have signed")
-    found.add_argument("--policy", type=Path, metavar="FILE", help="what each name must have, by rule")
+    found.add_argument("--policy", type=Path, metavar="FILE", help="a policy: what each name must have")
     found.add_argument("--offline", action="store_true", help="judge from the cache, within --max-age")
     found.add_argument(
         "--max-age", metavar="TIME", help=f"offline: since the last refresh (90m, 7d; default {DEFAULT_MAX_AGE})"

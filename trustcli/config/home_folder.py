@@ -1,4 +1,4 @@
-"""The home folder of whoever runs the program. What lies in it by default is found from here alone."""
+"""Find the home folder of the user who runs the program: everything that lies there by default is found through it."""
 
 from __future__ import annotations
 

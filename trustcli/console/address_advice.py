@@ -1,4 +1,4 @@
-"""What helps where an address or an image was not written as it has to be: how to write it."""
+"""Advice on how to write an address or the name of an image that was not understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What helps against a server's TLS certificate that is not believed here."""
+"""Advice where a server's TLS certificate is not trusted here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What helps where a verdict depends on the time: the clock here may be the one that is wrong."""
+"""Advice where a verdict depends on the time: the clock here may be the one that is wrong."""
 
 from __future__ import annotations
 

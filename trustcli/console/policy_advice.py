@@ -1,4 +1,4 @@
-"""What helps against a refusal of a policy: another signature, or another policy."""
+"""Advice where a policy refuses an image: another signature, or another policy."""
 
 from __future__ import annotations
 

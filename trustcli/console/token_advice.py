@@ -1,4 +1,4 @@
-"""What to do about keys that live elsewhere: in tokens, services, behind commands, at odd URIs; and twice."""
+"""Advice about keys that live elsewhere (in tokens, services, behind commands), and about keys that are there already."""
 
 from __future__ import annotations
 

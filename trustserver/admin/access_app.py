@@ -19,9 +19,11 @@ user_app = typer.Typer(help="Passwords that this server keeps.", no_args_is_help
 app.add_typer(user_app, name="user")
 
 Rights = Annotated[
-    str, typer.Option("--rights", help="Rights that it brings along, by commas: pull,push. [what rules allow]")
+    str, typer.Option("--rights", help="Its own rights, with commas between: pull,push. [what rules allow]")
 ]
-Names = Annotated[str, typer.Option("--names", help="On which collections, by commas: registry.example.com/team/*.")]
+Names = Annotated[
+    str, typer.Option("--names", help="On which collections, with commas between: registry.example.com/team/*.")
+]
 Roles = Annotated[
     str, typer.Option("--roles", help="The only roles that it may change: targets/ci,targets/releases. [all]")
 ]

@@ -25,10 +25,10 @@ def _group() -> None:
 @app.command("rotate")
 def rotate(  # noqa: PLR0917 - Typer makes options of the parameters
     next_seal_key: Annotated[
-        Path | None, typer.Option("--next-seal-key", help="The new seal key, which a running server knows, too.")
+        Path | None, typer.Option("--next-seal-key", help="The new seal key; a running server must know it, too.")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what would be done, and change nothing.")] = False,  # noqa: FBT002
-    seal_key: Annotated[Path | None, typer.Option("--seal-key", help="The seal key until now. [DATA/seal.key]")] = None,
+    seal_key: Annotated[Path | None, typer.Option("--seal-key", help="The present seal key. [DATA/seal.key]")] = None,
     data: Data = None,
     database: Database = None,
     config: Config = None,

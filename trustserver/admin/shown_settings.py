@@ -1,4 +1,4 @@
-"""`trust-server settings`: what the server would run with. No database is opened, nor loaded what opens it."""
+"""`trust-server settings`: print the settings that the server would run with, without opening a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make what decides on access from the settings."""
+"""Make the authorizer for which the settings ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at where a secret is printed to: a shell's `> FILE` makes a file that everybody on the machine may read."""
+"""Find out whether a secret is printed into a file that others may read, as a shell's `> FILE` makes it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,11 @@ def admission(
     ] = False,
     dns_name: Annotated[
         list[str] | None,
-        typer.Option("--dns-name", metavar="NAME", help="a name in it, such as SERVICE.NAMESPACE.svc; repeat it"),
+        typer.Option(
+            "--dns-name",
+            metavar="NAME",
+            help="a name in the certificate, such as SERVICE.NAMESPACE.svc; may be repeated",
+        ),
     ] = None,
     tls_client_ca: Annotated[
         Path | None,
@@ -65,7 +69,9 @@ def admission(
     ] = None,
     namespace_policy: Annotated[
         list[str] | None,
-        typer.Option("--namespace-policy", metavar="NAMESPACE=FILE", help="what a namespace requires besides"),
+        typer.Option(
+            "--namespace-policy", metavar="NAMESPACE=FILE", help="a further policy, for the Pods of one namespace"
+        ),
     ] = None,
     mutate_templates: Annotated[
         bool, typer.Option("--mutate-templates", help="pin tags in Deployments and other templates, too")

@@ -53,7 +53,8 @@ def proxy(
     listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="where clients pull from")] = "",
     upstream: Annotated[str, typer.Option("--upstream", metavar="URL", help="the registry behind it")] = "",
     registry: Annotated[
-        str, typer.Option("--registry", metavar="NAME", help="how names of images call it, if not by its address")
+        str,
+        typer.Option("--registry", metavar="NAME", help="its name in the names of images, if that is not its address"),
     ] = "",
     policy: Annotated[
         Path | None,
@@ -76,7 +77,7 @@ def proxy(
     config: SettingsFile = None,
     state: StateFolder = None,
     address: Annotated[
-        str, typer.Option("--address", metavar="URL", help="of config: the URL under which clients reach the proxy")
+        str, typer.Option("--address", metavar="URL", help="for config: the URL under which clients reach the proxy")
     ] = "",
 ) -> int:
     """Answer as a registry does: signed tags, what belongs to them, and nothing else; until it is stopped.

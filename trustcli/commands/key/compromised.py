@@ -53,7 +53,9 @@ from trustdata.sought_key import SoughtKey
 
 def compromised(
     ctx: typer.Context,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="Of the store, a file, a key URI, or 12 digits of its id.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The key: of the store, a file, a key URI, or 12 digits of its id.")
+    ],
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...")] = None,
     names_file: NamesFile = None,
     globs: Globs = None,

@@ -1,4 +1,4 @@
-"""Two clocks, neither of which is believed alone: how long ago something was, whatever either of them did meanwhile."""
+"""Measure with two clocks how long ago something was: either of them alone may have jumped or stood still."""
 
 from __future__ import annotations
 

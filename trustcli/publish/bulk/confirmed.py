@@ -1,4 +1,4 @@
-"""What a publish does, apart from what may change in between: versions, dates, and the ids of keys that are made.
+"""What a publish does, without what may change until it is sent: versions, dates, and the ids of new keys.
 
 A plan and the publish that follows it are compared by it. Of keys that come in, only the number counts, since a plan
 has a temporary one in their place: they are this machine's own choice, and nobody else's.
