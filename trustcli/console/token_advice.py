@@ -1,4 +1,4 @@
-"""Advice about keys that live elsewhere (in tokens, services, behind commands), and about keys that are there already."""
+"""Advice about keys that live elsewhere (tokens, services, commands), and about keys that are there already."""
 
 from __future__ import annotations
 
