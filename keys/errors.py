@@ -295,7 +295,7 @@ class PassphraseUnreadable(KeysError):
 
 
 def _is_of_pins(source: str) -> bool:
-    return source.startswith("TRUST_TOKEN_PIN")
+    return source.startswith(("TRUST_TOKEN_PIN", "pin-source"))
 
 
 class PassphraseWrong(KeysError):

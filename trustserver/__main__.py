@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from keys.errors import KeysError
+from keys.errors import KeysError, KeySupportMissing
+from keys.extras import how_to_install
 from trustdata.errors import TrustError
 from trustdata.usage_words import command_meant, usage_sentence
 from trustserver.admin import access_app, events_app, seal_app
@@ -440,7 +441,8 @@ def main() -> None:
     try:
         status = command.main(prog_name="trust-server", standalone_mode=False)
     except (TrustError, KeysError) as error:
-        typer.echo(f"trust-server: {error}", err=True)
+        missing = f": {how_to_install(error.extra)}" if isinstance(error, KeySupportMissing) else ""
+        typer.echo(f"trust-server: {error}{missing}", err=True)
         status = _REFUSED
     except typer.Abort:
         typer.echo("trust-server: interrupted", err=True)

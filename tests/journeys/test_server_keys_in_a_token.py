@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import pytest
 
+from keys.extras import how_to_install
 from tests.support.notary_client import NotaryUser
 from tests.support.programs import program
 from tests.support.server_owner import Owner
@@ -274,3 +275,14 @@ class TestFaults:
             (f"{TOKEN}&pin-value=1", "pin-value"),
         ):
             assert said in refused_start(trust_server, hsm, "--online-keys", bad)
+
+    def test_without_the_library_it_is_said_how_it_is_installed(
+        self, trust_server: ServerProcess, hsm: SoftHsm, begun: Owner, tmp_path: Path
+    ) -> None:
+        del begun
+        trust_server.stop()
+        (tmp_path / "without").mkdir()
+        (tmp_path / "without" / "pkcs11.py").write_text("raise ImportError\n")
+        path = f"{tmp_path / 'without'}:{os.environ.get('PYTHONPATH', '')}"
+        said = refused_start(trust_server, hsm, *KEYS, PYTHONPATH=path)
+        assert said.endswith(f"python-pkcs11, which is not installed: {how_to_install('pkcs11')}")

@@ -68,7 +68,7 @@ ADVICE: Final[Mapping[type[KeysError], str]] = {
 def advice_library_missing(error: Exception) -> str:
     """Return how the library is installed that keys of a kind, or shares of a backup, need; "" for other errors."""
     if isinstance(error, KeySupportMissing):
-        command = how_to_install(error.extra.partition("[")[2].removesuffix("]"))
+        command = how_to_install(error.extra)
     elif isinstance(error, SharesUnsupported):
         command = error.command
     else:

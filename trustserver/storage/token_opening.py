@@ -90,7 +90,7 @@ def _trace(uri: str, passphrases: PassphraseProvider, sealer: SealedKeys) -> str
     pin_file = read_pkcs11_uri(uri).pin_file
     with suppress(PassphraseMissing):
         pin = (
-            secret_in_file(pin_file, source="pin-source", key="the token")
+            secret_in_file(pin_file, source=f"pin-source ({ascii(pin_file)[1:-1]})", key="the token")
             if pin_file is not None
             else passphrases.passphrase(purpose="token", key="the token of --online-keys")
         )

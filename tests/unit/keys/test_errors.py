@@ -113,6 +113,11 @@ def test_a_pin_is_called_one() -> None:
     assert str(missing).startswith("the PIN of token T is missing; set one of TRUST_TOKEN_PIN, ")
     unreadable = PassphraseUnreadable(key="token T", source="TRUST_TOKEN_PIN_FILE (pin)", reason="it is empty")
     assert str(unreadable) == "the PIN of token T cannot be read from TRUST_TOKEN_PIN_FILE (pin): it is empty"
+    for source in ("pin-source (/p)", "TRUST_TOKEN_PIN_FD (3)"):
+        assert (
+            str(PassphraseUnreadable(key="k", source=source, reason="r"))
+            == f"the PIN of k cannot be read from {source}: r"
+        )
     assert str(PassphraseUnreadable(key="k", source="A", reason="r")) == "the passphrase of k cannot be read from A: r"
     assert str(PassphraseMissing(key="the key", sources=("A",))).startswith("the passphrase of the key ")
 

@@ -18,6 +18,7 @@ def test_an_environment_of_install_sh_is_added_to_by_the_same_script(
     assert how_to_install("pkcs11") == f"'{prefix}/bin/python' -m pip install 'content-trust[pkcs11]'"
     (prefix / ".installed").touch()
     assert how_to_install("pkcs11") == f"sh install.sh --extras pkcs11 '{prefix}', in the folder of the source"
+    assert how_to_install("content-trust[pkcs11]") == how_to_install("pkcs11")
 
 
 def test_a_build_without_python_names_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
