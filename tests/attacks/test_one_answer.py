@@ -246,7 +246,7 @@ def test_the_first_signer_does_not_bring_back_releases_of_the_past(
     assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
     file = tmp_path / "carol.pub"
     file.write_bytes(write_public_pem(KeyInfo.of(private("carol"), purpose="signer").public))
-    adds = ("signer", "add", "--yes", "--key", str(file), "carol", APP, *plan)
+    adds = ("signer", "add", "--key", str(file), "carol", APP, *plan)
     before = scene.server.revision
     refused = session(scene)
     assert refused.ends(*adds) == 7
@@ -276,7 +276,7 @@ def test_a_decision_about_another_role_brings_them_back_as_little(tmp_path: Path
     file = tmp_path / "carol.pub"
     file.write_bytes(write_public_pem(KeyInfo.of(private("carol"), purpose="signer").public))
     refused = session(scene)
-    assert refused.ends("signer", "add", "--yes", "--key", str(file), "carol", APP, "--start-empty", ALICE) == 7
+    assert refused.ends("signer", "add", "--key", str(file), "carol", APP, "--start-empty", ALICE) == 7
     assert f"is released as sha256:{OLD}" in refused.stderr.getvalue()
     assert scene.newcomer().digest("1.0") == f"sha256:{OLD}"
 
@@ -309,10 +309,10 @@ def test_what_the_signer_revokes_is_in_neither_of_her_files(wire: WireFormat) ->
 @pytest.mark.parametrize(
     "command",
     [
-        ("renew", APP, "--all", "--yes"),
-        ("key", "rotate", "targets", APP, "--yes"),
+        ("renew", APP, "--all"),
+        ("key", "rotate", "targets", APP),
         ("key", "rotate", "timestamp", APP),
-        ("signer", "remove", "alice", APP, "--yes"),
+        ("signer", "remove", "alice", APP),
     ],
     ids=" ".join,
 )

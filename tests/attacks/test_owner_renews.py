@@ -131,9 +131,9 @@ def test_expired_targets_do_not_say_whose_keys_count(wire: WireFormat) -> None:
     ("role", "command"),
     [
         (ROOT, ("key", "rotate", "timestamp", APP)),
-        (TARGETS, ("signer", "remove", "bob", APP, "--yes")),
-        (TARGETS, ("key", "rotate", "targets", APP, "--yes")),
-        (RELEASES, ("signer", "remove", "bob", APP, "--yes")),
+        (TARGETS, ("signer", "remove", "bob", APP)),
+        (TARGETS, ("key", "rotate", "targets", APP)),
+        (RELEASES, ("signer", "remove", "bob", APP)),
         (RELEASES, ("sign", f"{APP}:3.0")),
         (RELEASES, ("revoke", f"{APP}:2.0", "--yes")),
         (ALICE, ("sign", f"{APP}:3.0")),
@@ -170,7 +170,7 @@ def test_a_lock_file_knows_root_and_targets(wire: WireFormat) -> None:
         return client
 
     session = owner(locked(), as_json=True)
-    assert session.ends("renew", APP, "--yes") == 4
+    assert session.ends("renew", APP) == 4
     (row,) = session.document()["collections"]
     assert {renewed["role"] for renewed in row["renewed"]} == {TARGETS} | ({ROOT} if wire is not NOTARY else set())
     assert {error["details"]["role"] for error in row["errors"]} == {RELEASES, ALICE}

@@ -79,7 +79,7 @@ def test_the_rest_is_renewed_without_the_forged_role(wire: WireFormat) -> None:
     scene = good_collection(wire)
     forge(scene, "mallory")
     session = owner(scene.newcomer(), as_json=True)
-    assert session.ends("renew", APP, "--all", "--yes") == 4
+    assert session.ends("renew", APP, "--all") == 4
     (row,) = session.document()["collections"]
     assert {renewed["role"] for renewed in row["renewed"]} == {ROOT, TARGETS, ALICE}
     assert [error["code"] for error in row["errors"]] == ["not-vouched-for"]
@@ -91,10 +91,10 @@ def test_the_rest_is_renewed_without_the_forged_role(wire: WireFormat) -> None:
 
 CHANGES = [
     ("key", "rotate", "root", APP, "--replace", "ROOT"),
-    ("key", "rotate", "targets", APP, "--yes"),
+    ("key", "rotate", "targets", APP),
     ("key", "rotate", "snapshot", APP),
     ("key", "rotate", "timestamp", APP),
-    ("signer", "remove", "bob", APP, "--yes"),
+    ("signer", "remove", "bob", APP),
     ("revoke", f"{APP}:1.0", "--yes"),
 ]
 LOOKS = [("signer", "list", APP), ("expiring", APP, "--within", "1d"), ("inspect", APP)]
@@ -120,7 +120,7 @@ def test_a_signer_is_added_beside_the_forged_role(wire: WireFormat, tmp_path: Pa
     forge(scene, "mallory")
     file = tmp_path / "carol.pub"
     file.write_bytes(write_public_pem(KeyInfo.of(private("carol"), purpose="signer").public))
-    said = does(scene.newcomer(), "signer", "add", "--key", str(file), "carol", APP, "--yes").stderr.getvalue()
+    said = does(scene.newcomer(), "signer", "add", "--key", str(file), "carol", APP).stderr.getvalue()
     assert f"{RELEASES}, which is left as it is" in said
     nobody_runs_evil(scene)
 
@@ -187,12 +187,12 @@ def test_a_tag_that_only_such_a_role_lists_is_not_called_revoked(wire: WireForma
 def test_who_removes_a_signer_is_shown_what_only_this_signer_had_signed(wire: WireFormat) -> None:
     """A thief of alice's key has released tags: her removal keeps them, now under the owner's signature."""
     scene = good_collection(wire)
-    assert "nobody who stays" not in does(scene.newcomer(), "signer", "remove", "bob", APP, "--yes").stderr.getvalue()
+    assert "nobody who stays" not in does(scene.newcomer(), "signer", "remove", "bob", APP).stderr.getvalue()
     Owner(scene.server, "alice").sign("3.0", EVIL)
     planned = does(scene.newcomer(), "signer", "remove", "alice", APP, "--plan").stderr.getvalue()
     assert f"nobody who stays had signed {RELEASES}" in planned
     assert f"3.0 as sha256:{EVIL}" in planned
-    said = does(scene.newcomer(), "signer", "remove", "alice", APP, "--yes").stderr.getvalue()
+    said = does(scene.newcomer(), "signer", "remove", "alice", APP).stderr.getvalue()
     assert f"nobody who stays had signed {RELEASES}" in said
     assert f"3.0 as sha256:{EVIL}" in said
 
@@ -266,7 +266,7 @@ def test_a_decision_that_a_command_does_not_carry_out_is_said(wire: WireFormat) 
 
 def test_a_role_that_verifies_is_not_emptied(wire: WireFormat) -> None:
     scene = good_collection(wire)
-    does(scene.newcomer(), "renew", APP, "--all", "--yes", "--start-empty", RELEASES)
+    does(scene.newcomer(), "renew", APP, "--all", "--start-empty", RELEASES)
     assert scene.newcomer().digest("1.0") == f"sha256:{GOOD}"
 
 

@@ -52,7 +52,7 @@ def test_a_root_key_that_the_root_names_twice(encoding: str) -> None:
 def test_a_key_in_two_encodings_is_not_chosen_for_two_signatures(encoding: str) -> None:
     """Both keys are here: the one that the root names twice does not stand in the way of the other."""
     scene, _ = with_root_key_twice(encoding, threshold=2)
-    does(scene.newcomer(), "renew", APP, "--all", "--yes")
+    does(scene.newcomer(), "renew", APP, "--all")
 
 
 def test_a_repository_key_that_the_releases_name_in_another_encoding(encoding: str) -> None:
@@ -65,7 +65,7 @@ def test_a_repository_key_that_the_releases_name_in_another_encoding(encoding: s
         document["delegations"]["roles"][0]["keyids"].append(again.keyid)
 
     scene.forger.alter(TARGETS, change)
-    does(scene.newcomer(), "key", "rotate", "targets", APP, "--yes")
+    does(scene.newcomer(), "key", "rotate", "targets", APP)
     assert again.keyid not in scene.server.stored[TARGETS].targets.get_delegated_role(RELEASES).keyids
 
     def forge(document: Document) -> None:
@@ -88,7 +88,7 @@ def test_a_signer_who_has_the_repository_key_in_another_encoding_stays(encoding:
             role["keyids"].append(again.keyid)
 
     scene.forger.alter(TARGETS, change)
-    does(scene.newcomer(), "key", "rotate", "targets", APP, "--yes")
+    does(scene.newcomer(), "key", "rotate", "targets", APP)
     assert again.keyid in scene.server.stored[TARGETS].targets.get_delegated_role(RELEASES).keyids
     does(scene.newcomer(), "sign", f"{APP}:1.0")
     assert scene.newcomer().digest("1.0") == f"sha256:{NEWER}"

@@ -27,6 +27,8 @@ from trustdata.wire import WireFormat
 
 REFUSED = 7
 
+NOTHING_NEW = ("--accept-unseen", "none")
+
 AGAIN = [
     ("key", "rotate", "targets", APP),
     ("signer", "remove", "bob", APP),
@@ -63,12 +65,12 @@ def unseen(client: Client, *command: str) -> dict[str, dict[str, object]]:
 
 
 def refused(scene: Scene, client: Client, *command: str) -> str:
-    """Run a command that must sign nothing; return what it says. A second try is refused just so."""
+    """Run a command that must sign nothing that is new; return what it says. A second try is refused just so."""
     before, said = stored(scene, *command), ""
     for _ in range(2):
         session = with_carol(client, as_json=True)
         keys = len(session.store.list())
-        assert session.ends(*command) == REFUSED, session.stderr.getvalue()
+        assert session.ends(*command, *NOTHING_NEW) == REFUSED, session.stderr.getvalue()
         assert "content-unseen" in session.stdout.getvalue()
         assert len(session.store.list()) == keys, "no key is made"
         assert stored(scene, *command) == before
@@ -188,12 +190,23 @@ def test_what_comes_between_the_look_and_the_publish(wire: WireFormat) -> None:
     refused(scene, client, "key", "rotate", "targets", APP, *options(files))
 
 
-def test_yes_signs_what_there_is_and_lists_it(wire: WireFormat) -> None:
+@pytest.mark.parametrize("said", [(), ("--yes",)], ids=["no terminal", "yes"])
+@pytest.mark.parametrize("command", AGAIN, ids=" ".join)
+def test_where_nobody_is_asked_what_is_signed_is_listed(
+    wire: WireFormat, command: tuple[str, ...], said: tuple[str, ...]
+) -> None:
     scene = good_collection(wire)
     client = knowing(scene)
     thief_releases(scene, "3.0", EVIL)
-    said = again(client, "key", "rotate", "targets", APP, "--yes").stderr.getvalue()
-    assert f"+ tag 3.0: sha256:{EVIL}" in said
+    assert f"+ tag 3.0: sha256:{EVIL}" in again(client, *command, *said).stderr.getvalue()
+
+
+def test_who_names_files_agrees_to_no_other(wire: WireFormat) -> None:
+    """Whether or not somebody could be asked: `--yes` says that nobody is to be."""
+    scene = good_collection(wire)
+    client = knowing(scene)
+    thief_releases(scene, "3.0", EVIL)
+    refused(scene, client, "key", "rotate", "targets", APP, "--yes")
 
 
 def test_a_signer_is_added_beside_what_is_known_alone(wire: WireFormat, tmp_path: Path) -> None:
@@ -260,7 +273,7 @@ def test_a_renewal_leaves_out_what_nobody_has_agreed_to(wire: WireFormat) -> Non
     client = knowing(scene)
     thief_releases(scene, "3.0", EVIL)
     session = owner(client, as_json=True)
-    assert session.ends("renew", APP, "--all") == REFUSED
+    assert session.ends("renew", APP, "--all", *NOTHING_NEW) == REFUSED
     (row,) = session.document()["collections"]
     assert {each["role"] for each in row["renewed"]} == {ROOT, TARGETS}
     assert [each["code"] for each in row["errors"]] == ["content-unseen"]

@@ -17,8 +17,8 @@ def advice_not_vouched_for(error: object) -> str:
 
 
 def advice_content_unseen(error: object) -> str:
-    """Return how an owner accepts what is new here: these very files, or all of it; "" for another error."""
+    """Return how an owner accepts what is new here: these very files; "" for another error."""
     if not isinstance(error, ContentUnseen):
         return ""
     files = " ".join(f"--accept-unseen {shown(file, 400)}" for file in error.files)
-    return f"look at all of it with --plan; if it is right, the same command with {files}, or with --yes"
+    return f"look at all of it with --plan; if it is right, the same command with {files}"

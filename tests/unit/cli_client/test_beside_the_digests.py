@@ -174,7 +174,7 @@ def test_a_signer_who_leaves_leaves_no_platform_that_others_have_not_signed(home
     wrote(home, RELEASES, "index", "5" * 64, GOOD, EVIL)
     does(home, "signer", "remove", "alice", A, "--plan")
     assert "~ tag index" in home.out
-    does(home, "signer", "remove", "alice", A, "--yes")
+    does(home, "signer", "remove", "alice", A)
     assert f"{A}: index listed another size or other platforms" in home.err
     does(home, "verify", f"{A}@sha256:{GOOD}")
     assert home.run("verify", f"{A}@sha256:{EVIL}") != DONE

@@ -270,7 +270,7 @@ def test_keys_that_the_thief_has_named_do_not_stay_unseen(home: Home) -> None:
     does(thief, "pin", A, pin_of(home, A), "--format", format_of(home))
     does(thief, "key", "import", "stolen.pem", "--purpose", "targets")
     does(thief, "key", "generate", "mallory", "--dir", str(thief.folder))
-    does(thief, "signer", "add", "mallory", A, "--yes", "--key", str(thief.folder / "mallory.pub"))
+    does(thief, "signer", "add", "mallory", A, "--key", str(thief.folder / "mallory.pub"))
     before = revisions(home)
     for _ in range(2):  # a refused try does not make it known
         found = removal(home, key, A, expect=REFUSED)

@@ -60,7 +60,7 @@ def give(home: Home, name: str, purpose: Purpose, passphrase: str) -> None:
 
 
 def due(home: Home, *arguments: str, expect: int) -> Any:
-    assert home.run("renew", "--due", "--yes", *arguments, json=True) == expect, home.err
+    assert home.run("renew", "--due", *arguments, json=True) == expect, home.err
     return json.loads(home.out)["collections"]
 
 

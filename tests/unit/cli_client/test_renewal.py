@@ -75,9 +75,9 @@ def test_what_the_keys_cannot_sign() -> None:
     "command",
     [
         ("sign", f"{APP}:3.0"),
-        ("renew", APP, "--all", "--yes"),
-        ("signer", "remove", "bob", APP, "--yes"),
-        ("key", "rotate", "targets", APP, "--yes"),
+        ("renew", APP, "--all"),
+        ("signer", "remove", "bob", APP),
+        ("key", "rotate", "targets", APP),
     ],
     ids=" ".join,
 )

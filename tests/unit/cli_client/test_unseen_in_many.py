@@ -22,6 +22,7 @@ from trustdata.wire import WireFormat
 from trustdata.wire.formats import FORMATS
 
 GLOB = ("--glob", "registry.example.com/team/*")
+NOTHING_NEW = ("--accept-unseen", "none")
 COMMANDS = [("key", "rotate", "targets"), ("signer", "rotate", "bob"), ("signer", "remove", "bob")]
 """With C, which has no signers, only the first."""
 
@@ -88,13 +89,22 @@ def accepting(files: list[str]) -> list[str]:
     return [word for file in files for word in ("--accept-unseen", file)]
 
 
+@pytest.mark.parametrize("said", [(), ("--yes",)], ids=["no terminal", "yes"])
+def test_who_names_nothing_signs_what_is_listed(home: Home, thief: Home, said: tuple[str, ...]) -> None:
+    """From cron and in CI nobody can be asked, and what expires is an outage."""
+    releases(thief, B, "3.0", NEWER)
+    assert states(ended(home, *COMMANDS[0], A, B, *said)) == {A: "done", B: "done"}
+    assert f"+ tag 3.0: sha256:{NEWER}" in home.err
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_names_that_are_typed_hold_each_other_back(home: Home, thief: Home, command: tuple[str, ...]) -> None:
     assert seen(home, *command, A, B) == []
     releases(thief, B, "3.0", EVIL)
     before = revisions(home)
     for _ in range(2):
-        assert states(ended(home, *command, A, B, expect=REFUSED)) == {A: "not tried", B: "content-unseen"}
+        found = ended(home, *command, A, B, *NOTHING_NEW, expect=REFUSED)
+        assert states(found) == {A: "not tried", B: "content-unseen"}
     assert revisions(home) == before
     assert f"+ tag 3.0: sha256:{EVIL}" in home.err
     files = seen(home, *command, A, B)
@@ -114,12 +124,12 @@ def test_names_that_were_found_do_not(home: Home, thief: Home) -> None:
 
 @pytest.mark.parametrize("jobs", ["1", "4"])
 def test_what_comes_after_the_plan_is_not_signed(home: Home, thief: Home, jobs: str) -> None:
-    """`--yes` agrees to what there was when it was planned."""
+    """What is listed is what there was when it was planned."""
     after_the_plan(home, B, lambda: releases(thief, B, "3.0", EVIL))
     found = ended(home, "key", "rotate", "targets", *GLOB, "--yes", "--jobs", jobs, expect=REFUSED)
     assert states(found) == {A: "done", B: "plan-changed", C: "done"}
     assert f"{RELEASES}@sha256:{home.sites[B].stored[RELEASES].sha256} is signed again" in home.err
-    assert states(ended(home, "key", "rotate", "targets", B, expect=REFUSED)) == {B: "content-unseen"}
+    assert states(ended(home, "key", "rotate", "targets", B, *NOTHING_NEW, expect=REFUSED)) == {B: "content-unseen"}
 
 
 @pytest.mark.parametrize("jobs", ["1", "4"])

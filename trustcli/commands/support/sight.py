@@ -1,8 +1,8 @@
 """What a command signs again as it stands is shown to the person who signs, who agrees to it (docs/adr/0122).
 
-Nothing is asked about what this machine has verified before. Of the rest, files are accepted by their whole hash
-(`--accept-unseen`), or all of it is (`--yes`); else somebody is asked, and where nobody can be asked it is not signed.
-A command that changes many collections asks once, between its plan and what it does.
+Nothing is asked about what this machine has verified before. The rest is listed, and at a terminal somebody is asked;
+with `--yes`, and where nobody can be asked, it is signed, unless `--accept-unseen` says which files are: by their whole
+hash, or none. A command that changes many collections asks once, between its plan and what it does.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ AcceptUnseen: TypeAlias = Annotated[
     typer.Option(
         "--accept-unseen",
         metavar="ROLE@sha256:HEX",
-        help="Sign exactly this stored file again, although not all of it was verified here before.",
+        help="Of what was not verified here before, sign again this stored file alone; 'none': nothing of it.",
     ),
 ]
+_NOTHING: Final = "none"
 _MOST_UNASKED: Final = 20
 """Of how many collections of one run the changes are listed where nobody is asked; `--plan` lists all."""
 
@@ -46,17 +47,27 @@ def keep_what_is_there(session: Session, gun: GUN) -> None:
 class Sight:
     """A `Look` of one command. For several threads."""
 
-    def __init__(self, session: Session, *options: Sequence[str] | None, yes: bool, asks: bool = True) -> None:
-        """Take the values of options that accept files by their whole hash.
+    def __init__(
+        self,
+        session: Session,
+        accept_unseen: Sequence[str] | None,
+        *others: Sequence[str] | None,
+        yes: bool,
+        asks: bool = True,
+    ) -> None:
+        """Take the values of `--accept-unseen`, and of other options that accept files by their whole hash.
 
-        `yes`: all of it is agreed to. `asks`: whether somebody may be asked at all. Raises: UsageError, InvalidName.
+        `yes`: nobody is to be asked. `asks`: whether somebody may be asked at all. Raises: UsageError, InvalidName.
         """
         self._session = session
-        self._yes = yes
-        self._accepted = frozenset(stored_file(text, "--accept-unseen") for values in options for text in values or ())
+        accepted = [text for text in accept_unseen or () if text != _NOTHING]
+        accepted += [text for values in others for text in values or ()]
+        self._accepted = frozenset(stored_file(text, "--accept-unseen") for text in accepted)
         self._planned: dict[GUN, dict[str, Unseen]] = {}
         self._agreed: set[tuple[GUN, str]] = set()
-        self._may_ask = asks and not session.settings.non_interactive
+        self._may_ask = asks and not yes and not session.settings.non_interactive
+        self._all = not self._may_ask and not accept_unseen
+        """Whether all of it is signed again, and nobody is asked."""
         self._lock = threading.Lock()
 
     def __call__(self, gun: GUN, unseen: Sequence[Unseen]) -> None:
@@ -65,9 +76,9 @@ class Sight:
             left = self._left(gun, unseen)
             if not left:
                 return
-            if self._yes or self._may_ask:
+            if self._all or self._may_ask:
                 self._show(gun, left)
-            if not self._yes and not (self._may_ask and self._asks(f"Sign this again in {gun}?")):
+            if not self._all and not (self._may_ask and self._asks(f"Sign this again in {gun}?")):
                 raise _refusal(gun, left)
             self._agreed.update((gun, each.reference) for each in left)
 
@@ -83,19 +94,19 @@ class Sight:
         self._may_ask = False
         found = {gun: tuple(self._planned[gun].values()) for gun in guns if self._planned.get(gun)}
         left = {gun: files for gun, files in found.items() if self._left(gun, files)}
-        listed = list(left)[: _MOST_UNASKED if self._yes else None]
+        listed = list(left)[: _MOST_UNASKED if self._all else None]
         for gun in listed:
             self._show(gun, left[gun])
         if len(listed) < len(left):
             self._session.output.notice(f"and in {counted(len(left) - len(listed), 'collection')} more: --plan")
         self._agreed.update((gun, each.reference) for gun, files in left.items() for each in files)
-        return 0 if self._yes else len(left)
+        return 0 if self._all else len(left)
 
     def plan(self, gun: GUN, unseen: Sequence[Unseen]) -> None:
-        """Note what a plan would sign again. Raises: ContentUnseen, where nobody can be asked."""
+        """Note what a plan would sign again. Raises: ContentUnseen, where nobody can be asked and files are named."""
         left = self._left(gun, unseen)
         self._planned.setdefault(gun, {}).update({each.reference: each for each in left})
-        if left and not self._yes and not self._may_ask:
+        if left and not self._all and not self._may_ask:
             raise _refusal(gun, left)
 
     def _left(self, gun: GUN, unseen: Sequence[Unseen]) -> list[Unseen]:
