@@ -5,7 +5,7 @@ No key is opened. The descriptions of keys that it reads are neither encrypted n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,10 +16,12 @@ from keys.file_access import not_private
 from keys.key_info import KeyInfo
 from keys.keyid import short_keyid
 from keys.store import is_keyid
+from keys.uris.uri import shown_uri
 from trustcli.doctor.failing import failed
 from trustcli.doctor.findings import Finding
 from trustcli.doctor.look import Look
 from trustcli.session import Session
+from trustdata.counting import counted
 from trustdata.editing.repository_editor import public_keys
 from trustdata.errors import MalformedMetadata, shown
 from trustdata.roles import RELEASES, ROOT, TARGETS, is_delegated, signer_name
@@ -57,12 +59,20 @@ def check_key_store(session: Session, look: Look | None) -> Iterator[Finding]:
             remedy = None if isinstance(error, KeyFileNewer) else _mend(file)
             yield failed(_CHECK, error, place=str(file), remedy=remedy)
     if not damaged:
-        text = f"{len(found)} private {'key' if len(found) == 1 else 'keys'}, for their owner alone"
-        yield Finding(check=_CHECK, severity="ok", text=text, place=str(folder))
+        yield Finding(check=_CHECK, severity="ok", text=_counted(found), place=str(folder))
     if look is not None and look.roles:
         yield from _for_the_collection(found, look)
     elif look is None:
         yield from _unused(session, found)
+
+
+def _counted(found: Sequence[KeyInfo]) -> str:
+    """Return how many keys are here, and how many are only named here, in words."""
+    elsewhere = sum(bool(info.uri) for info in found)
+    text = f"{counted(len(found) - elsewhere, 'private key')}, for their owner alone"
+    if elsewhere:
+        text += f"; {counted(elsewhere, 'entry', plural='entries')} for keys elsewhere: trust key test KEY tries them"
+    return text
 
 
 def _mend(file: Path) -> str:
@@ -146,9 +156,10 @@ def _root(found: list[KeyInfo], look: Look) -> Iterator[Finding]:
     keys = role_keys(root, ROOT)
     root_keys = [info for info in found if matching_keyids(keys, [key_fingerprint(info.public)])]
     if root_keys:
-        yield Finding(
-            check="root-key", severity="ok", text=f"a root key of {look.gun} is here: {_described(root_keys[0], look)}"
-        )
+        own = min(root_keys, key=lambda info: bool(info.uri))
+        where = f"lives at {shown_uri(own.uri)}" if own.uri else "is here"
+        text = f"a root key of {look.gun} {where}: {_described(own, look)}"
+        yield Finding(check="root-key", severity="ok", text=text)
         return
     yield Finding(
         check="root-key",
