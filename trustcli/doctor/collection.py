@@ -169,7 +169,7 @@ def _root(look: Look) -> Iterator[Finding]:
         check="recovery",
         severity="note",
         text=f"root needs {_all_of(len(root_role.keyids))} lost, nobody can change {look.gun} any more",
-        remedy="keep a copy of each root key elsewhere (trust key backup); of one in a token, with the tools of its maker",
+        remedy="keep a copy of each root key elsewhere (trust key backup); of one in a token, by its own tools",
     )
 
 
