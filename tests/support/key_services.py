@@ -211,6 +211,7 @@ class Vault(KeyService):
         assert (v1, mount) == ("v1", "transit")
         if operation == "keys":
             return json_reply(200, {"data": self.data}) if name == "release" else json_reply(404, {"errors": []})
+        assert operation == "sign"
         if name != "release":
             return json_reply(400, {"errors": ["signing key not found"]})
         content = json.loads(request.body)

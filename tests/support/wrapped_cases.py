@@ -19,6 +19,7 @@ from keys.errors import (
     KeyAmbiguous,
     KeyNotOnToken,
     KeySchemeUnknown,
+    KeysError,
     KeyUriMalformed,
     SignatureNotVerified,
     TokenDeclined,
@@ -130,6 +131,7 @@ def what_may_leave_the_token() -> None:
             key: Any = held
             assert (key[Attribute.TOKEN], key[Attribute.SENSITIVE], key[Attribute.EXTRACTABLE]) == (False, True, False)
             assert (key[Attribute.SIGN], key[Attribute.DECRYPT], key[Attribute.UNWRAP]) == (True, False, False)
+            assert not key[Attribute.DERIVE]
     kept = of_session(
         lambda session: [each[Attribute.CLASS] for each in session.get_objects() if each[Attribute.TOKEN]]
     )
@@ -145,6 +147,8 @@ def keys_that_do_not_wrap() -> None:
         for label, kind, bits, flags, template in (
             ("open", KeyType.AES, 256, wraps, {Attribute.EXTRACTABLE: True}),
             ("no rights", KeyType.AES, 256, MechanismFlag.ENCRYPT, closed),
+            ("wraps", KeyType.AES, 256, MechanismFlag.WRAP, closed),
+            ("unwraps", KeyType.AES, 256, MechanismFlag.UNWRAP, closed),
             ("other", KeyType.DES3, None, wraps, closed),
             ("two", KeyType.AES, 256, wraps, closed),
             ("two", KeyType.AES, 128, wraps, closed),
@@ -152,17 +156,27 @@ def keys_that_do_not_wrap() -> None:
         ):
             session.generate_key(kind, bits, label=label, store=True, capabilities=flags, template=template)
 
-    with pytest.raises(KeyNotOnToken):
-        TokenWrapping(URI, HOLDER).prepare(may_make=False)
+    def refusal(label: str, *, may_make: bool = True) -> dict[str, object]:
+        with pytest.raises(KeysError) as caught:
+            TokenWrapping(f"pkcs11:token=one;object={label}{QUERY}", HOLDER).prepare(may_make=may_make)
+        return {"class": type(caught.value), **caught.value.details()}
+
+    with library_at(MODULE) as library:
+        token = library.session(read_pkcs11_uri(URI), HOLDER).facts.described
+    absent = refusal("none", may_make=False)
+    assert absent == {**absent, "class": KeyNotOnToken, "key": "secret key with object none", "token": token}
     of_session(made)
-    for label, error, said in (
-        ("open", TokenKeyUnfit, "can be taken off the token"),
-        ("no%20rights", TokenKeyUnfit, "may not wrap and unwrap"),
-        ("other", TokenKeyUnfit, "is no AES key"),
-        ("two", KeyAmbiguous, "fits several keys"),
+    for label, said in (
+        ("open", "can be taken off the token"),
+        ("no%20rights", "may not wrap and unwrap"),
+        ("wraps", "may not wrap and unwrap"),
+        ("unwraps", "may not wrap and unwrap"),
+        ("other", "is no AES key"),
     ):
-        with pytest.raises(error, match=said):
-            TokenWrapping(f"pkcs11:token=one;object={label}{QUERY}", HOLDER).prepare(may_make=True)
+        reason = f"the key with object {label.replace('%20', ' ')} {said}: no keys are wrapped with it"
+        assert refusal(label) == {"class": TokenKeyUnfit, "token": token, "reason": reason}
+    two = refusal("two")
+    assert two == {**two, "class": KeyAmbiguous, "key": f"secret key with object two on {token}"}
 
     def refuses(*_: object) -> None:
         raise pkcs11.exceptions.FunctionNotSupported

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa, x448
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keys.algorithms import Algorithm, generate
-from keys.errors import KeysError, SignatureNotVerified
+from keys.errors import KeyNotAccepted, KeysError, SignatureNotVerified
 from keys.key_info import KeyInfo
 from keys.kms import aws, azure, gcp
 from keys.kms.asking import REQUEST_SECONDS
@@ -29,6 +30,7 @@ from keys.kms.errors import (
     KeyServiceKeyUnfit,
     KeyServiceNoCredentials,
     KeyServiceUnreachable,
+    said,
 )
 from keys.kms.gcp import GcpKeys
 from keys.kms.https import MAX_ANSWER
@@ -113,6 +115,14 @@ def test_an_alias_is_recorded_as_the_key_that_it_stands_for(start: Start) -> Non
     assert keys.find("awskms:alias/release", NOBODY, "root").uri == service.uri
 
 
+def test_the_region_of_an_arn_comes_before_that_of_this_machine(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    service, keys = start(AwsKms)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    for uri, region in ((service.uri, "eu-central-1"), ("awskms:alias/release", "us-west-2")):
+        keys.find(uri, NOBODY, "root")
+        assert f"/{region}/kms/aws4_request" in service.server.requests[-1].headers["authorization"]
+
+
 def test_what_aws_says_of_a_key_that_does_not_fit(start: Start) -> None:
     service, keys = start(AwsKms)
     service.usage = "ENCRYPT_DECRYPT"
@@ -166,7 +176,9 @@ def test_what_google_says_of_a_key_that_does_not_fit(start: Start) -> None:
     service, keys = start(GoogleKms)
     for algorithm in ("EC_SIGN_SECP256K1_SHA256", "RSA_SIGN_PKCS1_3072_SHA256", "RSA_SIGN_PSS_4096_SHA512", "PQ\x1b"):
         service.algorithm = algorithm
-        refused(KeyServiceKeyUnfit, "its algorithm is", keys, service.uri)
+        fitting = "EC_SIGN_P256_SHA256, EC_SIGN_P384_SHA384, EC_SIGN_ED25519 and RSA_SIGN_PSS_..._SHA256"
+        reason = f"its algorithm is {said(algorithm)}; here sign {fitting}"
+        refused(KeyServiceKeyUnfit, f"{re.escape(reason)}$", keys, service.uri)
 
 
 def test_google_signs_so_many_bytes_with_ed25519(start: Start) -> None:
@@ -289,9 +301,24 @@ def test_azure_is_asked_at_the_host_of_the_uri(monkeypatch: pytest.MonkeyPatch) 
         proxy.stop()
 
 
+@pytest.mark.parametrize("key", [None, "x", []])
+def test_an_answer_of_azure_without_a_key(key: object, start: Start) -> None:
+    service, keys = start(AzureVault)
+    service.faults.append(json_reply(200, {"key": key}))
+    refused(KeyServiceAnswerWrong, "its answer has no key", keys, service.uri)
+
+
 def test_a_weak_rsa_key_in_azure_is_refused(start: Start) -> None:
     service, keys = start(AzureVault, rsa.generate_private_key(65537, 1024))
     refused(KeyServiceKeyUnfit, "RSA with 1024 bits", keys, service.uri)
+
+
+def test_a_weak_key_that_was_recorded_is_not_opened(start: Start) -> None:
+    service, keys = start(Vault)
+    weak = rsa.generate_private_key(65537, 1024).public_key()
+    with pytest.raises(KeyNotAccepted, match="RSA with 1024 bits") as caught:
+        keys.open(service.uri, weak, NOBODY, "root")
+    assert caught.value.key == service.names["key"]
 
 
 def test_a_key_that_is_disabled_in_azure(start: Start) -> None:
@@ -407,7 +434,7 @@ def test_a_kind_of_key_that_nobody_knows(start: Start) -> None:
     refused(KeyServiceKeyUnfit, "of a kind that is not known here", keys, service.uri)
 
 
-@pytest.mark.parametrize("signature", ["vault:v3:%", "vault:v3:A", "AAAA", None, 3])
+@pytest.mark.parametrize("signature", ["vault:v3:%", "vault:v3:A", "vault:v3:AA==AAAA", "AAAA", None, 3])
 def test_what_vault_gives_for_a_signature_is_looked_at(signature: object, start: Start) -> None:
     service, keys = start(Vault)
     service.faults.append(json_reply(200, {"data": {"signature": signature}}))
@@ -421,4 +448,5 @@ def test_an_answer_without_end_is_not_read(start: Start) -> None:
 
 
 def test_base64_of_azure_has_no_padding() -> None:
+    assert azure._base64url(b"\0\0\x17") == "AAAX"
     assert azure._base64url(b"\xff\xfe") == base64.urlsafe_b64encode(b"\xff\xfe").decode().rstrip("=")

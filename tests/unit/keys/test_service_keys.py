@@ -159,7 +159,12 @@ REFUSALS: Final[list[tuple[type[KeyService], bytes, type[KeysError], str]]] = [
     (AwsKms, aws_error("ValidationException", "odd"), KeyServiceDeclined, "ValidationException: odd"),
     (GoogleKms, google_error(403, "PERMISSION_DENIED", "no"), KeyServiceDenied, "it answered 403: no"),
     (GoogleKms, google_error(404, "NOT_FOUND", "none"), KeyNotInService, "Google Cloud KMS has no key"),
-    (GoogleKms, google_error(400, "FAILED_PRECONDITION", "not enabled"), KeyServiceKeyDisabled, "not enabled"),
+    (
+        GoogleKms,
+        google_error(400, "FAILED_PRECONDITION", "it is gone"),
+        KeyServiceKeyDisabled,
+        "it is not enabled: it is gone",
+    ),
     (GoogleKms, google_error(400, "INVALID_ARGUMENT", "odd"), KeyServiceDeclined, "it answered 400: odd"),
     (AzureVault, azure_error(401, "Unauthorized", "who?"), KeyServiceDenied, "it answered 401: who"),
     (AzureVault, azure_error(403, "Forbidden", "no", "ForbiddenByPolicy"), KeyServiceDenied, "it answered 403: no"),

@@ -155,6 +155,17 @@ def test_a_service_that_breaks_off_or_speaks_otherwise(answer: bytes, served: Ca
     assert caught.value.details() == {**NAMES, "reason": caught.value.reason}
 
 
+def test_no_more_is_read_than_shows_that_it_is_too_much(served: Callable[..., HostileServer]) -> None:
+    """The service stops sending there: whoever waited for more would call it silent."""
+
+    def script(_: Request, wire: Wire) -> None:
+        wire.send(reply(200, b"x" * (MAX_ANSWER + 1), {"Content-Length": "1000000000"}))
+        wire.stopping.wait()
+
+    with pytest.raises(KeyServiceAnswerWrong, match=f"more than {MAX_ANSWER} bytes"):
+        ask(KEY, served(script).url, headers={})
+
+
 def test_a_connection_may_be_silent_for_so_long(
     served: Callable[..., HostileServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,8 @@ def test_vault_is_told_that_a_program_asks_and_in_which_namespace(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = start()
+    assert found() == Vault.uri
+    assert "x-vault-namespace" not in service.server.requests[-1].headers
     for namespace, sent in (("", None), (" ", None), (" team/a\n", "team/a"), ("é", "%C3%A9")):
         monkeypatch.setenv("VAULT_NAMESPACE", namespace)
         assert found() == Vault.uri
@@ -227,11 +229,18 @@ def test_over_http_certificates_are_not_looked_at(start: Start, monkeypatch: pyt
 # --- what it answers
 
 
-@pytest.mark.parametrize("public", ["-----\ud800", "\ud800", "AA==AAAA"])
+@pytest.mark.parametrize("public", ["-----\ud800", "\ud800", "AA==AAAA", "!" + "A" * 43 + "="])
 def test_a_public_key_may_be_no_text_at_all(public: str, start: Start) -> None:
     service = start()
     service.faults.append(json_reply(200, {"data": service.data | {"keys": {"3": {"public_key": public}}}}))
     refused(KeyServiceAnswerWrong, "the public key in its answer cannot be read")
+
+
+@pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": None}, []])
+def test_an_answer_without_data(answer: object, start: Start) -> None:
+    service = start()
+    service.faults.append(json_reply(200, answer))
+    refused(KeyServiceAnswerWrong, "its answer has no data")
 
 
 @pytest.mark.parametrize(

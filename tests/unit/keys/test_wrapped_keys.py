@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from keys.errors import TokenKeyUnfit
+from keys.pkcs11.pkcs11_uri import Pkcs11Uri
 from keys.pkcs11.token_facts import TokenFacts
 from tests.support.softhsm import SoftHsm
 
@@ -67,3 +68,28 @@ def test_a_token_that_does_not_show_the_public_half_of_a_new_key_is_unfit() -> N
         make_wrapped(cast("Any", FakeSession()), cast("Any", FakeWrapping()), facts)
     assert caught.value.token == facts.described
     assert len(destroyed) == 2, "and nothing is left on it"
+
+
+def test_what_a_wrapping_key_may_do_is_not_left_to_what_a_token_does_by_itself() -> None:
+    """SoftHSM makes secret keys that stay on it unless it is told otherwise; other tokens may not."""
+    pytest.importorskip("pkcs11", reason="python-pkcs11 is not installed")
+    from pkcs11 import Attribute, MechanismFlag
+
+    from keys.pkcs11.wrapped_objects import make_wrapping_key
+
+    told: list[dict[str, Any]] = []
+
+    class FakeSession:
+        def generate_key(self, *_: object, **wanted: Any) -> None:
+            told.append(wanted)
+
+    make_wrapping_key(cast("Any", FakeSession()), Pkcs11Uri(module="", object="name", id=b"id"))
+    assert told == [
+        {
+            "id": b"id",
+            "label": "name",
+            "store": True,
+            "capabilities": MechanismFlag.WRAP | MechanismFlag.UNWRAP,
+            "template": {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+        }
+    ]
