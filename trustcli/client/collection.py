@@ -212,13 +212,16 @@ class Collection:
             self._remember(updater)
         return updater.lock_entry()
 
-    def verify_published(self, roles: Iterable[RoleName]) -> Updater:
+    def verify_published(self, roles: Iterable[RoleName], *, others: bool = True) -> Updater:
         """Refresh as a client, and verify and remember those of `roles` that are published delegations.
 
-        For an owner's own publish: what this machine has signed, it knows the next time. Raises: as `refresh`.
+        For an owner's own publish: what this machine has signed, it knows the next time. `others`: and what others had
+        signed by then, unless the owner has just refused to sign some of it. Raises: as `refresh`.
         """
         updater = self._refreshed(for_owner=False)
         updater.load_published(role for role in roles if is_delegated(role))
+        if others:  # they may not verify
+            self._load(updater, delegations_of(updater.roles()[TARGETS].targets))
         self._remember(updater)
         return updater
 

@@ -231,7 +231,7 @@ def renew(
             failures=(*edit.failures(edit.unrenewed, only_ours=only_ours), *edit.unvouched),
         )
         if uploads:
-            session.collection(gun).verify_published(uploads)
+            session.collection(gun).verify_published(uploads, others=not edit.unvouched)
     except (TrustError, KeysError) as failure:
         return replace(renewed, failures=(*renewed.failures, failure))
     return renewed
