@@ -123,3 +123,17 @@ def test_too_few_keys_for_the_threshold_are_refused(scene: Scene) -> None:
     new = _keys(scene.server.wire).key("alice 2")
     with pytest.raises(PublishRefused, match="2 keys must sign, and 1 would be left"):
         replace_signer_key(roles, "alice", add=new, remove=keyid(scene, "alice"), terms=scene.owner.terms)
+
+
+def test_the_repository_key_stays_a_key_of_the_releases_though_a_signer_has_had_it(scene: Scene) -> None:
+    """Else the owner could not release, revoke or remove any more."""
+    keys, terms = _keys(scene.server.wire), scene.owner.terms
+    scene.owner.publish(lambda _: add_signer(scene.owner.read(), "carol", [keys.key("targets")], terms=terms))
+    owner = Owner(scene.server, "targets", "carol 2")
+    new, old = keys.key("carol 2"), keyid(scene, "targets")
+    owner.publish(lambda _: replace_signer_key(owner.read(), "carol", add=new, remove=old, terms=terms))
+    assert delegated(scene)[RoleName("targets/carol")].keyids == [new.keyid]
+    assert {old, new.keyid} <= set(delegated(scene)[RELEASES].keyids)
+    delegations = scene.owner.read()[TARGETS].targets.delegations
+    assert delegations is not None
+    assert old in delegations.keys
