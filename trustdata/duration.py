@@ -15,7 +15,7 @@ def parse_duration(text: str) -> timedelta:
     """Return the duration of a whole number and one of s, m, h, d. Raises: ValueError."""
     match = _SPAN.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no span of time; write 90m, 24h or 7d")
+        raise ValueError(f"{text!r} is no span of time; write 45s, 90m, 24h or 7d")
     if len(match[1]) > _MAX_DIGITS:
         raise ValueError(f"{text!r} is too long: a number may have {_MAX_DIGITS} digits")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

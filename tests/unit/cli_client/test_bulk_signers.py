@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from keys.algorithms import key_fingerprint
+from keys.errors import KeyUnknown
 from keys.material import write_public_pem
 from tests.simulator.home import Home, without_network
 from tests.simulator.repository import RepositorySimulator
@@ -201,6 +202,8 @@ def test_who_is_no_signer_and_who_cannot_sign(home: Home) -> None:
     assert found[OTHER]["error"]["code"] == "publish-refused"
     wrong = rows(home, "rotate", "alice", TEAM[0], "--new-key", "alice-2", "--replace", "alice-2", expect=REFUSED)
     assert "alice-2 is no key of alice" in wrong[TEAM[0]]["error"]["message"]
+    with pytest.raises(KeyUnknown, match=r"^no key of the store and no file is called alice-2\.pup$"):
+        home.run("signer", "rotate", "alice", *TEAM, "--new-key", "alice-2.pup")
     store = home.session().keystore
     for info in store.list():
         if info.purpose == "targets":

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from keys.errors import KeyNotFound
+from keys.errors import KeyNotFound, KeyUnknown
 from keys.file_access import key_file_error
 from keys.material import tuf_key
 from keys.pem import MAX_KEY_FILE
 from keys.public_pem import read_public_pem
 from keys.uris.uri import is_key_uri
 from trustcli.session import Session
+from trustdata.errors import shown
 from trustdata.model import Key
 
 
@@ -29,9 +30,9 @@ def new_signer_key(session: Session, named: str) -> Key:
     if not is_key_uri(named):
         try:
             return session.keystore.get(named).public
-        except KeyNotFound:
+        except KeyNotFound as error:
             if not Path(named).is_file():
-                raise
+                raise KeyUnknown(key=shown(named), named=True, digits=False) from error
     return signer_key(session, named)
 
 
