@@ -190,7 +190,7 @@ def no_such_token() -> None:
 
 def none_at_all() -> None:
     """No token is there."""
-    with pytest.raises(TokenMissing, match="^there is no token at all$"):
+    with pytest.raises(TokenMissing, match=r"^there is no token at all$"):
         find_key(f"pkcs11:object=a{QUERY}", HOLDER, "root")
 
 
