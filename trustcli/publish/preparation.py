@@ -66,14 +66,17 @@ def prepare(
     keys_by_id = public_keys(roles, contents)
     barred = Barred(contents, keys_by_id, compromised)
     uploads: dict[RoleName, Envelope] = {}
-    chosen = {
-        role: _choose(gun, role, signing_keys(roles, contents, role), keys_by_id, keys, barred=barred)
-        for role in contents
-    }
-    roles.check_seen(contents)  # who cannot sign it need not look at it
+
+    def chosen(role: RoleName) -> list[str]:
+        return _choose(gun, role, signing_keys(roles, contents, role), keys_by_id, keys, barred=barred)
+
+    for role in contents:
+        chosen(role)  # whoever cannot sign it need not look at it
+    roles.check_seen(contents)
     for role, content in contents.items():
-        _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, chosen[role])))
-        signers = [keys.signer(keys_by_id[keyid]) for keyid in chosen[role]]
+        keyids = chosen(role)  # anew: keys that were opened for the roles before come first
+        _log.info("%s: %s is signed with %s", gun, role, ", ".join(map(short_keyid, keyids)))
+        signers = [keys.signer(keys_by_id[keyid]) for keyid in keyids]
         uploads[role] = sign(content, signers, role=role, wire=wire)
     snapshot = _own_snapshot(roles, uploads, keys_by_id, keys=keys, wire=wire, at=at, barred=barred)
     if snapshot is not None:
