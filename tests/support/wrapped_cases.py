@@ -32,7 +32,7 @@ from keys.notary_signer import NotarySigner
 from keys.passphrase import EnvironmentPassphrases
 from keys.pkcs11 import wrapped_keys, wrapped_objects
 from keys.pkcs11.library import library_at
-from keys.pkcs11.pkcs11_uri import read_pkcs11_uri
+from keys.pkcs11.pkcs11_uri import Pkcs11Uri, read_pkcs11_uri
 from keys.pkcs11.wrapped_keys import TokenWrapping
 from keys.signers import FileSigner
 from tests.support.softhsm import MODULE, PIN, QUERY
@@ -82,7 +82,7 @@ def many_keys() -> None:
     for each in [*made, *reversed(made)]:
         signs(token, each.wrapped, each.public)
         with library_at(MODULE) as library:
-            assert len(library.session(read_pkcs11_uri(URI), HOLDER).held) <= 2
+            assert len(library.session(read_pkcs11_uri(URI), HOLDER).held) == 2
     again = prepared()
     assert again.place == token.place
     signs(again, made[0].wrapped, made[0].public)
@@ -186,6 +186,22 @@ def keys_that_do_not_wrap() -> None:
         with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
             TokenWrapping(f"pkcs11:token=one;object=none{QUERY}", HOLDER).prepare(may_make=True)
     assert caught.value.token.startswith("token one (serial ")
+
+    def makes_an_open_one(session: pkcs11.Session, uri: Pkcs11Uri) -> None:
+        session.generate_key(
+            KeyType.AES,
+            256,
+            id=uri.id,
+            label=uri.object,
+            store=True,
+            capabilities=wraps,
+            template={Attribute.EXTRACTABLE: True},
+        )
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wrapped_objects, "make_wrapping_key", makes_an_open_one)
+        made_open = refusal("opened")
+    assert (made_open["class"], made_open["token"]) == (TokenKeyUnfit, token), "also a key that was just made is judged"
     bare = prepared(f"pkcs11:token=one;object=bare{QUERY}")
     assert bare.place.endswith(";object=bare")
     one = bare.make()
