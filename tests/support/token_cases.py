@@ -37,9 +37,9 @@ from keys.key_info import KeyInfo
 from keys.key_opening import find_key, make_key, open_key, prove_key
 from keys.notary_signer import NotarySigner
 from keys.passphrase import EnvironmentPassphrases
-from keys.pkcs11 import library, pin
+from keys.pkcs11 import library, pin, token_keys, token_objects
 from keys.pkcs11.pin import Pin
-from keys.pkcs11.pkcs11_uri import Pkcs11Uri
+from keys.pkcs11.pkcs11_uri import Pkcs11Uri, read_pkcs11_uri
 from keys.pkcs11.public_objects import EDWARDS25519, P256
 from keys.pkcs11.token_facts import TokenFacts
 from keys.signers import FileSigner
@@ -331,6 +331,38 @@ def what_a_token_refuses(tokens: str) -> None:
         make_key(find, Algorithm.ECDSA_P256, "b", HOLDER, "root")
 
 
+def refused_in_the_middle() -> None:
+    """Whatever a token is asked for, the error names it and what its library says."""
+    place = f"pkcs11:token=one{QUERY}"
+    found = make_key(place, Algorithm.ECDSA_P256, "a", HOLDER, "root")
+    private = open_key(found.uri, found.public, HOLDER, "root")
+    signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
+
+    def refuses(*_: object) -> None:
+        raise pkcs11.exceptions.FunctionNotSupported
+
+    def made() -> None:
+        make_key(place, Algorithm.ECDSA_P256, "b", HOLDER, "root")
+
+    for module, name, use in (
+        (token_objects, "private_object", lambda: find_key(found.uri, HOLDER, "root")),
+        (token_objects, "public_half", lambda: find_key(found.uri, HOLDER, "root")),
+        (token_objects, "private_object", lambda: open_key(found.uri, found.public, HOLDER, "root")),
+        (token_objects, "private_object", lambda: signer.sign(b"x")),
+        (token_objects, "wants_pin_each_time", lambda: signer.sign(b"x")),
+        (token_keys, "signature", lambda: signer.sign(b"x")),
+        (token_objects, "make_key", made),
+    ):
+        with library.library_at(MODULE) as opened:
+            opened.session(read_pkcs11_uri(found.uri), HOLDER).handles.clear()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(module, name, refuses)
+            with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
+                use()
+        assert caught.value.token.startswith("token one (serial ")
+    signer.sign(b"x")
+
+
 def tls_after_it(folder: str) -> None:
     """What a library has left in OpenSSL's queue of errors is no fault of the TLS connections of this process."""
     here = _connected(make_authority(Path(folder)).server_context(Path(folder)))
@@ -402,6 +434,7 @@ CASES: Final[dict[str, Callable[..., None]]] = {
         no_such_token,
         none_at_all,
         pin_in_a_file,
+        refused_in_the_middle,
         removed_in_the_middle,
         sixteen_threads,
         tls_after_it,

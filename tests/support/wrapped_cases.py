@@ -69,7 +69,7 @@ def of_session(make: Callable[[pkcs11.Session], Any]) -> Any:
 def many_keys() -> None:
     """One key of the token wraps any number; only it stays there, and each of the others signs when it is wanted."""
     absent = TokenWrapping(URI, HOLDER)
-    assert absent.place == ""
+    assert (absent.place, absent.failure) == ("", None)
     with pytest.raises(KeyNotOnToken, match="secret key with object wrapping"):
         absent.prepare(may_make=False)
     token = prepared()
@@ -206,12 +206,61 @@ def keys_that_do_not_wrap() -> None:
     assert bare.place.endswith(";object=bare")
     one = bare.make()
     signs(bare, one.wrapped, one.public)
-    with pytest.raises(KeyUriMalformed, match="does not name the key of the token that wraps"):
+    with pytest.raises(KeyUriMalformed, match="does not name the key of the token that wraps") as caught_uri:
         TokenWrapping(f"pkcs11:token=one{QUERY}", HOLDER)
+    assert caught_uri.value.uri == f"pkcs11:token=one{QUERY}"
     with pytest.raises(KeySchemeUnknown):
         TokenWrapping("sigstore:x", HOLDER)
     named = prepared(f"pkcs11:token=one;object=new;id=%07{QUERY}")
     assert named.place.endswith(";id=%07")
+
+
+def what_the_token_refuses() -> None:
+    """Whatever it is asked for, the error names the token and what its library says."""
+
+    def refuses(*_: object) -> None:
+        raise pkcs11.exceptions.FunctionNotSupported
+
+    token = prepared()
+    one = token.make()
+    private = token.open(one.wrapped, one.public)
+    signer = FileSigner(private, KeyInfo.of(private, purpose="root"))
+
+    def of_a_new_session(use: Callable[[], object]) -> None:
+        with library_at(MODULE) as library:
+            session = library.session(read_pkcs11_uri(URI), HOLDER)
+            session.wrapping.clear()
+            session.held.clear()
+        use()
+
+    for module, name, use in (
+        (wrapped_objects, "wrapping_key", prepared),
+        (wrapped_objects, "wrapping_key", token.make),
+        (wrapped_objects, "make_wrapped", token.make),
+        (wrapped_objects, "unwrapped", token.make),
+        (wrapped_objects, "unwrapped", lambda: signer.sign(b"x")),
+        (wrapped_objects, "still_there", lambda: signer.sign(b"x")),
+        (wrapped_keys, "signature", lambda: signer.sign(b"x")),
+    ):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(module, name, refuses)
+            with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
+                of_a_new_session(use)
+        assert caught.value.token.startswith("token one (serial ")
+
+    def no_point(*_: object) -> None:
+        raise ValueError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wrapped_objects, "ec_public_key", no_point)
+        with pytest.raises(TokenKeyUnfit, match="does not show the public half") as unfit:
+            token.make()
+    assert unfit.value.token.startswith("token one (serial ")
+    signs(token, one.wrapped, one.public)
+    of_session(lambda raw: [each.destroy() for each in raw.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})])
+    with pytest.raises(KeyNotOnToken) as gone:
+        of_a_new_session(token.make)
+    assert gone.value.token.startswith("token one (serial ")
 
 
 def other_wrapping_keys_and_other_public_keys() -> None:
@@ -303,6 +352,7 @@ CASES: Final = {
         removed_in_the_middle,
         threads_and_forks,
         what_may_leave_the_token,
+        what_the_token_refuses,
         wrong_pin,
     )
 }

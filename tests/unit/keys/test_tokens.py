@@ -30,6 +30,7 @@ def one(hsm: SoftHsm) -> SoftHsm:
         "keys_that_do_not_fit",
         "names_and_ids",
         "no_such_token",
+        "refused_in_the_middle",
         "sixteen_threads",
         "wrong_pin",
     ],

@@ -28,6 +28,7 @@ def one(tmp_path: Path) -> SoftHsm:
         "other_wrapping_keys_and_other_public_keys",
         "threads_and_forks",
         "what_may_leave_the_token",
+        "what_the_token_refuses",
         "wrong_pin",
     ],
 )
