@@ -257,7 +257,12 @@ def what_the_token_refuses() -> None:
             token.make()
     assert unfit.value.token.startswith("token one (serial ")
     signs(token, one.wrapped, one.public)
-    of_session(lambda raw: [each.destroy() for each in raw.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})])
+
+    def take_it_off(session: pkcs11.Session) -> None:
+        for each in list(session.get_objects({Attribute.CLASS: ObjectClass.SECRET_KEY})):
+            each.destroy()
+
+    of_session(take_it_off)
     with pytest.raises(KeyNotOnToken) as gone:
         of_a_new_session(token.make)
     assert gone.value.token.startswith("token one (serial ")
