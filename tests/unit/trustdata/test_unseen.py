@@ -10,6 +10,7 @@ from tests.simulator.forgery import Document
 from tests.simulator.scene import EVIL, GOOD, OTHER, good_collection
 from trustdata.editing.unseen import Unseen, carried_tags, find_unseen
 from trustdata.envelope import Envelope
+from trustdata.errors import ContentUnseen
 from trustdata.gun import NAME_MEMBER
 from trustdata.roles import RELEASES, ROOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
@@ -167,3 +168,14 @@ def test_what_is_carried_over(wire: WireFormat) -> None:
     root = good_collection(wire).server.stored[ROOT]
     assert list(carried_tags(root, root.content)) == []
     assert list(carried_tags(before, root.content)) == []
+
+
+def test_an_error_that_has_much_to_tell_is_cut() -> None:
+    file = f"{RELEASES}@sha256:{'ab' * 32}"
+    few = ContentUnseen(gun="registry.example.com/app", files=(file, file), changes=("+ tag 1.0",))
+    assert str(few) == (
+        f"{file} and {file} of registry.example.com/app would be signed again, and say what was not verified here "
+        "before: + tag 1.0"
+    )
+    many = ContentUnseen(gun="registry.example.com/app", files=(file,), changes=tuple(f"<{n}>" for n in range(23)))
+    assert str(many).endswith("; <19> and 3 more (--json has all)")
