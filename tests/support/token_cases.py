@@ -360,6 +360,16 @@ def refused_in_the_middle() -> None:
             with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
                 use()
         assert caught.value.token.startswith("token one (serial ")
+
+    def unreadable(*_: object) -> None:
+        raise ValueError
+
+    for attempt in (made, lambda: find_key(found.uri, HOLDER, "root")):
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(token_objects, "ec_public_key", unreadable)
+            with pytest.raises(TokenKeyUnfit, match=r"the public half of .* cannot be read") as unfit:
+                attempt()
+        assert unfit.value.token.startswith("token one (serial ")
     signer.sign(b"x")
 
 
