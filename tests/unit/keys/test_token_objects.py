@@ -122,6 +122,11 @@ def test_an_rsa_key_that_does_not_show_its_numbers_has_a_public_key_beside_it() 
         PUBLIC_EXPONENT=b"\x01\x00\x01",
     )
     assert half(key, other) == public
+    shown = {"MODULUS": modulus, "PUBLIC_EXPONENT": b"\x01\x00\x01"}
+    assert half(FakeObject(KEY_TYPE=pkcs11.KeyType.RSA, **shown)) == public, "one that shows them needs none"
+    for name, value in shown.items():
+        half_shown = FakeObject(KEY_TYPE=pkcs11.KeyType.RSA, ID=b"\x01", **{name: value})
+        assert half(half_shown, other) == public
 
 
 def test_a_key_without_id_is_found_by_its_label_and_one_without_both_not_at_all() -> None:
