@@ -21,7 +21,7 @@ MAX_DENIED: Final = 1000
 """Digests of one list: each client reads the whole list, and looks for each image in it."""
 MAX_REASON: Final = 200
 """Characters of one reason."""
-_REASON: Final = "reason"
+REASON: Final = "reason"
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", re.ASCII)
 _NOTHING: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType({})
 
@@ -55,7 +55,7 @@ class DenyList:
 
     def reason(self, digest: str) -> str:
         """Return why a denied digest is denied; "" if its owner has not said."""
-        return str(self._entries[digest].get(_REASON, ""))
+        return str(self._entries[digest].get(REASON, ""))
 
     def entry(self, digest: str) -> Mapping[str, object]:
         """Return what stands in the list about a digest; nothing if it is not denied."""
@@ -96,9 +96,9 @@ def fault_of_denied(value: object) -> tuple[str, str] | None:
             return "", "must name digests: sha256: or sha512: and the lower-case hexadecimal digits"
         if not isinstance(entry, dict):
             return f".{digest}", "must be an object"
-        reason = entry.get(_REASON, "")
+        reason = entry.get(REASON, "")
         if not isinstance(reason, str) or len(reason) > MAX_REASON:
-            return f".{digest}.{_REASON}", f"must be text of at most {MAX_REASON} characters"
+            return f".{digest}.{REASON}", f"must be text of at most {MAX_REASON} characters"
     return None
 
 
@@ -107,6 +107,6 @@ def denied_member(reasons: Mapping[str, str], before: DenyList) -> dict[str, dic
     member: dict[str, dict[str, object]] = {}
     for digest, reason in reasons.items():
         entry = dict(before.entry(digest))
-        entry.pop(_REASON, None)
-        member[digest] = {**entry, **({_REASON: reason} if reason else {})}
+        entry.pop(REASON, None)
+        member[digest] = {**entry, **({REASON: reason} if reason else {})}
     return member

@@ -15,6 +15,7 @@ from keys.key_info import KeyInfo
 from keys.material import write_public_pem
 from keys.record import replace
 from tests.simulator.client import Client
+from tests.simulator.forgery import Document
 from tests.simulator.keyring import private
 from tests.simulator.owner import EVERY_KEY, Owner
 from tests.simulator.owner_commands import ALICE, does, owner
@@ -26,6 +27,7 @@ from trustdata.roles import ONLINE, RELEASES, ROOT, SNAPSHOT, TARGETS
 from trustdata.wire import WireFormat
 
 REFUSED = 7
+NOT_TRUSTED = 4
 
 NOTHING_NEW = ("--accept-unseen", "none")
 
@@ -139,6 +141,26 @@ def test_platforms_beside_a_digest_that_stays(wire: WireFormat) -> None:
     thief_releases(scene, "1.0", GOOD, EVIL)
     said = refused(scene, client, "key", "rotate", "targets", APP)
     assert f"~ tag 1.0: sha256:{GOOD} (its size, platforms or custom data)" in said
+
+
+def test_platforms_that_a_signer_who_stays_has_put_beside_a_digest(wire: WireFormat) -> None:
+    """The releases are as they were verified here: their entry is put right with what the thief wrote elsewhere."""
+    scene = good_collection(wire)
+    client = knowing(scene)
+    releases = scene.server.stored[RELEASES]
+
+    def altered(document: Document) -> None:
+        document["version"] += 1
+        document["targets"]["1.0"]["custom"] = {"oci": {"manifests": [EVIL]}}
+
+    scene.forger.alter(ALICE, altered)
+    assert scene.server.stored[RELEASES].sha256 == releases.sha256
+    said = refused(scene, client, "signer", "remove", "bob", APP)
+    file = f"{ALICE}@sha256:{scene.server.stored[ALICE].sha256}"
+    assert f"--accept-unseen {file}" in said
+    assert f"~ tag 1.0: sha256:{GOOD} (its size, platforms or custom data)" in said
+    again(client, "signer", "remove", "bob", APP, "--accept-unseen", file)
+    assert EVIL in str(scene.server.stored[RELEASES].targets.targets["1.0"].custom), "who has named it has decided"
 
 
 def test_a_signer_of_the_thief_whose_key_is_replaced(wire: WireFormat) -> None:
@@ -280,6 +302,20 @@ def test_a_renewal_leaves_out_what_nobody_has_agreed_to(wire: WireFormat) -> Non
     assert {file.partition("@")[0] for file in row["errors"][0]["details"]["files"]} == {RELEASES, ALICE}
 
 
+@pytest.mark.parametrize("how", [(), ("--due",)], ids=["renew", "renew --due"])
+def test_a_renewal_that_has_nothing_to_do_remembers_what_it_has_read(wire: WireFormat, how: tuple[str, ...]) -> None:
+    """Else a server could show a machine that only renews what was there before its last run."""
+    scene = good_collection(wire)
+    client = scene.newcomer()
+    does(client, "renew", APP, *how)
+    memory = client.memory.load(APP)
+    assert memory is not None
+    assert memory.roles[RELEASES].sha256 == scene.server.stored[RELEASES].sha256
+    past = Client(scene.past, pins=[scene.pin])
+    past.memory = client.memory
+    assert owner(past).ends("renew", APP, *how) == NOT_TRUSTED
+
+
 # --- at a terminal
 
 
@@ -318,6 +354,33 @@ def test_somebody_is_asked_once_and_has_seen_it(
     status, said = person.runs(client, *command)
     assert (status, len(person.questions)) == (0, 2), said
     assert person.questions[1] == f"Sign this again in {APP}?"
+
+
+def test_entries_of_another_role_are_in_the_same_question(wire: WireFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = good_collection(wire)
+    client = knowing(scene)
+    thief_releases(scene, "1.0", GOOD, EVIL)
+    thief_releases(scene, "3.0", EVIL)
+
+    def altered(document: Document) -> None:
+        document["version"] += 1
+        del document["targets"]["1.0"]["custom"]
+
+    scene.forger.alter(RELEASES, altered)
+    person = Asked(monkeypatch, lambda: True)
+    status, said = person.runs(client, "signer", "remove", "bob", APP)
+    assert (status, len(person.questions)) == (0, 1), said
+    assert f"signed again: {ALICE}" in said
+    assert f"signed again: {RELEASES}" in said
+
+
+def test_who_has_named_files_is_asked_about_no_other(wire: WireFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = good_collection(wire)
+    client = knowing(scene)
+    thief_releases(scene, "3.0", EVIL)
+    person = Asked(monkeypatch)
+    status, said = person.runs(client, "key", "rotate", "targets", APP, *NOTHING_NEW)
+    assert (status, person.questions) == (REFUSED, []), said
 
 
 def test_what_comes_after_the_answer_is_asked_about_again(wire: WireFormat, monkeypatch: pytest.MonkeyPatch) -> None:

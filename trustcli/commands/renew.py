@@ -36,7 +36,7 @@ from trustcli.commands.support.owner_decisions import (
 )
 from trustcli.commands.support.planning import Planning
 from trustcli.commands.support.publication import check_visible
-from trustcli.commands.support.sight import AcceptUnseen, Sight
+from trustcli.commands.support.sight import AcceptUnseen, Sight, keep_what_is_there
 from trustcli.console.output import failure_document
 from trustcli.console.shared_passphrase import SharedPassphrase
 from trustcli.errors import UsageError
@@ -232,6 +232,9 @@ def renew(
         )
         if uploads:
             session.collection(gun).verify_published(uploads, others=not edit.unvouched)
+        elif not any(isinstance(error, ContentUnseen) for error in edit.unvouched):
+            # As any look does: else an older state could be shown to the next run.
+            keep_what_is_there(session, gun)
     except (TrustError, KeysError) as failure:
         return replace(renewed, failures=(*renewed.failures, failure))
     return renewed

@@ -24,12 +24,14 @@ class AlteredEntry:
     """A tag in a releasing role, and the entry that is to stand there, with the same digest.
 
     `proven`: whether somebody else vouches for that entry, or it was verified here; else it lists no platform.
+    `source`: the role of the signer in whose file the entry stands; None if it is taken from nobody's.
     """
 
     role: RoleName
     tag: str
     entry: TargetFile
     proven: bool
+    source: RoleName | None = None
 
 
 def without_platforms(entry: TargetFile, denied: DenyList) -> TargetFile:
@@ -65,11 +67,12 @@ def contradicted(roles: Mapping[RoleName, Envelope], leaving: RoleName) -> Itera
     staying = [role for role in delegations_of(targets) if role in roles and role not in {RELEASES, leaving}]
     for tag, entry in roles[RELEASES].targets.targets.items() if RELEASES in roles else ():
         released = usable(RELEASES, tag, entry)
-        said = []
+        said: dict[RoleName, TargetFile] = {}
         for role in staying:
             own = roles[role].targets.targets.get(tag)
             listed = usable(role, tag, own) if own is not None and may_list(targets, role, tag) else None
             if own is not None and listed is not None and released is not None and listed.digest == released.digest:
-                said.append(own)
-        if said and size_and_platforms(tag, entry) not in [size_and_platforms(tag, each) for each in said]:
-            yield AlteredEntry(role=RELEASES, tag=tag, entry=said[0], proven=True)
+                said[role] = own
+        if said and size_and_platforms(tag, entry) not in [size_and_platforms(tag, each) for each in said.values()]:
+            source, own = next(iter(said.items()))
+            yield AlteredEntry(role=RELEASES, tag=tag, entry=own, proven=True, source=source)

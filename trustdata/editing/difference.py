@@ -205,7 +205,11 @@ def changed_delegations(delegator: RoleName, before: Content | None, after: Cont
     old, new = _delegated(before), _delegated(after)
     for role in _in_order(old, new):
         old_role, new_role = old.get(role), new.get(role)
-        if _paths_and_terminating(old_role) != _paths_and_terminating(new_role):
+        # A text means one thing as a pattern, and another one as a prefix of hashes.
+        if (_paths_and_terminating(old_role), _by_hash(old_role)) != (
+            _paths_and_terminating(new_role),
+            _by_hash(new_role),
+        ):
             yield DelegationChange(
                 role=role,
                 delegator=delegator,
@@ -234,6 +238,10 @@ def _paths_and_terminating(role: DelegatedRole | None) -> tuple[tuple[str, ...],
     if role is None:
         return (), False, False
     return tuple(role.paths or role.path_hash_prefixes or ()), bool(role.terminating), True
+
+
+def _by_hash(role: DelegatedRole | None) -> bool:
+    return role is not None and role.path_hash_prefixes is not None
 
 
 def _in_order(old: Mapping[RoleName, object], new: Mapping[RoleName, object]) -> list[RoleName]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from trustdata.denied import DENIED_MEMBER
+from trustdata.denied import DENIED_MEMBER, REASON, DenyList, deny_list
 from trustdata.editing.difference import Difference, difference
 from trustdata.envelope import Envelope
 from trustdata.gun import GUN, NAME_MEMBER
-from trustdata.model import Content, DelegatedRole, Targets
+from trustdata.model import Content, DelegatedRole, Role, Root, Targets
 from trustdata.roles import ROOT, RoleName
+
+_COMPARED: Final[Mapping[type[Content], str]] = {Root: NAME_MEMBER, Targets: DENIED_MEMBER}
+"""The members of ours that a difference names, in the files where they count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +98,25 @@ def _order(content: Content) -> tuple[str, ...]:
 
 
 def _others(content: Content) -> Mapping[str, object]:
-    """Return the members that a difference does not name: those that are not ours, and hash bins."""
+    """Return the members that a difference does not name: those that are not ours, hash bins, and more of a root."""
     found: dict[str, object] = {
-        name: value for name, value in content.unrecognized_fields.items() if name not in (DENIED_MEMBER, NAME_MEMBER)
+        name: value for name, value in content.unrecognized_fields.items() if name != _COMPARED.get(type(content))
     }
-    found |= {
-        f"role {name}": fields for name, role in _delegated(content).items() if (fields := role.unrecognized_fields)
-    }
-    bins = content.delegations.succinct_roles if isinstance(content, Targets) and content.delegations else None
-    return found | ({} if bins is None else {"bins": bins.to_dict()})
+    if isinstance(content, Root):
+        found["consistent_snapshot"] = bool(content.consistent_snapshot)
+    denied = deny_list("", content) if isinstance(content, Targets) else DenyList("", {})
+    found |= {f"denied {digest}": _besides_reason(denied.entry(digest)) for digest in denied}
+    roles: Mapping[str, Role] = content.roles if isinstance(content, Root) else _delegated(content)
+    found |= {f"role {name}": role.unrecognized_fields for name, role in roles.items()}
+    delegations = content.delegations if isinstance(content, Targets) else None
+    if delegations is not None:
+        found["delegations"] = delegations.unrecognized_fields
+        found["bins"] = delegations.succinct_roles and delegations.succinct_roles.to_dict()
+    return {name: value for name, value in found.items() if value}
+
+
+def _besides_reason(entry: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in entry.items() if name != REASON}
 
 
 def _delegated(content: Content) -> Mapping[str, DelegatedRole]:

@@ -129,6 +129,46 @@ def test_hash_bins() -> None:
     assert found(TUF, TARGETS, bins).others
 
 
+def test_patterns_that_become_prefixes_of_hashes() -> None:
+    """The same text names other tags then; in TUF 1.0, and only there."""
+
+    def patterns(document: Document) -> None:
+        document["delegations"]["roles"][1]["paths"] = ["20"]
+
+    def prefixes(document: Document) -> None:
+        role = document["delegations"]["roles"][1]
+        role["path_hash_prefixes"] = role.pop("paths")
+
+    scene = good_collection(TUF)
+    scene.forger.alter(TARGETS, patterns)
+    before = scene.server.stored[TARGETS]
+    scene.forger.alter(TARGETS, prefixes)
+    unseen = find_unseen(scene.server.stored[TARGETS], before)
+    assert unseen is not None
+    assert [change.kind for change in unseen.difference.delegations] == ["changed"]
+
+
+def _of_a_denial(document: Document) -> None:
+    document["x-content-trust-denied"] = {f"sha256:{OTHER}": {"x-foreign": True, "reason": "bad"}}
+
+
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [
+        (TARGETS, lambda document: document["delegations"].update({"x-foreign": True})),
+        (TARGETS, lambda document: document.update({NAME_MEMBER: "registry.example.com/other"})),
+        (TARGETS, _of_a_denial),
+        (ROOT, lambda document: document["roles"]["targets"].update({"x-foreign": True})),
+        (ROOT, lambda document: document.update({"x-content-trust-denied": {}, "x-foreign": True})),
+        (ROOT, lambda document: document.update({"consistent_snapshot": False})),
+    ],
+    ids=["delegations", "name of targets", "denial", "role of a root", "root", "consistent snapshot"],
+)
+def test_members_wherever_they_stand(role: RoleName, change: Callable[[Document], object]) -> None:
+    """In TUF 1.0, which keeps them."""
+    assert found(TUF, role, change).others
+
+
 def test_what_is_denied() -> None:
     def deny(document: Document) -> None:
         document["x-content-trust-denied"] = {f"sha256:{EVIL}": {"reason": "bad"}}

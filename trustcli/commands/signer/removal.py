@@ -100,6 +100,10 @@ class _SignerRemoval:
         if not isinstance(releases, Targets):
             return
         self.corrected = tuple(contradicted(roles.sound(), signer_role(self._signer)))
+        if self.corrected:  # the repository key signs from now on what stands in the roles of others
+            roles.check_vouched(changed)
+            sources = dict.fromkeys(altered.source for altered in self.corrected if altered.source is not None)
+            roles.check_seen([*changed, *sources])
         for altered in self.corrected:
             releases.targets[altered.tag] = altered.entry
 

@@ -65,7 +65,7 @@ class Sight:
         self._accepted = frozenset(stored_file(text, "--accept-unseen") for text in accepted)
         self._planned: dict[GUN, dict[str, Unseen]] = {}
         self._agreed: set[tuple[GUN, str]] = set()
-        self._may_ask = asks and not yes and not session.settings.non_interactive
+        self._may_ask = asks and not yes and not accept_unseen and not session.settings.non_interactive
         self._all = not self._may_ask and not accept_unseen
         """Whether all of it is signed again, and nobody is asked."""
         self._lock = threading.Lock()
