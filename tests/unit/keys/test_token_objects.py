@@ -141,15 +141,24 @@ def test_a_key_without_id_is_found_by_its_label_and_one_without_both_not_at_all(
         half(FakeObject(KEY_TYPE=pkcs11.KeyType.EC), beside)
 
 
-def test_a_certificate_of_another_kind_of_key_is_passed_over() -> None:
-    private = dsa.generate_private_key(2048)
+def certified(private: Any) -> bytes:
+    """A certificate that the key signs itself."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a")])
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, private.public_key(), 1, begin, begin + timedelta(days=1))
-        .sign(private, SHA256())
-        .public_bytes(Encoding.DER)
-    )
+    builder = x509.CertificateBuilder(name, name, private.public_key(), 1, begin, begin + timedelta(days=1))
+    return builder.sign(private, SHA256()).public_bytes(Encoding.DER)
+
+
+def test_a_certificate_is_that_of_a_key_by_its_id_or_label_alone() -> None:
+    private = generate()
+    there = FakeObject(CLASS=pkcs11.ObjectClass.CERTIFICATE, ID=b"\x01", VALUE=certified(private))
+    assert half(FakeObject(KEY_TYPE=pkcs11.KeyType.EC, ID=b"\x01"), there) == private.public_key()
+    missing = "public key or certificate beside key"
+    refused(KeyNotOnToken, lambda: half(FakeObject(KEY_TYPE=pkcs11.KeyType.EC), there), key=missing, token=HERE)
+
+
+def test_a_certificate_of_another_kind_of_key_is_passed_over() -> None:
+    certificate = certified(dsa.generate_private_key(2048))
     assert certified_public_key(certificate) is None
     key = FakeObject(KEY_TYPE=pkcs11.KeyType.EC, ID=b"\x01")
     beside = FakeObject(CLASS=pkcs11.ObjectClass.CERTIFICATE, ID=b"\x01", VALUE=certificate)
