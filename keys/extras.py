@@ -19,7 +19,7 @@ def how_to_install(requirement: str) -> str:
     extra = requirement.partition("[")[2].removesuffix("]") or requirement
     prefix = Path(sys.prefix)
     if getattr(sys, "frozen", False):
-        return f"pip install 'content-trust[{extra}]'"
+        return f"sh install.sh --extras {extra} FOLDER, in the folder of the source"  # no index has our name
     if (prefix / _OF_INSTALL_SH).is_file():
         return f"sh install.sh --extras {extra} {shlex.quote(str(prefix))}, in the folder of the source"
     return f"{shlex.quote(str(prefix / 'bin' / 'python'))} -m pip install 'content-trust[{extra}]'"

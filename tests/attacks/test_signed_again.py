@@ -262,8 +262,9 @@ def test_who_writes_into_the_cache_makes_nothing_known(wire: WireFormat) -> None
     listed = scene.server.stored[RELEASES].raw
     forged = scene.forger.alter(RELEASES, lambda _: None, signers=scene.forger.signers(RELEASES, "mallory"))
     scene.forger.put(RELEASES, listed, version=scene.server.wire.parse(RELEASES, listed).version)
-    for raw in (b"{}", forged):
+    for raw in (b"{}", forged, b" " * (wire.size_limit(RELEASES) + 1)):
         client.cache.store(RELEASES, raw)
+        assert RELEASES not in client.collection().verified_files()
         (new,) = (new for file, new in unseen(client, "key", "rotate", "targets", APP).items() if RELEASES in file)
         assert {tag["tag"] for tag in new["tags"]} == {"1.0", "2.0", "3.0"}  # type: ignore[attr-defined]
 

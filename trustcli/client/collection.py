@@ -186,7 +186,7 @@ class Collection:
             raw = next(iter(self._local.cache.roots()[-1:]), None) if role == ROOT else self._local.cache.load(role)
             if raw is None:
                 continue
-            with suppress(MalformedMetadata):
+            with suppress(MalformedMetadata, TooLarge):
                 file = self.wire.parse(role, raw)
                 if file.sha256 == seen.sha256:
                     found[role] = file

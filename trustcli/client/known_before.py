@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from trustcli.client.ports import MetadataCache
 from trustdata.envelope import Envelope
-from trustdata.errors import MalformedMetadata, NotTrusted
+from trustdata.errors import MalformedMetadata, NotTrusted, TooLarge
 from trustdata.roles import ONLINE, ROOT, TARGETS, RoleName
 from trustdata.verification.checks import check_signatures
 from trustdata.verification.rollback_memory import Memory
@@ -35,7 +35,7 @@ class KnownBefore:
         raw = self._raw.get(role)
         if raw is None:
             return None
-        with suppress(MalformedMetadata, NotTrusted):  # a cache proves nothing by itself
+        with suppress(MalformedMetadata, NotTrusted, TooLarge):  # a cache proves nothing by itself
             file = self._wire.parse(role, raw)
             if file.sha256 == self._sha256[role]:
                 return file

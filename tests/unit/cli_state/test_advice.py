@@ -282,5 +282,5 @@ def test_nobody_is_told_to_install_a_library_where_there_is_no_python(
     monkeypatch.setattr("sys.frozen", True, raising=False)
     advice = row_for(error()).advice(error())
     assert advice.startswith("this build for machines without Python has no such library")
-    assert advice.endswith(f": pip install 'content-trust[{extra}]'")
+    assert advice.endswith(f": sh install.sh --extras {extra} FOLDER, in the folder of the source")
     assert advice_library_missing(NotSigned(gun="r.example/app", tag="1.0")) == ""

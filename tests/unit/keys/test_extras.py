@@ -25,4 +25,4 @@ def test_a_build_without_python_names_no_place(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     monkeypatch.setattr("sys.frozen", True, raising=False)
     (tmp_path / ".installed").touch()
-    assert how_to_install("shares") == "pip install 'content-trust[shares]'"
+    assert how_to_install("shares") == "sh install.sh --extras shares FOLDER, in the folder of the source"
