@@ -363,6 +363,19 @@ def refused_in_the_middle() -> None:
                 use()
         assert caught.value.token.startswith("token one (serial ")
 
+    class Closed:
+        def open(self, *, rw: bool) -> None:
+            assert rw
+            refuses()
+
+    uri = read_pkcs11_uri(found.uri)
+    with library.library_at(MODULE) as opened, pytest.MonkeyPatch.context() as patched:
+        facts = opened.session(uri, HOLDER).facts
+        patched.setattr(library.Library, "token", lambda *_: (Closed(), facts))
+        with pytest.raises(TokenDeclined, match="FunctionNotSupported") as caught:
+            opened.writing_session(uri)
+    assert caught.value.token == facts.described
+
     def unreadable(*_: object) -> None:
         raise ValueError
 
