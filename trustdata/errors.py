@@ -276,9 +276,9 @@ class RootOfAnotherName(NotTrusted):
 
 
 class RootNotNamed(NotTrusted):
-    """The collection is pinned by a key alone, and no root names it by the word of that key.
+    """The collection is pinned by a key alone, or for a pattern of names, and no root names it by the word of that pin.
 
-    Other collections of the same owner have the same key, and would pass for this one. `pin`, `pin_source`: the pin.
+    Other collections that the pin is for would pass for this one. `pin`, `pin_source`: the pin.
     `found`: the fingerprint of the first root. `pin_recorded`: the pin is one that this machine keeps, so another one
     must replace it; it only chooses the advice.
     """
@@ -295,10 +295,11 @@ class RootNotNamed(NotTrusted):
         return {name: value for name, value in super().details().items() if name != "pin_recorded"}
 
     def __str__(self) -> str:
-        return (
-            f"{self.gun} is pinned by a key alone ({self.pin}, {shown(self.pin_source)}), and no root that this key "
-            "has signed names it: any other collection of the same owner would pass for it"
-        )
+        pin = f"({self.pin}, {shown(self.pin_source)})"
+        if self.pin.startswith("sha256:"):
+            return f"{self.gun} is pinned only by a root for a pattern of names {pin}, and its root does not name it"
+        others = "any other collection of the same owner would pass for it"
+        return f"{self.gun} is pinned by a key alone {pin}, and no root that this key has signed names it: {others}"
 
 
 class RootNotCertified(NotTrusted):

@@ -99,13 +99,14 @@ def test_nor_does_who_shares_certificates_for_a_pattern() -> None:
 
 @pytest.mark.parametrize("wire", [TUF, NOTARY], ids=["tuf", "notary"])
 def test_a_fingerprint_for_a_pattern_does_not_decide_whose_a_root_is(wire: object) -> None:
-    """Beside a key, a fingerprint of one collection decides; one that is pinned for many names does not."""
+    """A fingerprint of one collection decides, also beside a key; one that is pinned for many names never does."""
     dev = RepositorySimulator(gun=DEV, wire=TUF if wire is TUF else NOTARY)
     found(dev, named=False)
     with_a_tag(dev, EVIL)
     key = Pin("key", dev.stored[ROOT].root.roles[ROOT].keyids[0])
-    with pytest.raises(RootNotNamed):
-        newcomer(shown_as_app(dev), key, first_root(dev)).digest()
+    for pins in ([key, first_root(dev)], [first_root(dev)]):
+        with pytest.raises(RootNotNamed):
+            newcomer(shown_as_app(dev), *pins).digest()
     alone = newcomer(shown_as_app(dev), key)
     alone.pins.append(SourcedPin(pin=first_root(dev), source="pins.toml"))
     assert alone.digest() == f"sha256:{EVIL}", "somebody has said that this root is that of this name"

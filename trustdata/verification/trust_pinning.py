@@ -231,21 +231,22 @@ def _not_certified(gun: GUN, pinned: SourcedPin, chain: Sequence[Envelope], reas
 def check_named(
     gun: GUN, pins: Sequence[SourcedPin], chain: Sequence[Envelope], *, names: Callable[[Envelope], bool]
 ) -> None:
-    """Check that pins which name nothing but keys decide only about a root that names the collection by their word.
+    """Check that pins which are not of this collection alone decide only about a root that names it by their word.
 
     One root key serves many collections of its owner, so a pin of a key holds for all of them; the fingerprint of a
-    root holds for one, unless it is pinned for a pattern of names. Where one of these collections has no name, somebody
-    else may have become its owner, and would name it as they like: so the pinned key must have signed the first root
-    that names the collection, as a root key of it or of the one before. A CA has certified the name with the key, so
-    that the newest root is enough; a certificate for a pattern of names is none for this one.
+    root holds for one, unless it is pinned for a pattern of names: then its name alone says whose it is. Where one of
+    the collections of a key has no name, somebody else may have become its owner, and would name it as they like: so
+    the pinned key must have signed the first root that names the collection, as a root key of it or of the one before.
+    A CA has certified the name with the key, so that the newest root is enough; a certificate for a pattern of names is
+    none for this one.
 
     `pins`: of the user, all held by the verified chain (ascending). Rollback memory is none of them: what was seen
     under a pin of a key is worth no more than that pin. `names`: whether a root names the collection. Raises:
     RootNotNamed, RootNotCertified.
     """
-    by_key = [pinned for pinned in pins if pinned.pin.kind != "sha256"]
-    if not by_key or any(pinned.pin.kind == "sha256" and not pinned.of_pattern for pinned in pins):
+    if not pins or any(pinned.pin.kind == "sha256" and not pinned.of_pattern for pinned in pins):
         return
+    by_key = [pinned for pinned in pins if pinned.pin.kind != "sha256"]
     authority = next((pinned for pinned in by_key if pinned.pin.kind == "ca"), None)
     if authority is not None and not names(chain[-1]):
         reason = "a certificate is for a pattern of names, and whatever else it fits would pass for this collection"
@@ -256,5 +257,5 @@ def check_named(
         keepers = [chain[place].root, *([chain[place - 1].root] if place else [])]
         if all(any(_has_signed(each.pin, chain[place], root) for root in keepers) for each in by_key):
             return
-    pin, found = by_key[0], fingerprint(chain[0])
+    pin, found = (by_key or pins)[0], fingerprint(chain[0])
     raise RootNotNamed(gun=gun, pin=str(pin.pin), pin_source=pin.source, found=str(found), pin_recorded=pin.recorded)

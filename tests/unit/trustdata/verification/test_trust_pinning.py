@@ -146,6 +146,9 @@ def test_the_fingerprint_of_a_root_that_names_its_collection_is_enough_for_a_pat
     chain = chain_of(good_collection())
     pinned = SourcedPin(pin=fingerprint(chain[0]), source="policy.toml", of_pattern=True)
     check_named(APP, [pinned], chain, names=lambda root: root is not None)
+    with pytest.raises(RootNotNamed, match="pinned only by a root for a pattern of names") as caught:
+        check_named(APP, [pinned], chain, names=lambda _: False)
+    assert (caught.value.pin, caught.value.pin_source) == (str(pinned.pin), "policy.toml")
 
 
 def fingerprint_of(pem: bytes) -> str:
