@@ -356,9 +356,12 @@ def test_a_locked_alias_is_refused_with_the_way_out(home: Home, pair: Siblings) 
 # --- every door: a pin of a key alone
 
 
-def _policy(folder: Path, pin: Pin) -> Path:
+PATTERN = "registry.example.com/team/*"
+
+
+def _policy(folder: Path, pin: Pin, match: str) -> Path:
     file = folder / "policy.toml"
-    file.write_text(f'[[rule]]\nmatch = "registry.example.com/team/*"\npins = ["{pin}"]\n')
+    file.write_text(f'[[rule]]\nmatch = "{match}"\npins = ["{pin}"]\n')
     return file
 
 
@@ -379,19 +382,29 @@ def test_a_pin_of_a_key_about_a_root_without_a_name_at_every_door(
     home = Home(tmp_path, old_pair.app)
     assert _through(door, home, old_pair.key) == NOT_TRUSTED
     assert "pinned by a key alone" in home.err
-    assert _through(door, Home(tmp_path / "other", old_pair.app), old_pair.fingerprint) == DONE
+    assert _through(door, Home(tmp_path / "other", old_pair.app), old_pair.fingerprint, match=str(APP)) == DONE
 
 
-def _through(door: str, home: Home, pin: Pin) -> int:
+@pytest.mark.parametrize("door", ["policy", "containerd"])
+def test_a_fingerprint_for_a_pattern_of_names_says_of_no_root_whose_it_is(
+    tmp_path: Path, pair: Siblings, old_pair: Siblings, door: str
+) -> None:
+    home = Home(tmp_path, old_pair.app)
+    assert _through(door, home, old_pair.fingerprint) == NOT_TRUSTED
+    assert "pinned only by a root for a pattern of names" in home.err
+    assert _through(door, Home(tmp_path / "named", pair.app), pair.fingerprint) == DONE
+
+
+def _through(door: str, home: Home, pin: Pin, *, match: str = PATTERN) -> int:
     """Ask for 1.0 of APP through one of the doors, with this pin; return the exit status."""
     image = f"{APP}:1.0"
     home.folder.mkdir(exist_ok=True)
     if door == "TRUST_PIN":
         return home.run("verify", image, pin=str(pin))
     if door == "policy":
-        return home.run("verify", "--policy", str(_policy(home.folder, pin)), image)
+        return home.run("verify", "--policy", str(_policy(home.folder, pin, match)), image)
     if door == "containerd":
-        session = home.session(verifier=VerifierSettings(policy=_policy(home.folder, pin)))
+        session = home.session(verifier=VerifierSettings(policy=_policy(home.folder, pin, match)))
         try:
             admit(session, parse_reference(image), f"sha256:{GOOD}")
         except (RootNotNamed, RootOfAnotherName, CertificateOfAnotherName) as refusal:
