@@ -41,6 +41,7 @@ other-pythons: whole
 
 test-long: test debian
 	$(BIN)/pytest -n $(WORKERS) -m long
+	@sh tests/other_pythons.sh $(BIN)/python $(VENV) all
 	@$(MAKE) --no-print-directory coverage mutation
 
 # Branches, in the programs that the tests start too. Below its floor a package fails.

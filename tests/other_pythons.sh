@@ -1,11 +1,27 @@
 #!/bin/sh
-# other_pythons.sh PYTHON VENV: what needs no program and no network, on every other Python that pyproject.toml names
+# other_pythons.sh PYTHON VENV [all]: what needs no program and no network, on every other Python that pyproject.toml names
 # and that is found here. Each has an environment of its own below VENV, with what the lock names, by hash: the wheels
 # that VENV was installed from, and those that only this Python needs.
 set -eu
 cd "$(dirname "$0")/.."
 used=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 wheels=$2/wheels environments=$2/other lock=requirements-dev.lock
+# These start many processes or publish hundreds of times, a third of the time of all, and what they prove depends on no
+# version of Python: without `all` they run on the first Python alone.
+costly="
+tests/unit/cli_client/test_aliases.py
+tests/unit/cli_client/test_bulk_killed.py
+tests/unit/cli_client/test_bulk_rotation.py
+tests/unit/cli_client/test_bulk_signers.py
+tests/unit/cli_client/test_key_compromised_removal.py
+tests/unit/cli_client/test_token_removed.py
+tests/unit/cli_client/test_unseen_in_many.py
+tests/unit/cli_doctor/test_agreement.py
+tests/unit/keys/test_command_keys.py
+tests/unit/keys/test_wrapped_keys.py
+tests/unit/server/test_judge_process.py
+tests/unit/server/test_reseal.py
+"
 versions=$(sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
 
 runs() { [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]; }
@@ -44,6 +60,9 @@ install_into() { # folder, Python
   decides >"$1/installed"
 }
 
+left_out=
+[ "${3-}" = all ] || for module in $costly; do left_out="$left_out --ignore=$module"; done
+
 venv_python=$2/bin/python venv_uv=$2/bin/uv
 for version in $versions; do
   [ "$version" != "$used" ] || continue
@@ -54,5 +73,5 @@ for version in $versions; do
   fi
   echo "unit tests and contracts on Python $version"
   install_into "$environments/$version" "$python"
-  "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" tests/unit tests/contracts
+  "$environments/$version/bin/python" -m pytest -q -n 2 -p no:cacheprovider -m "not long" $left_out tests/unit tests/contracts
 done

@@ -136,6 +136,14 @@ def test_the_rules_see_what_they_are_for() -> None:
     assert all(asserting.asserts(loud, test) for test in loud.tests())
 
 
+def test_what_other_pythons_leave_out_is_there() -> None:
+    """A module that was renamed would run on all of them again."""
+    script = (Path(__file__).parents[1] / "other_pythons.sh").read_text(encoding="utf-8")
+    named = script.partition('costly="')[2].partition('"')[0].split()
+    assert named
+    assert [name for name in named if not (Path(__file__).parents[2] / name).is_file()] == []
+
+
 def test_no_test_module_is_imported_and_what_folders_share_has_its_place() -> None:
     wrong = set()
     for module in MODULES.values():

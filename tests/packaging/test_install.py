@@ -268,6 +268,7 @@ def test_options_that_do_not_exist() -> None:
     assert "no option --all; usage: install.sh [--whole] [--extras NAME,NAME] [--editable] FOLDER" in done.stderr
 
 
+@pytest.mark.long
 def test_extras_are_added_by_hash_and_kept_over_updates(project: Project) -> None:
     """A root key in a token is out of reach if the next update forgets the library."""
     write_wheel(project.index, "token", "999")
