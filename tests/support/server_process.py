@@ -23,6 +23,8 @@ from tests.support.server_owner import Owner
 from trustdata.roles import ONLINE, RoleName
 
 START_SECONDS = 60
+_TRIES = 50
+"""Who starts again at the port that it had may find it taken for a moment, by a connection of another test."""
 
 
 class ServerProcess:
@@ -42,6 +44,23 @@ class ServerProcess:
 
     def start(self, *options: str, environ: dict[str, str] | None = None, listen: str = "127.0.0.1:0") -> None:
         """Returns when /readyz gives 200."""
+        first = self._first_line(options, environ, listen)
+        for _ in range(_TRIES):
+            if first or not self.log().rstrip().endswith(
+                f"bind on address ('127.0.0.1', {listen.rpartition(':')[2]}))"
+            ):
+                break
+            self.wait()
+            first = self._first_line(options, environ, listen)
+        assert first.startswith("trust-server at "), self.log()
+        self.url = first.split()[-1]
+        if "--self-signed" in options:
+            assert self._printed is not None
+            self.ca = self._printed.readline().split(": ", 1)[1].strip()
+        assert self.get("/readyz")[0] == 200
+
+    def _first_line(self, options: Sequence[str], environ: dict[str, str] | None, listen: str) -> str:
+        """Start the server, and return what it prints once it takes connections; "" if it has ended before."""
         module, *command = self.program
         command += ["--listen", listen, "--data", str(self.data), *options]
         whole = {**os.environ, "PYTHONUNBUFFERED": "1", **(environ or {})}
@@ -55,12 +74,7 @@ class ServerProcess:
                 self._process = start_loaded(
                     module, command, package="trustserver", cwd=Path.cwd(), environ=whole, stdout=stdout, stderr=log
                 )
-        first = self._printed.readline()  # written when connections are taken
-        assert first.startswith("trust-server at "), self.log()
-        self.url = first.split()[-1]
-        if "--self-signed" in options:
-            self.ca = self._printed.readline().split(": ", 1)[1].strip()
-        assert self.get("/readyz")[0] == 200
+        return self._printed.readline()
 
     def get(self, path: str, *, method: str = "GET", data: bytes | None = None, kind: str = "") -> tuple[int, bytes]:
         headers = {"Content-Type": kind} if kind else {}
