@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 used=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 wheels=$2/wheels environments=$2/other lock=requirements-dev.lock
-# These start many processes or publish hundreds of times, a third of the time of all, and what they prove depends on no
+# These start many processes or publish hundreds of times, two fifths of the time of all, and what they prove depends on no
 # version of Python: without `all` they run on the first Python alone.
 costly="
 tests/unit/cli_client/test_aliases.py
@@ -18,8 +18,12 @@ tests/unit/cli_client/test_token_removed.py
 tests/unit/cli_client/test_unseen_in_many.py
 tests/unit/cli_doctor/test_agreement.py
 tests/unit/keys/test_command_keys.py
+tests/unit/keys/test_service_key_details.py
+tests/unit/keys/test_service_keys.py
 tests/unit/keys/test_wrapped_keys.py
+tests/unit/server/test_check.py
 tests/unit/server/test_judge_process.py
+tests/unit/server/test_judged_by_changes.py
 tests/unit/server/test_reseal.py
 "
 versions=$(sed -n 's/.*Python :: \(3\.[0-9]*\)".*/\1/p' pyproject.toml)
