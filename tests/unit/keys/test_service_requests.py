@@ -36,15 +36,15 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1"])
 
 
 class Key(ServiceKey):
-    """A key whose service is not asked by itself."""
+    """A key by which requests are named; it makes none itself, and a test that has it do so fails."""
 
     service, name = "Service", "release"
 
     def find(self) -> FoundKey:
-        raise NotImplementedError
+        raise AssertionError("the key was looked for")
 
     def sign(self, what: ToSign) -> bytes:
-        raise NotImplementedError
+        raise AssertionError("the key was used")
 
 
 KEY: Final = Key()
