@@ -23,12 +23,6 @@ from trustdata.gun import GUN
 from trustdata.model import Targets
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

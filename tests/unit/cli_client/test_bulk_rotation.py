@@ -27,17 +27,11 @@ from trustcli.state.compromised import CompromisedKey
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import ONLINE, ROOT, TARGETS
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 TEAM = [parse_gun(f"registry.example.com/team/{letter}") for letter in "abcde"]
 OTHER = parse_gun("registry.example.com/other/x")
 ALL = [*TEAM, OTHER]
 GLOB = ("--glob", "registry.example.com/team/*", "--yes")
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

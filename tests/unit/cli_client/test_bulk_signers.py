@@ -23,18 +23,12 @@ from trustcli.state.compromised import CompromisedKey
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import RELEASES, TARGETS, RoleName
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 TEAM = [parse_gun(f"registry.example.com/team/{letter}") for letter in "abc"]
 OTHER = parse_gun("registry.example.com/other/x")
 ALL = [*TEAM, OTHER]
 ALICE = RoleName("targets/alice")
 DIGEST = "sha256:" + "ab" * 32
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

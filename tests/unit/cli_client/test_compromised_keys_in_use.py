@@ -24,14 +24,8 @@ from trustdata.editing.owner_roles import OwnerRoles
 from trustdata.editing.repository_editor import Contents, EditTerms
 from trustdata.roles import ROOT, SNAPSHOT
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 SIGNS_NO_MORE = "it signs nothing but the root that takes it out"
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

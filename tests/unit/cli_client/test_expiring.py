@@ -16,17 +16,11 @@ from tests.simulator.siblings import DEV, PATTERN, Siblings, first_root, sibling
 from trustcli.console.exit_codes import DONE, NOT_TRUSTED, OTHER, REFUSED, UNREACHABLE
 from trustcli.errors import UsageError
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 from trustdata.wire.tuf import TUF
 
 SERVER = {"server": "https://trust.example.com", "server_source": "--server"}
 SET = {"server": "https://trust.example.com", "server_source": "TRUST_SERVER"}
 FAR = "registry.example.com/far"
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

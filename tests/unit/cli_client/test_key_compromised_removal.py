@@ -22,12 +22,6 @@ from trustcli.errors import KeyCompromised, RemoteRefused, UsageError
 from trustdata.gun import GUN
 from trustdata.roles import ONLINE, RELEASES, ROOT, TARGETS, RoleName
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

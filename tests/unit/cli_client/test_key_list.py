@@ -27,15 +27,9 @@ from trustcli.errors import RemoteRefused
 from trustdata.gun import GUN, parse_gun
 from trustdata.roles import ONLINE, TARGETS
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 A, B, NEW = (parse_gun(f"registry.example.com/team/{letter}") for letter in "abc")
 ELSEWHERE = "exec:/no/such/program?arg=x"
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

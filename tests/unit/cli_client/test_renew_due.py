@@ -26,15 +26,9 @@ from trustcli.errors import UsageError
 from trustcli.publish.openable_keys import OpenableKeys
 from trustdata.roles import ROOT, TARGETS
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 ALL = ("--within", "9000d")
 SECRETS = {"TRUST_ROOT_PASSPHRASE": "of root keys", "TRUST_REPOSITORY_PASSPHRASE": "of other keys"}
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture

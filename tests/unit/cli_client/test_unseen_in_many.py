@@ -19,17 +19,11 @@ from trustcli.errors import UsageError
 from trustdata.gun import GUN
 from trustdata.roles import RELEASES
 from trustdata.wire import WireFormat
-from trustdata.wire.formats import FORMATS
 
 GLOB = ("--glob", "registry.example.com/team/*")
 NOTHING_NEW = ("--accept-unseen", "none")
 COMMANDS = [("key", "rotate", "targets"), ("signer", "rotate", "bob"), ("signer", "remove", "bob")]
 """With C, which has no signers, only the first."""
-
-
-@pytest.fixture(params=FORMATS.values(), ids=list(FORMATS))
-def wire(request: pytest.FixtureRequest) -> WireFormat:
-    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
